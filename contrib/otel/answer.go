@@ -14,14 +14,14 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// mostSeen is the number of bytes of an answer that this package reads.
-// Plural's error documents are much shorter.
+// mostSeen is how many bytes of an answer this package reads. Plural's error
+// documents are much shorter.
 const mostSeen = 8 << 10
 
-// look finds out what the status of an answer does not show. A settling read
-// may find that the books show nothing, which is not an error. An answer with a
-// 2xx status may have an error's document.
-func look(ctx context.Context, resp *http.Response) {
+// lookInto finds out what the status of an answer does not show. A settling
+// read may find that the books show nothing, which is not an error. The body of
+// an answer with a 2xx status may be an error document.
+func lookInto(ctx context.Context, resp *http.Response) {
 	span, ok := ctx.Value(spanKey{}).(*redactingSpan)
 	if !ok {
 		return
@@ -57,8 +57,8 @@ type broken struct{ err error }
 // Read returns the error that reading the body returned.
 func (b broken) Read([]byte) (int, error) { return 0, b.err }
 
-// saysNothingIsThere reports whether an answer is Plural's own "not found". A
-// bare 404 may come from a proxy on the way.
+// saysNothingIsThere reports whether Plural itself answered "not found". A bare
+// 404 may come from a proxy on the way.
 func saysNothingIsThere(answer []byte) bool {
 	return codeIn(answer) == plural.CodeOrderNotFound ||
 		bytes.Contains(bytes.ToLower(answer), []byte("no matching records"))

@@ -8,8 +8,9 @@
 // HTTP, and plural.order_id, plural.reference and plural.request_id. All tries
 // of a call have the same plural.request_id, which Plural's support can look
 // up. The tries after the first also have http.request.resend_count. A read
-// that settles a write and finds nothing in Plural's books is not an error. A
-// 2xx is an error if its document is an error whose code package plural knows.
+// that settles a write and finds nothing in Plural's books is not an error. An
+// answer with a 2xx status counts as an error if its body is an error document
+// whose code package plural knows.
 //
 // Each call is counted once, when it has ended. Each request for an access
 // token is counted, too, as the operation "token". The metrics are:

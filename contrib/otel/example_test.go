@@ -82,7 +82,7 @@ func collaborators() (
 // printer is an exporter of spans.
 type printer struct{ *tracetest.NoopExporter }
 
-// ExportSpans prints their names.
+// ExportSpans prints the names of the spans.
 func (printer) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
 	for _, span := range spans {
 		fmt.Println("span", span.Name())

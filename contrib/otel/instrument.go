@@ -57,10 +57,10 @@ func WithPropagators(p propagation.TextMapPropagator) Option {
 	}
 }
 
-// WithObserver calls a function as [plural.WithObserver] does, after the call
-// was counted. A client can have only one observer, and this package uses it.
-// If the option is given more than once, all functions are called, the first
-// one first.
+// WithObserver calls a function after each call, as [plural.WithObserver] does.
+// This package counts the call first. A client can have only one observer, and
+// this package uses it. If the option is given more than once, all the
+// functions are called, in the order of the options.
 func WithObserver(observe func(ctx context.Context, o plural.Observation)) Option {
 	return func(c *config) error {
 		if observe == nil {
@@ -76,9 +76,9 @@ func WithObserver(observe func(ctx context.Context, o plural.Observation)) Optio
 // providers, even providers that are set later.
 //
 // You can give the client other options, too. Middleware of a
-// [plural.WithMiddleware] after these options runs inside the span. Middleware
-// before these options runs outside the span. Do not give a
-// [plural.WithObserver] after these options: it would replace this package's
+// [plural.WithMiddleware] that comes after these options runs inside the span.
+// Middleware that comes before these options runs outside the span. Do not give
+// a [plural.WithObserver] after these options: it would replace this package's
 // observer, and the metrics would stop. Use [WithObserver] instead.
 //
 // An invalid option, such as a nil, makes [plural.NewClient] return an error.
@@ -118,7 +118,7 @@ type config struct {
 	observers  []func(context.Context, plural.Observation)
 }
 
-// refused makes options with which NewClient fails.
+// refused makes options that cause NewClient to return an error.
 func refused(err error) []plural.Option {
 	var like plural.Option
 	return []plural.Option{failing(like, fmt.Errorf("pluralotel: %w", err))}

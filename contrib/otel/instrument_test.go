@@ -31,8 +31,8 @@ const (
 	phone = "9876543210"
 )
 
-// shop is a client with its gateway, and has everything that OpenTelemetry
-// received.
+// shop is a client with its gateway, and records everything that OpenTelemetry
+// receives.
 type shop struct {
 	t       *testing.T
 	gateway *pluraltest.Server
@@ -113,8 +113,9 @@ func (s *shop) collect() metricdata.ResourceMetrics {
 	return all
 }
 
-// counts returns this package's metrics. The keys are "name operation outcome
-// error.type". For a histogram the count is the number of its values.
+// counts returns this package's metrics. A key is made of the metric's name,
+// the operation, the outcome and the error.type. For a histogram the count is
+// the number of its values.
 func (s *shop) counts() map[string]int64 {
 	s.t.Helper()
 	counts := map[string]int64{}
@@ -318,7 +319,7 @@ func (b brokenMeter) Int64Counter(string, ...metric.Int64CounterOption) (metric.
 }
 
 // Without providers, Instrument uses the global providers, which do nothing
-// here. The observers are called as well.
+// here. Both observers are called.
 func TestDefaultsAndObservers(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
@@ -360,7 +361,7 @@ func TestSeveralClients(t *testing.T) {
 	require.Equal(t, int64(4), s.counts()["outcomes token ok"])
 }
 
-// Appended middleware runs inside of the span.
+// Middleware that is given after Instrument's options runs inside the span.
 func TestMiddlewareInside(t *testing.T) {
 	t.Parallel()
 	var inside trace.SpanContext

@@ -59,7 +59,7 @@ func TestTokenRefreshes(t *testing.T) {
 	require.Equal(t, int64(2), counts["outcomes token ok"])
 	require.Equal(t, int64(2), counts["duration token ok"])
 	require.Equal(t, int64(2), counts["attempts token"])
-	require.Equal(t, []string{"captures.create", "orders.get"}, s.names(), "tokens and repetitions have no span")
+	require.Equal(t, []string{"captures.create", "orders.get"}, s.names(), "token requests and repetitions have no span")
 	s.keepsSecrets(id)
 }
 

@@ -15,7 +15,7 @@ import (
 // money. After NeedsReview, NoHold, Conflict and DoubleRefund a person has to
 // look. More than a few Unknown in an hour should raise an alert.
 const (
-	OutcomeOK           = "ok"            // carried out, or read
+	OutcomeOK           = "ok"            // the call succeeded
 	OutcomeNotApplied   = "not_applied"   // ErrNotApplied: final, nothing was carried out
 	OutcomeConflict     = "conflict"      // ErrConflict: final, and a person has to look
 	OutcomeNoHold       = "no_hold"       // ErrNoHold: a conflict in which the money is not on hold any more
@@ -80,11 +80,12 @@ func isRejection(err error) bool {
 }
 
 // errorTypeOf returns the error.type of a failed call. It is Plural's code if
-// package plural knows the code. Otherwise it is the status, or a word. It has
-// only a few values, and none of them has text from a server or a payer.
+// package plural knows the code. Otherwise it is the status, or a word of this
+// package. There are only a few values, and none of them has text from a server
+// or a payer.
 func errorTypeOf(err error) string {
 	if errors.Is(err, plural.ErrReferenceReused) {
-		return "reference_reused" // the code of the rejection is not the reason for this error
+		return "reference_reused" // Plural's code does not show that the reference was reused
 	}
 	for answer, rest := (*plural.Error)(nil), err; errors.As(rest, &answer); rest = answer.Err {
 		switch {

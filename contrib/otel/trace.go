@@ -25,7 +25,7 @@ func (c *config) traced(next http.RoundTripper) http.RoundTripper {
 			trace.SpanFromContext(r.Context()).SetAttributes(requestIDKey.String(r.Header.Get("Request-Id")))
 			resp, err := next.RoundTrip(r)
 			if err == nil && resp != nil && resp.Body != nil {
-				look(r.Context(), resp)
+				lookInto(r.Context(), resp)
 			}
 			return resp, err
 		}),
@@ -78,8 +78,8 @@ func template(operation string) string {
 
 // redactingProvider sits between otelhttp and the provider of spans. otelhttp
 // records whole URLs and the texts of errors, which must not leave the program.
-// redactingProvider removes them. The context and the request that is sent do
-// not contain redactingProvider.
+// redactingProvider removes them. Code that takes the span from the request's
+// context gets the span without redactingProvider.
 type redactingProvider struct{ trace.TracerProvider }
 
 // Tracer makes a tracer whose spans leave out URLs and the texts of errors.
@@ -148,8 +148,8 @@ func isStatus(errorType string) bool {
 	return err == nil
 }
 
-// SetStatus passes on a status without the text of an error. A status without a
-// text comes from the status of Plural's answer.
+// SetStatus passes on a status without the text of an error. otelhttp sets a
+// status without a text because of the HTTP status of Plural's answer.
 func (s *redactingSpan) SetStatus(code codes.Code, text string) {
 	if s.showsNothing && text == "" {
 		return
@@ -171,7 +171,7 @@ func redactedURL(full, operation string) string {
 	return u.Scheme + "://" + u.Host + template(operation)
 }
 
-// withoutBaggage is a propagator that never sees baggage.
+// withoutBaggage is a propagator that never sends baggage.
 type withoutBaggage struct{ propagation.TextMapPropagator }
 
 // Inject writes the headers of ctx, without baggage.

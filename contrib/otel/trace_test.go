@@ -163,7 +163,7 @@ func TestSettlingReadThatFindsNothingIsNoError(t *testing.T) {
 			_, err = s.client.Orders.GetByReference(t.Context(), "order-nobody-has")
 			require.ErrorIs(t, err, plural.ErrNotFound)
 			last := s.spans.GetSpans()[len(s.spans.GetSpans())-1]
-			require.Equal(t, codes.Error, last.Status.Code, "a read that the caller makes is marked")
+			require.Equal(t, codes.Error, last.Status.Code, "a read that the caller makes is marked as an error")
 		})
 	}
 }
@@ -249,7 +249,7 @@ func TestTemplates(t *testing.T) {
 
 	require.Equal(t, []string{
 		"orders.create", "orders.get", "orders.get_by_reference", "captures.create", "refunds.create",
-		"orders.get", "cancels.create", // the first read is of the refund's parent
+		"orders.get", "cancels.create", // this orders.get reads the order that was refunded
 		"settlements.list", "settlements.lines", "settlements.get",
 		"payment_links.create", "payment_links.get", "payment_links.get_by_reference", "payment_links.notify",
 		"payment_links.cancel", "orders.get", // the read finds out whether the payer paid by the cancelled link
@@ -262,13 +262,12 @@ func TestTemplates(t *testing.T) {
 			"{payment_link_id}", got["plural.payment_link_id"],
 		).Replace(got["url.full"])
 		address := *sent[i].URL
-		address.RawQuery = "" // no span has the query
+		address.RawQuery = "" // the spans do not show the query
 		require.Equal(t, address.String(), filled, span.Name)
 	}
 }
 
-// A request for a new order has personal data, and calls of Do may have some,
-// too.
+// A request for a new order has personal data, and so may a request of Do.
 func TestPersonalDataStaysInside(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {

@@ -104,7 +104,7 @@ func outOfOrder() (addr string, stop func()) {
 	return listener.Addr().String(), func() { _ = listener.Close() }
 }
 
-// What the README shows is what the Example runs.
+// The README shows the code that the Example runs.
 func TestReadmeShowsTheExample(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("README.md")

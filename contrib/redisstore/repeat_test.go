@@ -22,8 +22,8 @@ import (
 )
 
 // go-redis sends a command again if its answer was lost, three times by
-// default. The repeated command recognises its own earlier effect, but no
-// effect of another command.
+// default. The repeated command recognises what its earlier try did, and does
+// not take the effect of another command for its own.
 func TestRepeatedCommandsKnowTheirOwn(t *testing.T) { //nolint:tparallel // the subtests share a lossy line
 	t.Parallel()
 	srv := servertest.StartRedis(t)
@@ -53,7 +53,7 @@ func TestRepeatedCommandsKnowTheirOwn(t *testing.T) { //nolint:tparallel // the 
 		require.ErrorIs(t, store.Release(t.Context(), "released", got), plural.ErrClaimLost, "another call")
 		require.Equal(t, plural.Claimed, state(t, other, "released"))
 	})
-	t.Run("Release, and another worker claims before it is repeated", func(t *testing.T) {
+	t.Run("Another worker claims before Release is repeated", func(t *testing.T) {
 		got := claimed(t, store, "overtaken")
 		line.loseNext(t, func() { claimed(t, other, "overtaken") })
 		require.NoError(t, store.Release(t.Context(), "overtaken", got))
@@ -91,7 +91,7 @@ func TestRepeatedCommandsKnowTheirOwn(t *testing.T) { //nolint:tparallel // the 
 		require.NoError(t, err)
 		require.Equal(t, []byte("sealed"), sealed)
 	})
-	require.Zero(t, line.lossesLeft(), "no answer is left that should have been lost")
+	require.Zero(t, line.lossesLeft(), "every answer that should be lost was lost")
 }
 
 func claimed(t *testing.T, s *redisstore.Store, id string) (token string) {
@@ -116,7 +116,7 @@ type lossyLine struct {
 	addr string
 
 	mu   sync.Mutex
-	lose []func() // has a function for each answer to lose; it is called before the connection is closed
+	lose []func() // one function for each answer to lose, called before the connection is closed
 }
 
 func newLossyLine(t *testing.T, redisAddr string) *lossyLine {
@@ -159,8 +159,8 @@ func (l *lossyLine) lossesLeft() int {
 	return len(l.lose)
 }
 
-// serve passes the data of one connection on. If an answer is to be lost, serve
-// loses the answer to the store's next command.
+// serve passes on the data of one connection. After loseNext, serve loses the
+// answer to the store's next command.
 func (l *lossyLine) serve(client net.Conn, redisAddr string) {
 	defer func() { _ = client.Close() }()
 	server, err := net.Dial("tcp", redisAddr)

@@ -7,11 +7,11 @@
 //	remember := plural.WithDeduper(store)
 //	handler := plural.NewWebhookHandler(verifier, handle, remember)
 //
-// It works with a single Redis, with a replicated Redis and with a cluster,
-// from version 6. Every operation is one command or script on one key. The time
-// comes from the server, so the clocks of the processes do not matter. If an
-// answer is lost, go-redis repeats the command, by default up to three times.
-// The command still takes effect once.
+// The package works with a single Redis, with a replicated Redis and with a
+// cluster, from version 6. Every operation is one command or script on one key.
+// The time comes from the Redis server, so the clocks of the processes do not
+// matter. If an answer is lost, go-redis repeats the command, by default up to
+// three times. The command still takes effect once.
 //
 // If Redis loses a token, the token is fetched again. If Redis loses the record
 // of a webhook, the webhook may be handled again when Plural delivers it again.
@@ -90,8 +90,8 @@ const (
 	minPoll = 10 * time.Millisecond
 	maxPoll = 100 * time.Millisecond
 
-	// A command may have taken a lock, although the answer to the command did
-	// not come. unlockTimeout is the time for releasing that lock.
+	// If the answer to a command was lost, the command may still have taken the
+	// lock. unlockTimeout limits the release of such a lock.
 	unlockTimeout = time.Second
 )
 
@@ -198,14 +198,15 @@ func (s *Store) run(ctx context.Context, script, key string, args ...any) *redis
 }
 
 const (
-	// lapsedGrace is how long a claim whose lease ran out is remembered.
+	// lapsedGrace is how long Redis keeps a claim after its lease has run out.
 	lapsedGrace = time.Hour
-	// releasedGrace is how long a release is remembered, in case it is repeated.
+	// releasedGrace is how long Redis keeps the record of a release, because
+	// go-redis may repeat the command.
 	releasedGrace = time.Minute
 )
 
-// Claim takes the event for the lease, unless it was handled already or a
-// worker holds an unexpired claim.
+// Claim takes the event for the duration of the lease, unless it was handled
+// already or a worker holds an unexpired claim.
 func (s *Store) Claim(ctx context.Context, id string, lease time.Duration) (plural.Claim, error) {
 	if id == "" || lease < time.Millisecond {
 		return plural.Claim{}, errors.New("redisstore: claim webhook: an id and a positive lease are needed")

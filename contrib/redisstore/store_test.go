@@ -86,8 +86,8 @@ func second(_ plural.Claim, err error) error { return err }
 // one token in total.
 //
 // A process that has waited for the store for two seconds fetches its own
-// token. On a busy machine several processes do so, and the test tries a few
-// times.
+// token. On a busy machine several processes do so. Then the test tries again,
+// up to four times.
 func TestColdFleetFetchesOneToken(t *testing.T) {
 	t.Parallel()
 	var issued []int
@@ -181,8 +181,8 @@ func TestWebhookAtEightProcessesAtOnce(t *testing.T) {
 	}
 }
 
-// receive is a process that takes webhooks, and counts the handled webhooks in
-// Redis.
+// receive does the work of a process that takes webhooks, and counts the
+// handled webhooks in Redis.
 func receive() {
 	client := redis.NewClient(&redis.Options{Addr: os.Getenv("REDIS")})
 	verifier, err := plural.NewVerifier(os.Getenv("SECRET"))
@@ -204,7 +204,7 @@ func receive() {
 	_ = srv.Serve(listener)
 }
 
-// No call fails because of its store.
+// No call fails because the token store fails.
 func TestCallsGoOnWithoutRedis(t *testing.T) {
 	t.Parallel()
 	srv, gateway := servertest.StartRedis(t), pluraltest.NewServer(t)
@@ -222,7 +222,7 @@ func TestCallsGoOnWithoutRedis(t *testing.T) {
 	require.ErrorIs(t, call(), plural.ErrNotFound)
 	before := gateway.TokensIssued()
 	require.ErrorIs(t, call(), plural.ErrNotFound)
-	require.Equal(t, before, gateway.TokensIssued(), "the second process takes the first one's token")
+	require.Equal(t, before, gateway.TokensIssued(), "the second client uses the first client's token")
 
 	require.NoError(t, connection.FlushAll(t.Context()).Err())
 	require.ErrorIs(t, call(), plural.ErrNotFound, "flushed")

@@ -55,7 +55,7 @@ func ofOrder(o *plural.Order, err error) (*result, error) {
 }
 
 // CaptureArgs is a job that captures an order. For each reference, at most one
-// job can be waiting or running. Give exactly one of Amount and Full.
+// job can be waiting or running. Set either Amount or Full, but not both.
 type CaptureArgs struct {
 	OrderID   string        `json:"order_id"`
 	Reference string        `json:"reference" river:"unique"` // the merchant's reference of this capture
@@ -82,13 +82,13 @@ func (a CaptureArgs) subject() (orderID, reference string) { return a.OrderID, a
 // once, so the call does not take the money twice.
 func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
 	if !again || a.Full {
-		return nil, nil //nolint:nilnil // the call itself looks
+		return nil, nil //nolint:nilnil // the call itself looks in the books
 	}
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
 	o, err := client.Captures.Find(ctx, a.OrderID, a.Reference)
 	if err != nil {
-		return nil, nil //nolint:nilnil // not found for sure, so the call is made
+		return nil, nil //nolint:nilnil // the effect is not certain, so the call is made
 	}
 	var sum plural.Amount
 	for _, c := range o.Captures() {
@@ -99,7 +99,7 @@ func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, ag
 			sum.Currency = c.CaptureAmount.Currency
 		}
 		if sum, err = sum.Add(c.CaptureAmount); err != nil {
-			return nil, nil //nolint:nilnil // not found for sure, so the call is made
+			return nil, nil //nolint:nilnil // the effect is not certain, so the call is made
 		}
 	}
 	if sum != a.Amount {
@@ -137,7 +137,7 @@ func (a CancelArgs) findExisting(ctx context.Context, client *plural.Client, aga
 	defer cancel()
 	o, err := client.Orders.Get(ctx, a.OrderID)
 	if err != nil || o.Status != plural.OrderStatusCancelled {
-		return nil, nil //nolint:nilnil // not found for sure, so the call is made
+		return nil, nil //nolint:nilnil // the effect is not certain, so the call is made
 	}
 	return ofOrder(o, nil)
 }
@@ -179,17 +179,17 @@ func (a RefundArgs) send(ctx context.Context, client *plural.Client) (*result, e
 	return ofOrder(client.Refunds.Create(ctx, a.OrderID, a.request()))
 }
 
-// sameAmount returns the refund that was found, if it is the refund of this
-// job. If its amount is different, sameAmount returns a conflict, and the job's
-// refund must not be sent. If Plural allowed it, there would be a second refund
-// under this reference.
+// sameAmount returns the refund that was found if its amount is the job's
+// amount. If its amount is different, sameAmount returns a conflict, and the
+// job's refund must not be sent. If Plural accepted it, there would be two
+// refunds under this reference.
 func (a RefundArgs) sameAmount(found *plural.Order) (*plural.Order, error) {
 	if found.OrderAmount == a.Amount {
 		return found, nil
 	}
 	return nil, &plural.StateError{
 		Op: "refunds.create", OrderID: a.OrderID, Reference: a.Reference, Order: found, Conflict: true,
-		Reason: fmt.Sprintf("the refund under this reference is over %s, not over %s", found.OrderAmount, a.Amount),
+		Reason: fmt.Sprintf("the refund under this reference has the amount %s, not %s", found.OrderAmount, a.Amount),
 	}
 }
 

@@ -78,12 +78,12 @@ var errOther = errors.New("another worker has the job")
 
 // end completes the job and calls Ended once. After a rescue two workers may
 // have the job. Then only the worker that began last may complete the job. A
-// lock on the job's row makes the other worker wait. Then the record shows the
-// other worker, and any later worker, that the job has ended.
+// lock on the job's row makes the other worker wait. Afterwards the record
+// shows the other worker, and any later worker, that the job has ended.
 func (w *worker[TTx, TArgs]) end(ctx context.Context, job *river.Job[TArgs], o Outcome) error {
 	client := river.ClientFromContext[TTx](ctx)
 	return w.cfg.Transact(ctx, func(tx TTx) error {
-		row, err := client.JobUpdateTx(ctx, tx, job.ID, nil) // changes nothing and locks the row
+		row, err := client.JobUpdateTx(ctx, tx, job.ID, nil) // changes nothing, but locks the row
 		switch {
 		case err != nil:
 			return err
@@ -129,7 +129,7 @@ func (w *worker[TTx, TArgs]) unsettled(ctx context.Context, job *river.Job[TArgs
 	}
 	client := river.ClientFromContext[TTx](ctx)
 	err := w.cfg.Transact(ctx, func(tx TTx) error {
-		row, err := client.JobUpdateTx(ctx, tx, job.ID, nil) // changes nothing and locks the row
+		row, err := client.JobUpdateTx(ctx, tx, job.ID, nil) // changes nothing, but locks the row
 		switch {
 		case err != nil:
 			return err

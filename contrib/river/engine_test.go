@@ -46,8 +46,9 @@ type engine[TTx any] struct {
 	exec        func(ctx context.Context, tx TTx, statement string) error
 	query       func(ctx context.Context, query string, into ...any) error
 
-	// hold prevents transactions of this process until release. Otherwise the
-	// process may be suspended in a transaction, and keep SQLite's lock.
+	// hold prevents transactions of this process until release is called.
+	// Otherwise the process may be suspended in a transaction, and keep
+	// SQLite's lock.
 	hold func() (release func(), err error)
 }
 
@@ -166,7 +167,7 @@ func (e *engine[TTx]) config(client *plural.Client) pluralriver.Config[TTx] {
 // timeout is the shortest allowed timeout.
 const timeout = 10 * time.Second
 
-// start starts a River client that tries again at once.
+// start starts a River client that repeats failed jobs at once.
 func (e *engine[TTx]) start(
 	ctx context.Context, cfg pluralriver.Config[TTx], change ...func(*river.Config),
 ) (*river.Client[TTx], error) {
@@ -177,7 +178,7 @@ func (e *engine[TTx]) start(
 	config := &river.Config{
 		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 8}}, Workers: workers,
 		Logger: slog.New(slog.DiscardHandler), FetchPollInterval: 50 * time.Millisecond, FetchCooldown: 20 * time.Millisecond,
-		RescueStuckJobsAfter: timeout + time.Second, JobTimeout: timeout, RetryPolicy: every(50 * time.Millisecond),
+		RescueStuckJobsAfter: timeout + time.Second, JobTimeout: timeout, RetryPolicy: fixedWait(50 * time.Millisecond),
 	}
 	for _, c := range change {
 		c(config)
@@ -189,17 +190,17 @@ func (e *engine[TTx]) start(
 	return client, client.Start(ctx)
 }
 
-// oneWorker lets a client work one job at a time.
+// oneWorker makes a client run only one job at a time.
 func oneWorker(c *river.Config) {
 	c.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 1}}
 }
 
-// every is a retry policy that always waits for the same time.
-type every time.Duration
+// fixedWait is a retry policy that always waits for the same time.
+type fixedWait time.Duration
 
-func (d every) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(time.Duration(d)) }
+func (d fixedWait) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(time.Duration(d)) }
 
-// shop has a gateway, a client of the gateway, and a River client that works
+// shop has a gateway, a client of the gateway, and a River client that runs
 // jobs.
 type shop[TTx any] struct {
 	*engine[TTx]
@@ -296,8 +297,8 @@ func isIn(state rivertype.JobState) func(*rivertype.JobRow) bool {
 	return func(row *rivertype.JobRow) bool { return row.State == state }
 }
 
-// eventually waits until a table has n rows.
-func (s *shop[TTx]) eventually(t *testing.T, n int, format string, args ...any) {
+// waitForRows waits until a table has n rows.
+func (s *shop[TTx]) waitForRows(t *testing.T, n int, format string, args ...any) {
 	t.Helper()
 	require.Eventually(t, func() bool { return s.count(t, format, args...) >= n }, 90*time.Second, 20*time.Millisecond,
 		format, args)

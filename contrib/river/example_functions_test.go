@@ -58,7 +58,7 @@ func testReadmeFunctions(t *testing.T, e *engine[*sql.Tx]) {
 			return err
 		})
 	}
-	finds(pluralriver.LookArgs{Reference: "order-1"}) // but not the old order, which nobody has paid
+	finds(pluralriver.LookArgs{Reference: "order-1"}) // quiet leaves out the old order, which nobody has paid
 
 	paid := plural.Payment{
 		Status: plural.PaymentStatusProcessed, PaymentMethod: plural.PaymentMethodCard, PaymentAmount: plural.INR(10000),
@@ -68,7 +68,7 @@ func testReadmeFunctions(t *testing.T, e *engine[*sql.Tx]) {
 	require.Equal(t, 1, e.count(t, `orders WHERE good AND NOT may_change AND status = 'PROCESSED'`))
 	finds()
 
-	// A cancel ends only the row that is open, and no earlier row.
+	// A cancel changes only the row that is still open, and no earlier row.
 	within(func(ctx context.Context, tx *sql.Tx) error {
 		return unsettled(ctx, tx, pluralriver.Outcome{Kind: pluralriver.KindCancel, OrderID: "v1-1"},
 			pluralriver.Attempt{Why: pluralriver.StillUnknown})

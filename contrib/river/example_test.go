@@ -71,7 +71,7 @@ func Example() {
 	}
 
 	for e := range completed {
-		if e.Job.Kind == pluralriver.KindCapture { // the job of Watch completes, too
+		if e.Job.Kind == pluralriver.KindCapture { // the job of Watch also completes
 			break
 		}
 	}
@@ -87,7 +87,7 @@ func Example() {
 }
 
 // A webhook, or a sweep every five minutes, leads to a look at the order. Then
-// seen stores the order's document.
+// the function seen stores the order's document.
 func ExampleAddLooks() {
 	db, gateway, pluralClient, closeAll := openShop()
 	defer closeAll()

@@ -10,7 +10,7 @@ import (
 // WatchArgs is the job of Watch.
 type WatchArgs = watchArgs
 
-// OnStep sets a function that is called between the steps of working a job.
+// OnStep sets a function that is called between the steps of a job's run.
 func OnStep[TTx any](cfg Config[TTx], step func(name string)) Config[TTx] {
 	cfg.step = step
 	return cfg

@@ -12,9 +12,10 @@ import (
 )
 
 // ErrOtherWaiting means that another job with the same reference has not ended,
-// and asks for something else. For a cancel it means that another job for the
-// same order has not ended. Nothing was inserted. Wait until the other job has
-// ended, or cancel that job and find out what happened to its call.
+// and asks for something else. A cancel never gets this error, because all
+// cancels of one order or link ask for the same. Nothing was inserted. Wait
+// until the other job has ended, or cancel that job and find out what happened
+// to its call.
 var ErrOtherWaiting = errors.New("pluralriver: a job with other content has not ended")
 
 // InsertTx stores a money call in the shop's transaction. It checks the request

@@ -63,7 +63,7 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Contains(t, string(row.Output()), `not carried out`)
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'late' AND good = 0`))
 
-	// The answer is lost at first, and known later.
+	// The answer is lost at first. Later the job finds out what happened.
 	id = authorized(t, s.gateway, "order-2")
 	s.gateway.Inject(pluraltest.On(pluraltest.OpCapturesCreate),
 		pluraltest.ResetAfterApply, pluraltest.ResetBeforeApply, pluraltest.ResetBeforeApply)
@@ -78,7 +78,7 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'hook'`))
 	require.Len(t, s.gateway.Captures(id), 1)
 
-	// The answer to a payment link is lost, too.
+	// The answer to the request for a payment link is also lost.
 	s.gateway.Inject(pluraltest.On(pluraltest.OpPaymentLinksCreate), pluraltest.ResetAfterApply)
 	deposit := pluralriver.LinkArgs{
 		Reference: "deposit-1", Amount: plural.INR(5000), PreAuth: true,
@@ -168,8 +168,8 @@ func testInserted[TTx any](t *testing.T, e *engine[TTx]) {
 		return err
 	}))
 
-	// If such a request was inserted without InsertTx, the job ends at once and
-	// calls Ended.
+	// If such a request was inserted without this package's InsertTx, the job
+	// ends at once and calls Ended.
 	var job *rivertype.JobInsertResult
 	require.NoError(t, s.transact(t.Context(), func(tx TTx) (err error) {
 		job, err = s.river.InsertTx(t.Context(), tx, pluralriver.RefundArgs{OrderID: id, Reference: "bad word"}, nil)
@@ -223,7 +223,7 @@ func testKilled[TTx any](t *testing.T, e *engine[TTx]) {
 	}
 	s.river = s.startAnother(t, nil)
 	for _, step := range steps {
-		s.eventually(t, 1, `ended WHERE reference = 'killed-%s'`, step)
+		s.waitForRows(t, 1, `ended WHERE reference = 'killed-%s'`, step)
 	}
 	require.NoError(t, s.river.StopAndCancel(t.Context()))
 	for _, step := range steps {
@@ -247,7 +247,7 @@ func testSuspended[TTx any](t *testing.T, e *engine[TTx]) {
 		require.NoError(t, err)
 		s.rescue(t, id, rivertype.JobStateAvailable)
 		other := s.startAnother(t, nil)
-		s.eventually(t, 1, `ended WHERE reference = '%s'`, reference)
+		s.waitForRows(t, 1, `ended WHERE reference = '%s'`, reference)
 		require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
 		require.Equal(t, "went on", p.Line())
 		p.Kill()
@@ -266,8 +266,8 @@ func (s *shop[TTx]) process(t *testing.T, step, how string) *servertest.Process 
 	return p
 }
 
-// workUntilAStep does the work of a process that works jobs. It is killed or
-// suspended at a step of the first job.
+// workUntilAStep does the work of a process that runs jobs. The process is
+// killed or suspended at a step of its first job.
 func workUntilAStep() {
 	client, err := pluralClient(os.Getenv("PLURAL"), os.Getenv("ID"), os.Getenv("SECRET"))
 	if err == nil {
@@ -287,7 +287,7 @@ func workUntilAStep() {
 		fmt.Println(err)
 		return
 	}
-	time.Sleep(time.Minute) // the process is killed long before
+	time.Sleep(time.Minute) // the process is killed long before this time is over
 }
 
 func workIn[TTx any](e *engine[TTx], err error, client *plural.Client) error {

@@ -78,7 +78,7 @@ func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again
 		case err == nil:
 			return a.sameLink(l)
 		case !again:
-			return nil, nil //nolint:nilnil // not found for sure, so the call is made
+			return nil, nil //nolint:nilnil // the effect is not certain, so the call is made
 		case !isAbsent(err):
 			return nil, err
 		case time.Since(began) >= absence:
@@ -113,7 +113,7 @@ func (a LinkArgs) sameLink(l *plural.PaymentLink) (*result, error) {
 	}
 	return nil, &plural.PaymentLinkError{
 		Op: "payment_links.create", Link: l,
-		Reason: fmt.Sprintf("the reference belongs to another payment link, over %s", l.Amount),
+		Reason: fmt.Sprintf("the reference belongs to another payment link, with the amount %s", l.Amount),
 	}
 }
 
@@ -146,7 +146,7 @@ func (a LinkCancelArgs) findExisting(ctx context.Context, client *plural.Client,
 	defer cancel()
 	l, err := client.PaymentLinks.Get(ctx, a.PaymentLinkID)
 	if err != nil || l.Status != plural.PaymentLinkStatusCancelled {
-		return nil, nil //nolint:nilnil // not found for sure, so the call is made
+		return nil, nil //nolint:nilnil // the effect is not certain, so the call is made
 	}
 	o, err := client.Orders.Get(ctx, l.OrderID)
 	if err != nil || o.Status != plural.OrderStatusCreated && o.Status != plural.OrderStatusAttempted {

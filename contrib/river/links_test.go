@@ -109,7 +109,7 @@ func TestLaterRunLooksForItsLink(t *testing.T) {
 }
 
 // A new job may have the reference of a job that has ended. Plural may not keep
-// references unique, so the first run looks for a link, too, and makes no
+// references unique, so the first run also looks for a link, and makes no
 // second link.
 func TestFirstRunLooksForItsLink(t *testing.T) {
 	t.Parallel()

@@ -11,8 +11,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// testTwoLives makes two workers work one job, and tries every order of their
-// steps.
+// testTwoLives lets two workers run the same job, and tries every order of
+// their steps.
 func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	first := newGate("answered")
 	s := e.open(t, gated[TTx](first), oneWorker)
@@ -39,7 +39,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	id, order := begin("after")
 	s.rescue(t, id, rivertype.JobStateAvailable)
 	other := s.startAnother(t, nil)
-	s.eventually(t, 1, `ended WHERE reference = 'after'`)
+	s.waitForRows(t, 1, `ended WHERE reference = 'after'`)
 	close(first.open)
 	require.NoError(t, other.StopAndCancel(t.Context()))
 	renew("answered")
@@ -55,7 +55,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	s.waitFor(t, id, func(row *rivertype.JobRow) bool { return row.State != rivertype.JobStateRunning })
 	require.Zero(t, s.count(t, `ended WHERE reference = 'while'`), "only the second worker may end the job")
 	close(second.open)
-	s.eventually(t, 1, `ended WHERE reference = 'while'`)
+	s.waitForRows(t, 1, `ended WHERE reference = 'while'`)
 	check(id, order, "while")
 	require.NoError(t, other.StopAndCancel(t.Context()))
 	renew("answered")
@@ -68,7 +68,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	<-second.arrived
 	close(first.open)
 	close(second.open)
-	s.eventually(t, 1, `ended WHERE reference = 'at-once'`)
+	s.waitForRows(t, 1, `ended WHERE reference = 'at-once'`)
 	check(id, order, "at-once")
 	require.NoError(t, other.StopAndCancel(t.Context()))
 	renew("answered")
@@ -78,7 +78,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	id, order = begin("before")
 	s.rescue(t, id, rivertype.JobStateRetryable)
 	close(first.open)
-	s.eventually(t, 1, `ended WHERE reference = 'before'`)
+	s.waitForRows(t, 1, `ended WHERE reference = 'before'`)
 	renew("answered")
 	_, err := s.river.JobRetry(t.Context(), id)
 	require.NoError(t, err)

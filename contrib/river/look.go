@@ -16,8 +16,8 @@ import (
 
 // LookArgs is a job that reads an order from Plural and hands it to
 // [Looks.Seen]. It moves no money. Insert it with [LookTx] whenever something
-// may have happened to an order: after a callback, a webhook, or an answer.
-// Exactly one of OrderID and Reference is given.
+// may have happened to an order: after a callback, a webhook, or an answer from
+// Plural. Set either OrderID or Reference, but not both.
 type LookArgs struct {
 	OrderID string `json:"order_id,omitzero"`
 	// Reference is the merchant's reference of an order. Give it instead of
@@ -32,7 +32,7 @@ func (LookArgs) Kind() string { return KindLook }
 // InsertOpts allows only a few tries, because the next sweep looks again.
 func (LookArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 5} }
 
-// Looks configures how orders are read. TTx is the transaction of River's
+// Looks configures how orders are read. TTx is the transaction type of River's
 // driver: pgx.Tx, or *sql.Tx.
 type Looks[TTx any] struct {
 	// Client reads the orders.
@@ -49,7 +49,7 @@ type Looks[TTx any] struct {
 	// Quiet returns orders that may still change (see [MayChange]), and about
 	// which the shop has had no news for a while. [Sweep] looks at these
 	// orders. Leave out orders that are older than some weeks, because many
-	// orders are never paid. Return as many orders as one sweep should read.
+	// orders are never paid. Return no more orders than one sweep should read.
 	// Record in tx that these orders were looked at. Otherwise the next sweep
 	// gets the same orders. Quiet may be nil.
 	Quiet func(ctx context.Context, tx TTx) ([]LookArgs, error)
@@ -60,16 +60,16 @@ type Looks[TTx any] struct {
 
 	// HoldFor is how long after the payment's authorisation an order can safely
 	// be captured. Plural does not document how long a hold lasts. Ask Plural
-	// for that time, and subtract a day. If an order is still AUTHORIZED after
-	// that time, each look calls Lapsing after Seen, in the same transaction.
-	// Set both HoldFor and Lapsing, or neither.
+	// how long, and subtract a day. If an order is still AUTHORIZED after
+	// HoldFor, each look calls Lapsing after Seen, in the same transaction. Set
+	// both HoldFor and Lapsing, or neither.
 	HoldFor time.Duration
 	Lapsing func(ctx context.Context, tx TTx, o *plural.Order) error
 
 	// Queue is the queue of the looks that a sweep inserts; "" is River's default
 	// queue.
 	Queue string
-	// Timeout ends one look; the default is a minute.
+	// Timeout limits one look; the default is a minute.
 	Timeout time.Duration
 }
 
@@ -135,7 +135,8 @@ func LookTx[TTx any](
 	return nil
 }
 
-// aMoment is how much later than asked for a waiting look may be due.
+// If a waiting look is due at most aMoment later than the look that was asked
+// for, no new look is inserted.
 const aMoment = time.Second
 
 // maxLanes limits the looks at one order that are running or are due later. If
@@ -143,8 +144,8 @@ const aMoment = time.Second
 // inserted.
 const maxLanes = 8
 
-// lookInLane is a [LookArgs] with a lane. Each lane has at most one look at an
-// order that has not ended.
+// lookInLane is a [LookArgs] with a lane. In each lane, at most one look at an
+// order can be waiting or running.
 type lookInLane struct {
 	OrderID   string `json:"order_id,omitzero"  river:"unique"`
 	Reference string `json:"reference,omitzero" river:"unique"`
@@ -191,12 +192,12 @@ func LookOnEvent[TTx any](
 // MayChange does not depend on how much was taken, because the document of a
 // sale that was paid outright by card never shows that.
 //
-// A document may leave out captures or refunds. If the shop needs a sum that is
-// not known, Quiet should return the order as well. The sums are
-// [plural.Order.RefundedAmount] and, for a hold that was captured,
+// A document may leave out captures or refunds. If the shop needs a sum that
+// the document does not show, Quiet should return the order as well. Such sums
+// are [plural.Order.RefundedAmount] and, for a hold that was captured,
 // [plural.Order.CapturedAmount]. An order that nobody pays may stay CREATED, so
 // Quiet should also leave out old orders. A later decision to refund can change
-// any order. Books lag. So also look at an order if the shop has decided
+// any order. Because books lag, also look at an order if the shop has decided
 // something that the order's row does not show yet.
 func MayChange(o *plural.Order) bool {
 	switch o.Status {
@@ -223,8 +224,8 @@ func isRefundOpen(refund plural.Order) bool {
 }
 
 // isPaymentOpen reports whether a payment is PENDING or AUTHORIZED, or in an
-// unknown status. A payment may also have one of the statuses of a refunded
-// order.
+// unknown status. A payment that has one of the statuses of a refunded order is
+// not open.
 func isPaymentOpen(p plural.Payment) bool {
 	switch p.Status {
 	case plural.PaymentStatusProcessed, plural.PaymentStatusFailed, plural.PaymentStatusCancelled,
@@ -301,7 +302,7 @@ func heldSince(o *plural.Order) time.Time {
 		}
 	}
 	if first.IsZero() {
-		return cmp.Or(o.CreatedAt.Time, time.Now()) // without any time the hold counts as new
+		return cmp.Or(o.CreatedAt.Time, time.Now()) // if the document has no time, the hold counts as new
 	}
 	return first
 }

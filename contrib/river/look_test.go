@@ -118,8 +118,8 @@ func TestLooks(t *testing.T) {
 	}
 }
 
-// Only one look waits, no matter how much happens to an order. There is one
-// more if the others are running, or are due later.
+// Only one look waits, no matter how much happens to an order. A further look
+// is inserted if the others are running, or are due later.
 func TestLooksAreUniqueWhileTheyWait(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "shop.db")
@@ -277,7 +277,7 @@ func TestMayChangeOfADocument(t *testing.T) {
 		{"the order's status lags behind its refund", "PROCESSED", card("PROCESSED"), refund("v1-2", "PROCESSED"), false},
 
 		{"refunded in part", "PARTIALLY_REFUNDED", card("PROCESSED"), refund("v1-2", "PROCESSED"), false},
-		{"the payment shows it, too", "PARTIALLY_REFUNDED", card("PARTIALLY_REFUNDED"), refund("v1-2", "PROCESSED"), false},
+		{"the payment also shows it", "PARTIALLY_REFUNDED", card("PARTIALLY_REFUNDED"), refund("v1-2", "PROCESSED"), false},
 		{"the refund is not listed", "PARTIALLY_REFUNDED", card("PROCESSED"), "", false},
 		{
 			"a second refund is pending", "PARTIALLY_REFUNDED", card("PROCESSED"),

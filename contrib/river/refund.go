@@ -34,8 +34,8 @@ func (a RefundArgs) findExisting(ctx context.Context, client *plural.Client, aga
 	return ofOrder(a.look(ctx, client))
 }
 
-// isInSight looks for the refund once. If the books cannot be read, it counts
-// as not in sight.
+// isInSight looks for the refund once. If the books cannot be read, isInSight
+// returns false.
 func (a RefundArgs) isInSight(ctx context.Context, client *plural.Client) bool {
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
@@ -48,9 +48,9 @@ func (a RefundArgs) isInSight(ctx context.Context, client *plural.Client) bool {
 	})
 }
 
-// look reads the books. The refund must not be sent if the books show it, once
-// or twice. It must also not be sent if the books show it with another amount,
-// or cannot be read.
+// look reads the books. It returns nil twice if the refund may be sent. The
+// refund must not be sent if the books show it, once or twice, with this or
+// another amount, or if the books cannot be read.
 func (a RefundArgs) look(ctx context.Context, client *plural.Client) (*plural.Order, error) {
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()

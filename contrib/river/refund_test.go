@@ -45,7 +45,7 @@ func openRefunds(t *testing.T, change func(pluralriver.Config[*sql.Tx]) pluralri
 	s.river = s.startAnother(t, func(cfg pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx] {
 		return change(s.telling(cfg))
 	}, oneWorker, func(c *river.Config) {
-		c.JobTimeout, c.RescueStuckJobsAfter, c.RetryPolicy = 0, time.Minute, every(500*time.Millisecond)
+		c.JobTimeout, c.RescueStuckJobsAfter, c.RetryPolicy = 0, time.Minute, fixedWait(500*time.Millisecond)
 	})
 	return s
 }
@@ -159,7 +159,7 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 	}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			var lost time.Time // only the fault plan uses it, and the gateway calls the plan once at a time
+			var lost time.Time // only the fault plan uses lost, and the gateway never makes two calls of the plan at once
 			s := openRefunds(t, asItIs)
 			args := s.captured(t, "order")
 			s.gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
@@ -170,7 +170,7 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 			require.Empty(t, o.Why)
 			require.Len(t, s.gateway.Refunds(args.OrderID), c.refunds)
 			row := s.waitFor(t, id, isFinalized)
-			require.Equal(t, rivertype.JobStateCompleted, row.State, "it is not tried again")
+			require.Equal(t, rivertype.JobStateCompleted, row.State, "the job is not tried again")
 			if !c.double {
 				require.NoError(t, o.Outcome.Err)
 				return

@@ -15,7 +15,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// testUnsettled works jobs that get no final answer.
+// testUnsettled runs jobs that get no final answer.
 func testUnsettled[TTx any](t *testing.T, e *engine[TTx]) {
 	s := e.open(t, func(cfg pluralriver.Config[TTx]) pluralriver.Config[TTx] {
 		cfg.UnsettledAfter = 3
@@ -35,7 +35,7 @@ func testUnsettled[TTx any](t *testing.T, e *engine[TTx]) {
 	// one whole call, and the call is made again a day later.
 	order := unpaidOrder(t, s.gateway, "order-1")
 	id := insert(pluralriver.CaptureArgs{OrderID: order, Reference: "unpaid", Full: true}, 25)
-	s.eventually(t, 1, `unsettled WHERE reference = 'unpaid'`)
+	s.waitForRows(t, 1, `unsettled WHERE reference = 'unpaid'`)
 	row := s.waitFor(t, id, isIn(rivertype.JobStateRetryable))
 	require.Equal(t, 1, s.count(t, `unsettled WHERE why = 'needs review' AND attempt = 1 AND good = 0`))
 	require.Len(t, row.Errors, 1)
@@ -65,7 +65,7 @@ func testUnsettled[TTx any](t *testing.T, e *engine[TTx]) {
 	// The job can be tried again after that, and is then reported again.
 	_, err = s.river.JobRetry(t.Context(), id)
 	require.NoError(t, err)
-	s.eventually(t, 2, `unsettled WHERE reference = 'down' AND why = 'given up'`)
+	s.waitForRows(t, 2, `unsettled WHERE reference = 'down' AND why = 'given up'`)
 	s.waitFor(t, id, isIn(rivertype.JobStateDiscarded))
 	s.gateway.SetFaultPlan(nil)
 	_, err = s.river.JobRetry(t.Context(), id)
@@ -75,8 +75,9 @@ func testUnsettled[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Len(t, s.gateway.Captures(order), 1)
 }
 
-// testCancelled has jobs that a person cancelled, or that River gave up. Some
-// of them have a worker that can report this, and some have no worker.
+// testCancelled checks jobs that a person cancelled, or that River gave up.
+// Some of these jobs have a worker that can report this, and some have no
+// worker.
 func testCancelled[TTx any](t *testing.T, e *engine[TTx]) {
 	g := newGate("looked")
 	var order string
@@ -99,7 +100,7 @@ func testCancelled[TTx any](t *testing.T, e *engine[TTx]) {
 	_, err := s.river.JobCancel(t.Context(), id)
 	require.NoError(t, err)
 	s.waitFor(t, id, isIn(rivertype.JobStateCancelled))
-	s.eventually(t, 1, `unsettled WHERE reference = 'running' AND why = 'cancelled' AND attempt = 1`)
+	s.waitForRows(t, 1, `unsettled WHERE reference = 'running' AND why = 'cancelled' AND attempt = 1`)
 
 	// No worker has these two jobs.
 	require.NoError(t, s.river.StopAndCancel(t.Context()))
@@ -111,8 +112,8 @@ func testCancelled[TTx any](t *testing.T, e *engine[TTx]) {
 	now := time.Now().UTC().Format("2006-01-02 15:04:05.000")
 	s.execute(t, `UPDATE river_job SET state = 'discarded', attempt = 25, finalized_at = '%s' WHERE id = %d`, now, lost)
 	s.river = s.startAnother(t, nil, watch)
-	s.eventually(t, 1, `unsettled WHERE order_id = '%s' AND why = 'cancelled' AND attempt = 0`, order)
-	s.eventually(t, 1, `unsettled WHERE reference = 'lost' AND why = 'given up' AND attempt = 25`)
+	s.waitForRows(t, 1, `unsettled WHERE order_id = '%s' AND why = 'cancelled' AND attempt = 0`, order)
+	s.waitForRows(t, 1, `unsettled WHERE reference = 'lost' AND why = 'given up' AND attempt = 25`)
 
 	// A job is not reported twice. A cancelled job ends when it is retried.
 	_, err = s.river.Insert(t.Context(), pluralriver.WatchArgs{}, nil)
@@ -122,11 +123,11 @@ func testCancelled[TTx any](t *testing.T, e *engine[TTx]) {
 	s.waitFor(t, id, isIn(rivertype.JobStateCompleted))
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'running' AND good = 1`))
 	require.Len(t, s.gateway.Captures(order), 1)
-	s.eventually(t, 2, `river_job WHERE kind = 'plural_watch' AND state = 'completed' AND id > %d`, lost)
+	s.waitForRows(t, 2, `river_job WHERE kind = 'plural_watch' AND state = 'completed' AND id > %d`, lost)
 	require.Equal(t, 3, s.count(t, `unsettled`))
 }
 
-// testEndedFails works a job of a shop whose Ended fails.
+// testEndedFails runs a job of a shop whose Ended fails.
 func testEndedFails[TTx any](t *testing.T, e *engine[TTx]) {
 	s := e.open(t, func(cfg pluralriver.Config[TTx]) pluralriver.Config[TTx] {
 		cfg.UnsettledAfter = 2

@@ -71,7 +71,7 @@ func isToBeTold(row *rivertype.JobRow) bool {
 
 func (w *watcher[TTx]) report(ctx context.Context, client *river.Client[TTx], id int64) error {
 	err := w.cfg.Transact(ctx, func(tx TTx) error {
-		row, err := client.JobUpdateTx(ctx, tx, id, nil) // changes nothing and locks the row
+		row, err := client.JobUpdateTx(ctx, tx, id, nil) // changes nothing, but locks the row
 		if err != nil || !isToBeTold(row) {
 			return err
 		}

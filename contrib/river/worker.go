@@ -22,9 +22,9 @@
 // tries the job again under the same reference. It waits longer and longer
 // between the tries, for about three weeks in total (river.Config.MaxAttempts).
 // If a person has to look, [Config.Unsettled] is called. If
-// [plural.NeedsReview] reports the error, the job is tried again daily. If a
-// worker is killed at any point, its job is tried again. The next run finds in
-// Plural's books what was done, and does not repeat it.
+// [plural.NeedsReview] returns true for the error, the job is tried again
+// daily. If a worker is killed at any point, its job is tried again. The next
+// run finds in Plural's books what was done, and does not repeat it.
 //
 // This package writes the output that River keeps with each job
 // ([rivertype.JobRow.Output]). The output records the job's state, and prevents
@@ -48,7 +48,7 @@ import (
 // not ended.
 type Outcome struct {
 	Kind      string // the kind of the job, such as [KindCapture]
-	OrderID   string // if the job cancels a payment link, the link's id; if it makes a link, ""
+	OrderID   string // of the order; of the link if the job cancels a link; "" if the job makes a link
 	Reference string // "" for a cancel
 	// Order is the order that the call returned. It is nil if Err is not nil.
 	// For a refund, Order is the refund. The refund's Status may be PENDING for
@@ -89,21 +89,21 @@ const (
 	// Cancelled: somebody cancelled the job before it had an answer. It is not
 	// known what happened to the call.
 	Cancelled Why = "cancelled"
-	// GivenUp: it was the last try. Unless Ended failed in that try, it is not
-	// known what happened to the call.
+	// GivenUp: that was the job's last try. If Ended did not fail in that try,
+	// it is not known what happened to the call.
 	GivenUp Why = "given up"
 	// Contradicted: another run of the job has already called Ended, and now
 	// this run has a different answer, such as a second refund.
 	Contradicted Why = "contradicted"
 )
 
-// Config configures how money jobs are worked. TTx is the transaction of
+// Config configures how money jobs are run. TTx is the transaction type of
 // River's driver: pgx.Tx, or *sql.Tx.
 type Config[TTx any] struct {
 	// Client makes the calls.
 	Client *plural.Client
-	// Transact runs work in a transaction of River's database, and commits it if
-	// work returns nil: [Pgx], [SQL].
+	// Transact runs work in a transaction of River's database, and commits it
+	// if work returns nil. Use [Pgx] or [SQL].
 	Transact func(ctx context.Context, work func(tx TTx) error) error
 	// Ended is called once a job has a final answer, in the transaction that
 	// completes the job. So the writes of Ended are made at most once, even if
@@ -132,7 +132,7 @@ type Config[TTx any] struct {
 const (
 	minTimeout     = 10 * time.Second
 	defaultTimeout = 2 * time.Minute
-	endTimeout     = 10 * time.Second // limits the transaction after a call, which runs even if the try's time is up
+	endTimeout     = 10 * time.Second // limits the transaction after a call, even if the try's time is up
 )
 
 // AddWorkers adds the workers for captures, cancels, refunds and payment links,
@@ -198,7 +198,7 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	case err != nil:
 		return fmt.Errorf("pluralriver: read job %d: %w", job.ID, err)
 	case recordOf(row).hasEnded():
-		return nil // another run has ended the job before
+		return nil // another run has already ended the job
 	case !isOurs(row, job.JobRow):
 		return w.leave()
 	}
@@ -270,8 +270,8 @@ func (w *worker[TTx, TArgs]) reviewReason(job *river.Job[TArgs], err, cause erro
 	return StillUnknown
 }
 
-// leave returns the result for a worker that has lost its job to another
-// worker. Every result changes the job's row, so it also ends the other
-// worker's try. A nil or an error could end the job for good. After a snooze
-// the job is tried again.
+// leave returns what a worker tells River if it has lost its job to another
+// worker. Whatever it tells River changes the job's row, and so also ends the
+// other worker's try. A nil or an error could end the job for good. After a
+// snooze the job is tried again.
 func (w *worker[TTx, TArgs]) leave() error { return river.JobSnooze(w.cfg.Timeout) }

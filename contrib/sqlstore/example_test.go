@@ -67,7 +67,7 @@ func ExampleInbox_Prune() {
 	fmt.Println(err)
 	// Output:
 	// 0 <nil>
-	// sqlstore: prune: at least 72h0m0s have to be kept
+	// sqlstore: prune: records have to be kept for at least 72h0m0s
 }
 
 func handleWebhooks(ctx context.Context, db *sql.DB, mux *http.ServeMux, verifier *plural.Verifier) error {
@@ -117,7 +117,7 @@ func signed(gateway *pluraltest.Server, body string) *http.Request {
 	return r
 }
 
-// What the README shows is what the Example runs.
+// The README shows the code that the Example runs.
 func TestReadmeShowsTheExample(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("README.md")

@@ -122,18 +122,19 @@ func NewInbox(db *sql.DB, d Dialect, opts ...Option) (*Inbox, error) {
 }
 
 // Handler makes an [http.Handler] for the webhook URL. The handler verifies
-// each request as [plural.NewWebhookHandler] does, and has the same options and
-// answers. It calls handle in a transaction, and commits the transaction if
-// handle returns nil.
+// each request as [plural.NewWebhookHandler] does, takes the same options, and
+// gives the same answers. It calls handle in a transaction, and commits the
+// transaction if handle returns nil.
 //
 // An event that was handled before is answered with 200 without calling handle.
 // If two deliveries of one event come at the same time, one of them is handled.
 // The other delivery does not wait, and is answered with 409. If handle fails,
-// its transaction is rolled back and the answer is 500. If the database fails,
-// the answer is 503 before handle is called, and 500 after that. Plural then
-// delivers the event again. If the process died, Plural also delivers the event
-// again. If a commit succeeded but its answer was lost, Plural delivers again,
-// too, and then the record shows that the event was handled.
+// its transaction is rolled back and the answer is 500. If the database fails
+// before handle is called, the answer is 503. If it fails later, the answer is
+// 500. Plural then delivers the event again. If the process died, Plural also
+// delivers the event again. If a commit succeeded but its answer was lost,
+// Plural also delivers the event again, and then the record shows that the
+// event was handled.
 //
 // Plural waits 5 seconds for the answer. The wait for a connection and the
 // transaction may take 4 seconds in total. After that, handle's context ends,
@@ -204,8 +205,8 @@ func textOf(t plural.EventType) string {
 }
 
 // minKeep is the shortest time to keep the record of an event. Package plural
-// keeps events for the same time. Plural delivers an event for up to 28 hours,
-// and a replay may come later.
+// keeps its own records of events for the same time. Plural delivers an event
+// for up to 28 hours, and a replay may come later.
 const minKeep = 72 * time.Hour
 
 // Prune deletes the records of events that were handled longer ago than keep,
@@ -215,7 +216,7 @@ const minKeep = 72 * time.Hour
 // replayed until then. Prune cannot check that.
 func (in *Inbox) Prune(ctx context.Context, keep time.Duration) (int64, error) {
 	if keep < minKeep {
-		return 0, fmt.Errorf("sqlstore: prune: at least %v have to be kept", minKeep)
+		return 0, fmt.Errorf("sqlstore: prune: records have to be kept for at least %v", minKeep)
 	}
 	result, err := in.db.ExecContext(ctx, in.dialect.prune, in.dialect.time(time.Now().Add(-keep).UTC()))
 	if err != nil {

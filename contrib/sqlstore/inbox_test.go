@@ -43,7 +43,8 @@ type database struct {
 
 func (d database) open() (*sql.DB, error) { return sql.Open(d.driver, d.url) }
 
-// databases returns a database of each kind. Each has the merchant's own table.
+// databases returns a database of each kind. Each database already has a table
+// of the merchant.
 func databases(t *testing.T) map[string]database {
 	t.Helper()
 	all := map[string]database{

@@ -55,7 +55,8 @@ func (in *Inbox) Migrate(ctx context.Context) error {
 		if err := run(string(statements)); err != nil {
 			return fmt.Errorf("sqlstore: migrate %s: %w", name, err)
 		}
-		// the name is that of a file in this package
+		// the name is safe in a statement, because it is that of a file in this
+		// package
 		if err := run(`INSERT INTO plural_inbox_migrations (name) VALUES ('` + name + `')`); err != nil {
 			return fmt.Errorf("sqlstore: migrate %s: %w", name, err)
 		}

@@ -125,7 +125,8 @@ func TestOddTypesAreRecorded(t *testing.T) {
 	}
 }
 
-// A database that is down is not the function's fault: Plural delivers again.
+// If the database is down, the answer is 503, and Plural delivers the event
+// again.
 func TestDatabaseThatIsGone(t *testing.T) {
 	t.Parallel()
 	for name, d := range databases(t) {

@@ -164,7 +164,7 @@ func play(t *testing.T, sc *scenario, path string) *shop {
 	for _, c := range processes {
 		require.NoError(t, c.Stop(t.Context()))
 	}
-	time.Sleep(2 * time.Minute) // for workers that outlast their time, because River does not wait for them
+	time.Sleep(2 * time.Minute) // for workers that run past their time limit: River does not wait for them
 	g.wg.Wait()
 	s.judge()
 	for id, p := range jobs {
@@ -219,8 +219,8 @@ func (soon) NextRetry(row *rivertype.JobRow) time.Time {
 	return time.Now().Add(min(time.Duration(row.Attempt)*time.Second, 30*time.Second))
 }
 
-// runJob makes a call for each run of a job. The gateway records there what the
-// run saw.
+// runJob makes a new call value for each run of a job. In this value the
+// gateway records what the run saw.
 func (s *shop) runJob(ctx context.Context, job *rivertype.JobRow, work func(context.Context) error) error {
 	c := &call{plan: planOf(job), id: fmt.Sprintf("job%d.%d", job.ID, len(job.AttemptedBy)), start: time.Now()}
 	err := work(context.WithValue(ctx, callKey{}, c))
@@ -293,9 +293,10 @@ func (s *shop) rescue(t *testing.T) {
 	s.record("-", "rescued %d", n)
 }
 
-// standStill sometimes suspends a process, before it ends a job. A process is
-// suspended before it sends only if references are unique: otherwise the
-// package cannot prevent a second refund.
+// standStill sometimes suspends a process just before that process ends a job.
+// The transport below also suspends processes just before they send a request,
+// but only if references are unique: otherwise the package cannot prevent a
+// second refund.
 func (s *shop) standStill(what string) {
 	s.mu.Lock()
 	rng := s.rng("doze "+what, s.writes)
