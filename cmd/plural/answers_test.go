@@ -8,8 +8,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// emulation describes an emulator that gives one question another answer than
-// the package assumes.
+// emulation describes an emulator that answers one question differently from
+// what the package assumes.
 type emulation struct {
 	opts   []pluraltest.Option
 	quirks pluraltest.Quirk
@@ -17,12 +17,12 @@ type emulation struct {
 	// moves has the other questions whose answers change as well, and their new
 	// answers
 	moves map[string]string
-	pace  time.Duration // the wait between two looks; 0 means the tests' usual pace
+	pace  time.Duration // how long the probe waits until it looks again; 0 means the tests' usual pace
 }
 
-// otherAnswers lists the answers that the package does not assume, by question.
-// Each new row of the program's table needs an entry here. The answers to
-// hold.lifetime and to the questions about settlements have their own tests.
+// otherAnswers lists, for each question, the answers that the package does not
+// assume. Each new row of the program's table needs an entry here. The answers
+// to hold.lifetime and to the questions about settlements have their own tests.
 func otherAnswers() map[string]map[string]emulation {
 	const notAllowed, invalid, isOver = "OPERATION_NOT_ALLOWED", "INVALID_REQUEST", "the unchanged order"
 	const aSecond = "a second one"

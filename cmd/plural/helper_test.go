@@ -36,7 +36,7 @@ func testMain(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	flag.Parse()
-	_ = flag.Set("test.parallel", "12") // the runs spend most of their time waiting
+	_ = flag.Set("test.parallel", "12") // many at once, because the runs mostly wait
 	binary = filepath.Join(dir, "plural")
 	build := exec.Command("go", "build", "-o", binary, ".")
 	build.Stderr = os.Stderr
@@ -89,7 +89,7 @@ func startIn(t *testing.T, dir string, variables []string, args ...string) *term
 	run.tty = tty
 	go func() {
 		defer close(run.done)
-		_, _ = io.Copy(run, tty) // when the program has ended, a read from its terminal is an error
+		_, _ = io.Copy(run, tty) // when the program has ended, a read from its terminal returns an error
 	}()
 	t.Cleanup(func() {
 		_ = run.cmd.Process.Kill()

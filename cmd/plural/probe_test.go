@@ -216,7 +216,8 @@ func TestOtherAnswers(t *testing.T) {
 	}
 }
 
-// For every answer that the table lists, a test makes the probe find it.
+// For every answer that the table lists, there is a test in which the probe
+// finds that answer.
 func TestEveryAnswerHasATest(t *testing.T) {
 	t.Parallel()
 	others := otherAnswers()

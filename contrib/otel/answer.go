@@ -64,8 +64,8 @@ func saysNothingIsThere(answer []byte) bool {
 		bytes.Contains(bytes.ToLower(answer), []byte("no matching records"))
 }
 
-// codeIn returns the code of an error's document. It returns "" if the document
-// is not about an error.
+// codeIn returns the code of an error document if package plural knows that
+// code. Otherwise it returns "".
 func codeIn(document []byte) plural.ErrorCode {
 	var found struct {
 		Code      plural.ErrorCode `json:"code"`

@@ -13,7 +13,7 @@
 // whose code package plural knows.
 //
 // Each call is counted once, when it has ended. Each request for an access
-// token is counted, too, as the operation "token". The metrics are:
+// token is also counted, as the operation "token". The metrics are:
 //
 //   - plural.client.operation.duration, a histogram in seconds, by operation,
 //     outcome and error.type;

@@ -42,7 +42,7 @@ func WithMeterProvider(p metric.MeterProvider) Option {
 	}
 }
 
-// WithPropagators sends headers that name the trace with each try, such as
+// WithPropagators makes each try send headers that name the trace, such as
 // those of [propagation.TraceContext]. By default no such header is sent,
 // because Plural should not see the shop's traces. The option is for a shop
 // that has its own proxy between itself and Plural. Baggage is never sent, not
@@ -73,9 +73,9 @@ func WithObserver(observe func(ctx context.Context, o plural.Observation)) Optio
 
 // Instrument makes two options for a client. One reports the client's tries,
 // the other reports its calls. By default they use OpenTelemetry's global
-// providers, even providers that are set later.
+// providers, including global providers that are set later.
 //
-// You can give the client other options, too. Middleware of a
+// You can also give the client other options. Middleware of a
 // [plural.WithMiddleware] that comes after these options runs inside the span.
 // Middleware that comes before these options runs outside the span. Do not give
 // a [plural.WithObserver] after these options: it would replace this package's

@@ -202,7 +202,7 @@ func TestErrorInA200LeavesASign(t *testing.T) {
 	}
 }
 
-// The template in url.full is the path that was sent, for each operation.
+// For each operation, the template in url.full matches the path that was sent.
 func TestTemplates(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)

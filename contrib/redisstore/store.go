@@ -76,8 +76,8 @@ func (s *Store) Load(ctx context.Context, key string) ([]byte, error) {
 	return sealed, err
 }
 
-// Save keeps sealed under key for ttl. The ttl has to be positive, because for
-// Redis a time of zero means that the key never expires.
+// Save stores the sealed token under key for the time ttl. The ttl has to be
+// positive, because for Redis a time of zero means that the key never expires.
 func (s *Store) Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error {
 	if ttl < time.Millisecond {
 		return errors.New("redisstore: save token: the time to keep it must be positive")
@@ -96,8 +96,8 @@ const (
 )
 
 // Lock blocks until the caller holds the lock, or ctx ends. The lock frees
-// itself after ttl, which has to be positive. unlock frees only the caller's
-// own lock, and never a later lock of somebody else.
+// itself after ttl, which has to be positive. The returned function frees only
+// the caller's own lock, and never a later lock of somebody else.
 func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (func(context.Context), error) {
 	if ttl < time.Millisecond {
 		return nil, errors.New("redisstore: lock: the time to hold it must be positive")

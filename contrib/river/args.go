@@ -38,8 +38,8 @@ type MoneyArgs interface {
 	send(ctx context.Context, client *plural.Client) (*result, error)
 }
 
-// result is the document that a call returned, or the document that was found
-// in the books, so the call was not made.
+// result is the document that a call returned. If the books already showed the
+// call's effect, no call was made, and result is the document from the books.
 type result struct {
 	order *plural.Order
 	link  *plural.PaymentLink

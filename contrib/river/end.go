@@ -92,7 +92,7 @@ func (w *worker[TTx, TArgs]) end(ctx context.Context, job *river.Job[TArgs], o O
 		case !isOurs(row, job.JobRow):
 			return errOther
 		}
-		if row.State == rivertype.JobStateRunning { // if not, River has rescued the job: the next run finds the record
+		if row.State == rivertype.JobStateRunning { // otherwise River has rescued the job, and the next run finds the record
 			row, err := river.JobCompleteTx[riverdriver.Driver[TTx]](ctx, tx, job)
 			if err != nil {
 				return err
@@ -117,7 +117,7 @@ func (w *worker[TTx, TArgs]) contradict(ctx context.Context, tx TTx, o Outcome, 
 	if endOf(ended.Attempt, o.Err).State == ended.State {
 		return nil
 	}
-	err := fmt.Errorf("the job had ended: %s", ended.State)
+	err := fmt.Errorf("the job has already ended: %s", ended.State)
 	return w.cfg.Unsettled(ctx, tx, o, Attempt{ended.Attempt, Contradicted, errors.Join(err, o.Err)})
 }
 

@@ -251,7 +251,7 @@ func ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) error {
 }
 
 // unsettled stores why a person has to look. The decision stays open, unless
-// the reason is a contradiction: then it has already ended.
+// the reason is a contradiction: then the decision has already ended.
 func unsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
 	_, err := tx.ExecContext(ctx, `UPDATE decisions SET note = $1
 		WHERE kind = $2 AND order_id = $3 AND reference = $4 AND (state = 'decided' OR $5)`,

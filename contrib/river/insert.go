@@ -16,7 +16,7 @@ import (
 // cancels of one order or link ask for the same. Nothing was inserted. Wait
 // until the other job has ended, or cancel that job and find out what happened
 // to its call.
-var ErrOtherWaiting = errors.New("pluralriver: a job with other content has not ended")
+var ErrOtherWaiting = errors.New("pluralriver: a job with this reference that asks for something else has not ended")
 
 // InsertTx stores a money call in the shop's transaction. It checks the request
 // first, as the call does, because a job that breaks Plural's rules would fail

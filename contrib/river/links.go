@@ -92,7 +92,8 @@ func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again
 	}
 }
 
-// absence is how long the books must say that they do not have a link.
+// absence is how long the books must say that they do not have a link, before a
+// later run makes the link.
 const absence = 3 * time.Second
 
 // isAbsent reports whether Plural said that it has no such link. A firewall's

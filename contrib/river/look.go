@@ -79,7 +79,7 @@ func AddLooks[TTx any](workers *river.Workers, looks Looks[TTx]) error {
 	case looks.Client == nil || looks.Transact == nil || looks.Seen == nil:
 		return errors.New("pluralriver: add looks: a Client, a Transact and a Seen are needed")
 	case looks.HoldFor < 0 || (looks.HoldFor > 0) != (looks.Lapsing != nil):
-		return errors.New("pluralriver: add looks: HoldFor and Lapsing are given together")
+		return errors.New("pluralriver: add looks: set both HoldFor and Lapsing, or neither")
 	}
 	if looks.Timeout <= 0 {
 		looks.Timeout = time.Minute
@@ -90,7 +90,7 @@ func AddLooks[TTx any](workers *river.Workers, looks Looks[TTx]) error {
 	)
 }
 
-// LookTx inserts a look at an order, which runs once the transaction is
+// LookTx inserts a look at an order. The look runs once the transaction is
 // committed. The opts may be nil. Their UniqueOpts are ignored.
 //
 // Normally only one look waits for each order, even if much happens to the
@@ -190,7 +190,7 @@ func LookOnEvent[TTx any](
 // that package plural does not know. The order does not change by itself if it
 // is CANCELLED, FAILED, FULLY_REFUNDED or paid, and its refunds have ended.
 // MayChange does not depend on how much was taken, because the document of a
-// sale that was paid outright by card never shows that.
+// sale that was paid outright by card never shows that amount.
 //
 // A document may leave out captures or refunds. If the shop needs a sum that
 // the document does not show, Quiet should return the order as well. Such sums

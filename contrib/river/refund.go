@@ -48,9 +48,9 @@ func (a RefundArgs) isInSight(ctx context.Context, client *plural.Client) bool {
 	})
 }
 
-// look reads the books. It returns nil twice if the refund may be sent. The
-// refund must not be sent if the books show it, once or twice, with this or
-// another amount, or if the books cannot be read.
+// look reads the books. It returns no refund and no error if the job may send
+// the refund. The refund must not be sent if the books show it, once or twice,
+// with this or another amount, or if the books cannot be read.
 func (a RefundArgs) look(ctx context.Context, client *plural.Client) (*plural.Order, error) {
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()

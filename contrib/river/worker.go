@@ -1,4 +1,4 @@
-// Package pluralriver makes money calls durable jobs of River
+// Package pluralriver turns money calls into durable jobs of River
 // (github.com/riverqueue/river). The shop stores a capture, cancel, refund or
 // payment link in the transaction in which it decides. Then any running process
 // makes the call, and repeats it until the answer is final.
@@ -48,8 +48,8 @@ import (
 // not ended.
 type Outcome struct {
 	Kind      string // the kind of the job, such as [KindCapture]
-	OrderID   string // of the order; of the link if the job cancels a link; "" if the job makes a link
-	Reference string // "" for a cancel
+	OrderID   string // the order's id; the link's id if the job cancels a link; "" if the job makes a link
+	Reference string // the merchant's reference; "" for a cancel
 	// Order is the order that the call returned. It is nil if Err is not nil.
 	// For a refund, Order is the refund. The refund's Status may be PENDING for
 	// days, because Plural has accepted it, but the bank may still refuse it. A

@@ -44,7 +44,7 @@ type Dialect struct{ dialect *dialect }
 
 type dialect struct {
 	name   string
-	try    string // locks the event for the transaction, or returns false; "" if there is no such lock
+	try    string // locks the event until the transaction ends, or returns false; "" if there is no such lock
 	find   string
 	record string
 	prune  string

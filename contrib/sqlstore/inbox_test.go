@@ -187,7 +187,7 @@ func TestInboxAtTheSameTime(t *testing.T) {
 					return err
 				}
 				time.Sleep(20 * time.Millisecond) // long enough for the other deliveries to come
-				if tries.Add(1) == 1 {            // the first try fails, so another one has to succeed
+				if tries.Add(1) == 1 {            // the first try fails, so another try has to succeed
 					return errors.New("try again")
 				}
 				return nil

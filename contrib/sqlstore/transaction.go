@@ -32,8 +32,8 @@ type transactions struct{ inbox *Inbox }
 
 // Claim begins a transaction and locks the event, or reports that another
 // delivery has the lock. A second delivery of an event does not wait for the
-// lock. In the process that is handling the event, it does not even take a
-// connection.
+// lock. In the process that is handling the event, the second delivery does not
+// even take a connection.
 func (t transactions) Claim(ctx context.Context, name string, _ time.Duration) (plural.Claim, error) {
 	in := t.inbox
 	in.step("received")

@@ -124,7 +124,7 @@ type shop struct {
 	rescues int64
 }
 
-// play runs one scenario in its bubble.
+// play runs one scenario in a bubble of testing/synctest.
 func play(t *testing.T, sc *scenario, path string) *shop {
 	t.Helper()
 	g := newGateway(sc)

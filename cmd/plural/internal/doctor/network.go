@@ -23,7 +23,7 @@ func lookAtDNS(ctx context.Context, p *patient) Finding {
 	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
 	if err != nil {
 		return fault(host+" is not known to this machine's name server",
-			"See /etc/resolv.conf and the firewall; with a proxy, set HTTPS_PROXY.")
+			"Check /etc/resolv.conf and the firewall. If this machine needs a proxy, set HTTPS_PROXY.")
 	}
 	return well(fmt.Sprintf("%s is known (addresses: %d)", host, len(addresses)))
 }

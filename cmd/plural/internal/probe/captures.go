@@ -58,7 +58,8 @@ func askSameAgain(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// askOtherAgain captures a second part of the hold, under another reference.
+// askOtherAgain tries to capture a second part of the hold, under another
+// reference.
 func askOtherAgain(ctx context.Context, p *Probe) (Found, error) {
 	made, err := p.capturedPayment(ctx)
 	if err != nil {
@@ -75,7 +76,7 @@ func askOtherAgain(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// askTwoCaptures captures two parts of one hold at the same time.
+// askTwoCaptures tries to capture two parts of one hold at the same time.
 func askTwoCaptures(ctx context.Context, p *Probe) (Found, error) {
 	made, err := p.madePayment(twoTaken)
 	if err != nil {
@@ -107,7 +108,7 @@ func askTwoCaptures(ctx context.Context, p *Probe) (Found, error) {
 	return found, p.memory.change(func() { made.Step = stepDone })
 }
 
-// askAboveHold captures more than is held.
+// askAboveHold tries to capture more than is held.
 func askAboveHold(ctx context.Context, p *Probe) (Found, error) {
 	made, err := p.madePayment(heldPayment)
 	if err != nil {
@@ -123,7 +124,7 @@ func askAboveHold(ctx context.Context, p *Probe) (Found, error) {
 	return Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}, nil
 }
 
-// askCancelTwice cancels a hold twice.
+// askCancelTwice sends two cancels of one hold, one after the other.
 func askCancelTwice(ctx context.Context, p *Probe) (Found, error) {
 	made, err := p.cancelledPayment(ctx)
 	if err != nil {
@@ -140,7 +141,7 @@ func askCancelTwice(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// askAfterCancel captures a hold that was cancelled.
+// askAfterCancel tries to capture a hold that was cancelled.
 func askAfterCancel(ctx context.Context, p *Probe) (Found, error) {
 	made, err := p.cancelledPayment(ctx)
 	if err != nil {

@@ -177,13 +177,13 @@ func (p *Probe) takeWebhook(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// oldest is the largest age that a webhook can have on its last delivery.
-const oldest = 29 * time.Hour
+// maxAge is the greatest age that a webhook can have at its last delivery.
+const maxAge = 29 * time.Hour
 
 // webhookKey finds out which key has signed a webhook.
 func webhookKey(header http.Header, body []byte, forms []keyForm) string {
 	for _, form := range forms {
-		verifier, err := plural.NewVerifier("", plural.WithWebhookKeys(form.key), plural.WithTolerance(oldest))
+		verifier, err := plural.NewVerifier("", plural.WithWebhookKeys(form.key), plural.WithTolerance(maxAge))
 		if err == nil && verifier.VerifyWebhookSignature(header, body) == nil {
 			return form.name
 		}

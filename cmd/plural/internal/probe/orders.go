@@ -105,7 +105,7 @@ func askOrderDuplicate(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, err
 	}
 	found := Found{Answer: compareTwo(first, second, checkoutID), Facts: []fact.Fact{
-		second.fact("the second"), both[0].fact("one of two at once"), both[1].fact("the other of the two"),
+		second.fact("the second"), both[0].fact("one of two sent at once"), both[1].fact("the other of these two"),
 	}}
 	if found.Answer != aSecond && compareTwo(both[0], both[1], checkoutID) == aSecond {
 		found.Answer = secondAtOne
@@ -216,7 +216,7 @@ func askProducts(ctx context.Context, p *Probe) (Found, error) {
 	return Found{Answer: answer[[2]bool{kept["product"], kept["products"]}], Facts: facts}, nil
 }
 
-// askCancelUnpaid cancels an order that nobody has paid.
+// askCancelUnpaid tries to cancel an order that nobody has paid.
 func askCancelUnpaid(ctx context.Context, p *Probe) (Found, error) {
 	_, id, err := p.mustCreate(ctx, "unp")
 	if err != nil {

@@ -95,7 +95,7 @@ func (p *Probe) collect(ctx context.Context, names []string) error {
 	defer cancel()
 	for len(open) > 0 {
 		select {
-		case <-p.noted: // a return or a webhook has come
+		case <-p.noted: // the memory has changed, for example after a return
 		case <-time.After(p.options.Pace):
 		case <-ctx.Done():
 		}

@@ -48,7 +48,7 @@ type Probe struct {
 	client   *plural.Client
 	memory   *memory
 	listener *listener
-	noted    chan struct{} // receives a value when a return or a webhook comes
+	noted    chan struct{} // receives a value when note has changed the memory
 }
 
 // New continues an earlier run, or begins a new run. It sends no request.

@@ -21,7 +21,7 @@ type Question struct {
 	// Requests and Orders are how many requests and unpaid orders the question
 	// takes.
 	Requests, Orders int
-	// IsOnce means that the question is asked once only, even if the run is
+	// IsOnce means that the question is asked at most once, even if the run is
 	// interrupted.
 	IsOnce bool
 	// Ask finds the answer. It is nil if the program cannot ask.

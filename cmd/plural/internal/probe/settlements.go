@@ -136,8 +136,8 @@ func askSettlementTotals(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// The forms of the ids of an order and of a payment. A payment's id is the
-// order's id with two letters and one more character at its end.
+// What the ids of orders and payments look like. A payment's id is the order's
+// id with two letters and one more character at its end.
 var (
 	orderIDPattern   = regexp.MustCompile(`^v\d+-\d+-[a-z]+-[A-Za-z0-9]+$`)
 	paymentIDPattern = regexp.MustCompile(`^v\d+-\d+-[a-z]+-[A-Za-z0-9]+-[a-z]{2}-[A-Za-z0-9]+$`)

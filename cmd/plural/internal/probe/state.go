@@ -145,8 +145,8 @@ func (m *memory) keptHold() *payment {
 	return m.Kept
 }
 
-// change changes the memory and saves it, so a run can be continued after it
-// was stopped at any point.
+// change changes the memory and saves it, so a run that was stopped at any
+// point can be continued.
 func (m *memory) change(change func()) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -43,7 +43,7 @@ func askTokenLifetime(ctx context.Context, p *Probe) (Found, error) {
 		found.Answer, lifetime = "in the token", end.Sub(now)
 	}
 	if lifetime > 0 {
-		// rounded to a minute, because a Date has whole seconds
+		// rounded to a minute, because a Date header has whole seconds
 		minutes := int(math.Round(lifetime.Minutes()))
 		found.Facts = append(found.Facts, fact.Count("minutes", minutes))
 	}
@@ -66,7 +66,7 @@ func expiryOf(token string) (time.Time, bool) {
 	return time.Unix(claims.Exp, 0), true
 }
 
-// askTokenSecond uses a token after a second token was issued.
+// askTokenSecond uses the first token after a second token was issued.
 func askTokenSecond(ctx context.Context, p *Probe) (Found, error) {
 	older, err := p.wire.fetchToken(ctx, p.account.ClientSecret)
 	if err != nil {
