@@ -9,11 +9,12 @@ COUNT    ?= 1
 TESTFLAGS ?=
 
 # GO_OLDEST is the oldest Go that this module promises to build with, and
-# GO_NEWEST is the newest Go. The go command fetches both as modules.
+# GO_NEWEST is the newest Go. The go command downloads both toolchains as
+# modules.
 GO_OLDEST := 1.26.0
 GO_NEWEST := 1.27.4
 
-# `make bench` measures with GO_BENCH and with GO_NEWEST.
+# `make bench` measures once with GO_BENCH and once with GO_NEWEST.
 GO_BENCH := 1.26.8
 ROUNDS   ?= 8
 
@@ -29,7 +30,7 @@ export GO
 
 # MODULES are all modules of the repository. NESTED are the modules that `make
 # modules` tests. IMPORTABLE are the modules that a merchant can import.
-# PUBLISHED are IMPORTABLE and the modules of the programs.
+# PUBLISHED are the IMPORTABLE modules and the modules of the programs.
 MODULES   := $(sort $(patsubst ./%,%,$(shell find . -name go.mod -not -path '*/vendor/*' -not -path '*/node_modules/*' -exec dirname {} \;)))
 NESTED    := $(filter-out . testdata/consumer browsertest,$(MODULES))
 IMPORTABLE := . $(filter contrib/%,$(MODULES))
@@ -41,7 +42,7 @@ PUBLISHED := $(IMPORTABLE) $(filter cmd/%,$(MODULES))
 ENTER = cd $$dir && { [[ ! -f go.work ]] || export GOWORK=$$PWD/go.work; }
 
 # Nested modules may need a newer Go than the SDK. GOTOOLCHAIN=auto lets the go
-# command fetch that Go.
+# command download that newer Go.
 NEWER_GO := GOTOOLCHAIN=auto $(GO)
 BIN      := $(CURDIR)/bin
 LIMIT    := $(if $(shell command -v timeout),timeout 120,)
@@ -72,8 +73,9 @@ test: ## Run the tests. The largest package comes last, so the results of the ot
 race: ## Run the tests in random order under the race detector.
 	CGO_ENABLED=1 PLURAL_ADVERSARY=600 $(GO) test -race -shuffle=on $(TESTFLAGS) ./...
 
-# The long searches try thousands of sequences. They run once without and once
-# with the race detector. The other targets leave them out.
+# The long searches are tests that try thousands of sequences of calls and
+# faults. They run once without and once with the race detector. The other
+# targets leave them out.
 SEARCHES := ^(TestEveryFaultSequence|TestSoak|TestSoakOfLinks|TestSoakOverTCP|TestAdversary|TestLinks|TestAmountsAgreeOnEveryDocument|TestNothingBecomesMoreThan64MiB|TestRiver|TestNights|TestNightsOverTheEmulator)$$
 
 .PHONY: cover
@@ -118,14 +120,15 @@ browser: ## Click through the emulator's pages in Chromium. Without Chromium thi
 modules: ## Vet and test the other modules of the repository. Four tests run at once, because they mostly wait.
 	@for dir in $(NESTED); do echo "== $$dir"; ($(ENTER) && $(NEWER_GO) vet ./... && $(NEWER_GO) test -parallel 4 $(TESTFLAGS) ./...) || exit 1; done
 
-# GOFIPS140 selects the certified module, because it takes its entropy from the
-# system. Newer modules measure time to get entropy, and time stands still in
-# testing/synctest. `make fips` leaves out the tests with keys shorter than 112
-# bits, because FIPS 140 refuses such keys. The published example, the vectors
-# and the tests of the examples have such keys. It also leaves out the long
-# searches, because they do not depend on keys. It leaves out tools, bench and
-# browsertest, because they are not part of a merchant's program, and
-# contrib/river, because it has no cryptography of its own.
+# GOFIPS140 selects the certified version of Go's cryptographic module, because
+# that version takes its entropy from the system. Newer versions measure time
+# to get entropy, and time stands still in testing/synctest. `make fips` leaves
+# out the tests with keys shorter than 112 bits, because FIPS 140 refuses such
+# keys. The published example, the test vectors and the tests of the examples
+# have such keys. `make fips` also leaves out the long searches, because they
+# do not depend on keys. It leaves out tools, bench and browsertest, because
+# they are not part of a merchant's program, and contrib/river, because that
+# module has no cryptography of its own.
 FIPS       := GOFIPS140=v1.0.0 GODEBUG=fips140=only
 SHORT_KEYS := ^(TestKeys|TestCallbackVectors|TestWebhookPublishedVector|TestNewVerifierRefuses|TestWebhookSignatureVector)$$
 

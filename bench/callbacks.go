@@ -20,9 +20,9 @@ import (
 const callbackTitle = "Callback"
 
 // callbackSuite verifies the form that the payer's browser brings back. The
-// code by hand takes a form, sorts and joins its fields, compares the
-// signature, and returns a map of the fields. It does not check the fields
-// themselves.
+// hand-written code takes a form, sorts and joins its fields, compares the
+// signature, and returns a map of the fields. It does not check the values of
+// the fields.
 func callbackSuite() suite {
 	s := suite{
 		Title: callbackTitle,
@@ -43,7 +43,7 @@ const callbackSecret = "30313233343536373839616263646566303132333435363738396162
 
 // callbackForm makes the signed form of a failed payment.
 func callbackForm(forge bool) (url.Values, plural.Key) {
-	key := must(plural.HexKey(callbackSecret))
+	key := mustMake(plural.HexKey(callbackSecret))
 	text := "error_code=USER_AUTHENTICATION_REQUIRED&error_message=Authentication is required&order_id=" + orderID
 	if forge {
 		text += "&payment_status=AUTHORIZED"
@@ -66,7 +66,7 @@ func callbackByHand(forge bool) func() error {
 		fields map[string]string // returned to the caller, like the fields of a Callback
 	}
 	form, _ := callbackForm(forge)
-	secret := must(hex.DecodeString(callbackSecret))
+	secret := mustMake(hex.DecodeString(callbackSecret))
 	pool := sync.Pool{New: func() any { return &state{mac: hmac.New(sha256.New, secret)} }}
 	return func() error {
 		s := pool.Get().(*state)
@@ -102,7 +102,7 @@ func callbackByHand(forge bool) func() error {
 
 func callbackPlural(forge bool) func() error {
 	form, key := callbackForm(forge)
-	v := must(plural.NewVerifier("", plural.WithCallbackKeys(key)))
+	v := mustMake(plural.NewVerifier("", plural.WithCallbackKeys(key)))
 	return func() error {
 		_, err := v.VerifyCallback(form)
 		return err
@@ -111,12 +111,12 @@ func callbackPlural(forge bool) func() error {
 
 func callbackJSON() func() error {
 	form, key := callbackForm(false)
-	v := must(plural.NewVerifier("", plural.WithCallbackKeys(key)))
+	v := mustMake(plural.NewVerifier("", plural.WithCallbackKeys(key)))
 	flat := map[string]string{}
 	for name := range form {
 		flat[name] = form.Get(name)
 	}
-	body := must(json.Marshal(flat))
+	body := mustMake(json.Marshal(flat))
 	return func() error {
 		_, err := v.VerifyCallbackJSON(body)
 		return err

@@ -16,7 +16,7 @@ import (
 const (
 	orderID          = "v1-3131313131-aa-eXamPl"
 	orderReference   = "6b1f0f6e-52a7-4f0e-9c1e-2a7f0c9d4e11"
-	captureReference = "2f1b7f0e-9f7d-4ad3-8a51-04b6b0f3e9c2" // the reference that testdata/order.json has a capture for
+	captureReference = "2f1b7f0e-9f7d-4ad3-8a51-04b6b0f3e9c2" // the reference of the capture in testdata/order.json
 	captureValue     = 4300
 
 	accessToken = "an-access-token-of-about-the-usual-length-" +
@@ -247,7 +247,7 @@ func pluralCreateRequest() *plural.CreateOrderRequest {
 const connectionsTitle = "Connections, as shipped, 64 goroutines"
 
 // connectionSuite runs each client on its own default transport. The first case
-// is the code by hand, with a connection pool that has room for all
+// is the hand-written code, with a connection pool that has room for all
 // connections.
 func connectionSuite() suite {
 	s := suite{

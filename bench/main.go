@@ -20,10 +20,10 @@ func main() {
 	testing.Init()
 	rounds := flag.Int("rounds", 8, "how often each case is measured")
 	each := flag.String("time", "100ms", "how long a case is measured in one round")
-	only := flag.String("only", "", "measure the suites whose title matches this regular expression")
+	only := flag.String("only", "", "measure only the suites whose title matches this regular expression")
 	out := flag.String("out", "", "write the measurements to this file, as JSON, for -page")
 	page := flag.String(
-		"page", "", "do not measure, but write the page from the files that are the arguments, with the newest Go last",
+		"page", "", "do not measure; write the page from the result files in the arguments, the oldest Go version first",
 	)
 	results := flag.String("results", "", "with -page: write every table to this file, which the page links to")
 	chart := flag.String("chart", "", "with -page: write the chart to this file")
@@ -47,7 +47,7 @@ func measure(rounds int, each, only, out string) error {
 	if err != nil {
 		return err
 	}
-	if out != "" { // the folder must exist when the measurements end, minutes from now
+	if out != "" { // now, because the file is written only after minutes of measurements
 		if err := os.MkdirAll(filepath.Dir(out), 0o750); err != nil {
 			return err
 		}

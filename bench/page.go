@@ -114,8 +114,8 @@ func kinds() []kind {
 	}
 }
 
-// matcher is the page's text about the cost of reconcile. There is no other
-// code to compare reconcile with, so no suite measures it.
+// matcher is the page's text about the cost of package reconcile. There is no
+// other code to compare reconcile with, so no suite measures it.
 const matcher = `reconcile should match a settlement's line with its payment, and judge it, in less than 2 µs. An open
 payment should take less than 1 KB of memory. With 1,000,000 lines, a line may cost up to five times as
 much as with 10,000 lines, because the lines do not fit into the processor's cache.
@@ -129,8 +129,8 @@ func pageOf(runs []*run, results, chart string) string {
 		"This page compares the cost of calls, signatures and tokens with code written by hand and with other SDKs.\n" +
 		"`make bench` measures the cost and writes this page. The code is in `bench/`, and its README says how it\n" +
 		"measures.\n\n" +
-		"Every figure is a ratio of two times of the same round: the time of the case, divided by the time of the case\n" +
-		"that it is compared with. The tables have the median of all rounds. A smaller figure is faster.\n\n")
+		"Every figure is a ratio of two durations measured in the same round: the case's duration divided by that of\n" +
+		"its baseline case. The tables have the median of all rounds. A smaller figure is faster.\n\n")
 	fmt.Fprintf(&b, "Measured on %s (%s), %d rounds. [All tables](%s), with intervals, memory and noise.\n\n",
 		last.Date, last.Machine, last.Rounds, results)
 	b.WriteString("## In short\n\n| plural, by what it is compared with | aim |")
@@ -157,8 +157,8 @@ func pageOf(runs []*run, results, chart string) string {
 	return strings.TrimRight(b.String(), "\n") + "\n"
 }
 
-// table writes the ratios of the kind's suites. It leaves out the case that was
-// measured again.
+// table writes the ratios of the kind's suites. It leaves out the second
+// measurement of the first case.
 func (k kind) table(r *run) string {
 	var found []*suiteResult
 	var names []string

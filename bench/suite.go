@@ -96,9 +96,9 @@ func (c *benchCase) sample() (sample, error) {
 	}, nil
 }
 
-// measure runs all cases in every round. Each round begins with another case,
-// and every second round runs the cases in the reverse order. So no case always
-// comes first, or always after the same case.
+// measure runs all cases in every round. Each round begins with a different
+// case, and every second round runs the cases in the reverse order. So no case
+// always comes first, and none always follows the same case.
 func (s *suite) measure(rounds int) (*suiteResult, error) {
 	result := &suiteResult{Title: s.Title, Note: s.Note}
 	for _, c := range s.Cases {

@@ -49,7 +49,8 @@ func tokenCase(name string, goroutines int, read func() (string, error)) benchCa
 	}}
 }
 
-// atomicRead is the cheapest possible cache that looks at the clock.
+// atomicRead is the cheapest possible token cache that still checks the expiry
+// time.
 func atomicRead() func() (string, error) {
 	type cached struct {
 		value   string
@@ -73,7 +74,7 @@ func pluralRead() func() (string, error) {
 func pluralSource(takes, lifetime time.Duration) func() (string, error) {
 	source := token.NewSource(func(context.Context, *token.Token, bool) (*token.Token, error) {
 		started := time.Now()
-		time.Sleep(takes) // a token endpoint takes time, too
+		time.Sleep(takes) // as long as a token endpoint takes to answer
 		return token.New(accessToken, started, lifetime), nil
 	}, func(error) time.Duration { return 0 })
 	return func() (string, error) {
@@ -92,7 +93,7 @@ func oauth2Source(takes, lifetime time.Duration) func() (string, error) {
 	const early = 10 * time.Second
 	source := oauth2.ReuseTokenSource(nil, tokenSourceFunc(func() (*oauth2.Token, error) {
 		started := time.Now()
-		time.Sleep(takes) // a token endpoint takes time, too
+		time.Sleep(takes) // as long as a token endpoint takes to answer
 		return &oauth2.Token{AccessToken: accessToken, Expiry: started.Add(lifetime + early)}, nil
 	}))
 	return func() (string, error) {
@@ -110,7 +111,7 @@ func (f tokenSourceFunc) Token() (*oauth2.Token, error) { return f() }
 
 const refreshTitle = "Refresh under load"
 
-// refreshResult has the times for which callers wait while tokens are replaced.
+// refreshResult says how long callers waited while tokens were replaced.
 type refreshResult struct {
 	Rows []refreshRow `json:"rows"`
 }
@@ -151,7 +152,7 @@ func measureRefresh() *refreshResult {
 					started := time.Now()
 					_, _ = c.read()
 					own = append(own, time.Since(started))
-					time.Sleep(time.Millisecond) // stands for the caller's request
+					time.Sleep(time.Millisecond) // in place of the request that a caller would send with the token
 				}
 				mu.Lock()
 				defer mu.Unlock()

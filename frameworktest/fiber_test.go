@@ -38,8 +38,8 @@ func numberedWebhook(n int) (r request, id, orderID string) {
 	}, id, orderID
 }
 
-// Fiber reuses the memory of a request for the next request. Even so, each
-// event is handled once, also when all events are delivered twice.
+// Fiber reuses the memory of a request for the next request. Even so, the shop
+// handles each event exactly once, although every event is delivered twice.
 func TestFiberHandlesEachEventOnce(t *testing.T) {
 	t.Parallel()
 	const deliveries, senders = 3000, 16

@@ -55,8 +55,8 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page := "/thanks"
-	// fasthttp has a data race between Shutdown and the Done of its requests'
-	// contexts.
+	// In fasthttp there is a data race between a server's Shutdown and the Done
+	// method of a request's context.
 	ctx := context.WithoutCancel(r.Context())
 	if _, err := s.client.Orders.Confirm(ctx, callback, s.want[callback.OrderID]); err != nil {
 		page = "/not-paid"
@@ -119,7 +119,7 @@ func TestWebhooks(t *testing.T) {
 				"compressed":   {set("Content-Encoding", "gzip"), http.StatusBadRequest},
 				"GET":          {func(r *request) { r.method, r.body = http.MethodGet, nil }, http.StatusMethodNotAllowed},
 			} {
-				require.Equal(t, tc.status, send(t, good.with(webhookPath, tc.change)).status, refused)
+				require.Equal(t, tc.status, send(t, good.altered(webhookPath, tc.change)).status, refused)
 			}
 			require.Empty(t, s.events)
 
@@ -127,8 +127,8 @@ func TestWebhooks(t *testing.T) {
 			// that the shop does not have.
 			rotated := set("Webhook-Signature", "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= "+signature)
 			for range 3 {
-				require.Equal(t, http.StatusOK, send(t, good.with(webhookPath, nil)).status)
-				require.Equal(t, http.StatusOK, send(t, good.with(webhookPath, rotated)).status)
+				require.Equal(t, http.StatusOK, send(t, good.altered(webhookPath, nil)).status)
+				require.Equal(t, http.StatusOK, send(t, good.altered(webhookPath, rotated)).status)
 			}
 			require.Len(t, s.events, 1)
 			require.Equal(t, id, s.events[0].ID)
@@ -149,7 +149,7 @@ func TestCallbacks(t *testing.T) {
 			good := sentBy(t, r)
 			send := serve(t, s.handlers())
 
-			require.Equal(t, response{http.StatusSeeOther, "/thanks"}, send(t, good.with(returnPath, nil)))
+			require.Equal(t, response{http.StatusSeeOther, "/thanks"}, send(t, good.altered(returnPath, nil)))
 			for refused, change := range map[string]func(*request){
 				"another order":        func(r *request) { r.body = formOf(t, r.body, "order_id", "v1-another") },
 				"another content type": func(r *request) { r.header.Set("Content-Type", "text/plain") },
@@ -158,10 +158,10 @@ func TestCallbacks(t *testing.T) {
 				"too large":            func(r *request) { r.body = make([]byte, 64<<10+1) },
 				"GET":                  func(r *request) { r.method, r.body = http.MethodGet, nil },
 			} {
-				require.Equal(t, http.StatusBadRequest, send(t, good.with(returnPath, change)).status, refused)
+				require.Equal(t, http.StatusBadRequest, send(t, good.altered(returnPath, change)).status, refused)
 			}
 			delete(s.want, orderID)
-			require.Equal(t, response{http.StatusSeeOther, "/not-paid"}, send(t, good.with(returnPath, nil)))
+			require.Equal(t, response{http.StatusSeeOther, "/not-paid"}, send(t, good.altered(returnPath, nil)))
 		})
 	}
 }

@@ -1,7 +1,7 @@
 // Package frameworktest_test runs the package's handlers behind the frameworks
 // that merchants use. The requests come over sockets, or through the adaptors
 // of AWS Lambda. The package is in a module of its own, so no other module
-// needs the frameworks. It has only tests, so nobody can import it.
+// depends on the frameworks. It has only tests, so nobody can import it.
 package frameworktest_test
 
 import (
@@ -275,7 +275,8 @@ func lambdaALB(severalValues bool) framework {
 	}
 }
 
-// sentBy converts a request that the emulator made.
+// sentBy converts a request that the emulator made into a request that a test
+// can send to any framework.
 func sentBy(t *testing.T, r *http.Request) request {
 	t.Helper()
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
@@ -283,8 +284,9 @@ func sentBy(t *testing.T, r *http.Request) request {
 	return request{method: r.Method, header: r.Header, body: body}
 }
 
-// with returns a copy of the request with another path and a change.
-func (r request) with(path string, change func(*request)) request {
+// altered returns a copy of the request that has another path. If change is not
+// nil, it is applied to the copy.
+func (r request) altered(path string, change func(*request)) request {
 	r.path, r.header = path, maps.Clone(r.header)
 	if change != nil {
 		change(&r)
@@ -292,7 +294,7 @@ func (r request) with(path string, change func(*request)) request {
 	return r
 }
 
-// formOf returns the form with one field changed.
+// formOf returns the form in body with one of its fields changed.
 func formOf(t *testing.T, body []byte, name, value string) []byte {
 	t.Helper()
 	form, err := url.ParseQuery(string(body))

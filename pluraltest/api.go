@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// The operations of the API, named as the SDK names them.
+// The operations of the API, with the names that the SDK uses for them.
 const (
 	OpToken                = "token"
 	OpOrdersCreate         = "orders.create"
@@ -77,8 +77,8 @@ const (
 	resultPending
 	resultPendingFails
 	resultFailed
-	resultByLegs      // one payment after the other
-	resultByLegsFails // one payment after the other, and the last payment fails
+	resultByLegs      // the capture takes money from one payment after the other
+	resultByLegsFails // the same, but the last payment fails
 )
 
 type operation func(s *Server, c *call) answer

@@ -1,9 +1,10 @@
 // Package foreign wraps errors that do not come from this module.
 //
-// Such an error is the cause of an ended context, or comes from a transport, a
-// middleware or a body. It may even be an error that package plural returned
-// for another order. So such an error never decides anything about an order,
-// and its text is shown with care.
+// Such an error is the cause of an ended context, or comes from a transport,
+// from a middleware or from reading a body. It may even be an error that
+// package plural returned for another order. So the SDK never concludes
+// anything about an order from such an error, and never shows its text
+// unchecked.
 package foreign
 
 import (
@@ -42,9 +43,9 @@ func Wrap(err error, secrets ...string) error {
 	return Around(err, nil, secrets...)
 }
 
-// Around does the same as Wrap, with one exception. If err contains ours, which
-// is an error that this module returned for the same try, [errors.Is] and
-// [errors.As] still find ours.
+// Around does the same as Wrap, with one exception. The argument ours is an
+// error that this module returned for the same try. If err contains ours,
+// [errors.Is] and [errors.As] still find ours.
 func Around(err, ours error, secrets ...string) error {
 	if _, isForeign := err.(*foreignError); err == nil || isForeign { //nolint:errorlint // whether err is wrapped already
 		return err
@@ -57,13 +58,13 @@ func Under(text string, err error) error {
 	return &foreignError{text: text, behind: func() (error, error) { return err, nil }}
 }
 
-// NotTheCallers wraps a time limit of the transport or of this module, so
-// nobody takes it for the end of the caller's context.
+// NotTheCallers wraps an error from a time limit of the transport or of this
+// module, so nobody mistakes it for the end of the caller's context.
 func NotTheCallers(err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return err
 	}
-	own := *Wrap(err).(*foreignError) //nolint:errorlint,forcetypeassert // Wrap makes nothing else
+	own := *Wrap(err).(*foreignError) //nolint:errorlint,forcetypeassert // Wrap makes no other type
 	own.isLimit = true
 	return &own
 }
@@ -95,9 +96,10 @@ func (f *foreignError) Is(target error) (is bool) {
 }
 
 // As looks for the type of target in the wrapped error. It skips this module's
-// errors. As returns an error unchanged if its text has no sensitive parts, or
-// if its type is the caller's own. In an error of the standard library, As
-// blanks the sensitive parts.
+// errors. The method stores an error unchanged if its text has no sensitive
+// parts, or if its type is the caller's own. If an error of the standard
+// library has sensitive parts, the method stores a copy in which they are
+// blanked.
 func (f *foreignError) As(target any) (found bool) {
 	defer ignorePanic()
 	err, ours := f.behind()
@@ -136,7 +138,8 @@ func assign(into reflect.Value, err error) bool {
 	return true
 }
 
-// NoVerdict wraps a cause so it no longer matches the sentinels.
+// NoVerdict wraps a cause, so [errors.Is] no longer matches it with this
+// module's sentinels.
 func NoVerdict(cause error) error { return noVerdictError{cause} }
 
 type noVerdictError struct{ cause error }
@@ -164,7 +167,7 @@ func walk(err error, visit func(error) bool) bool {
 		if visit(err) {
 			return true
 		}
-		switch err := err.(type) { //nolint:errorlint // this is the walk
+		switch err := err.(type) { //nolint:errorlint // the function follows the chain itself
 		case *foreignError:
 			behind, _ := err.behind()
 			return step(behind)
@@ -278,8 +281,8 @@ func blanked(err error) error {
 	return nil
 }
 
-// If a caller looks for a [net.Error], and the error that is found shows too
-// much, the caller gets a harmless instead.
+// A value of type harmless takes the place of a [net.Error] that a caller looks
+// for, if the text of that error shows too much.
 type harmless struct{ *foreignError }
 
 func newHarmless(err error) error {

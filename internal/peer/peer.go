@@ -19,7 +19,8 @@ import (
 	"github.com/plural-go/plural/internal/retry"
 )
 
-// Peer sends through a transport, and forgets connections that gave no answer.
+// Peer sends through a transport, and stops using connections that gave no
+// answer.
 type Peer struct {
 	base       http.RoundTripper
 	distrusted atomic.Bool // the next request first closes the idle connections
@@ -56,10 +57,10 @@ func (p *Peer) RoundTrip(req *http.Request) (*http.Response, error) {
 const letGo = 10 * time.Millisecond
 
 // Distrust makes the next request use none of the idle connections. If one
-// connection gave no answer, the other ones may be dead, too, after a failover
-// or because a NAT has forgotten them. Then each of them would cost a whole
-// try. An HTTP/2 connection is not idle until net/http has released the
-// request.
+// connection gave no answer, the others may be dead as well, for example after
+// a failover, or because a NAT router no longer knows them. Then each dead
+// connection would use up a whole try. An HTTP/2 connection is not idle until
+// net/http has released the request.
 func (p *Peer) Distrust(conn net.Conn) {
 	if isHTTP2(conn) {
 		p.distrusted.Store(true)

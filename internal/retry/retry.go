@@ -17,15 +17,15 @@ import (
 // asks for a longer wait, the request is not repeated.
 const MaxRetryAfter = 60 * time.Second
 
-// Policy sets how often and how fast to repeat.
+// Policy sets how often a request is tried, and how long to wait in between.
 type Policy struct {
 	MaxAttempts        int
 	MinDelay, MaxDelay time.Duration
 }
 
 // Backoff returns the wait after try number n. The first try is number 1. The
-// longest wait is MinDelay, doubled n-1 times, but at most MaxDelay. The wait
-// is random, and never longer than the longest wait.
+// wait is random. Its upper limit is MinDelay, doubled n-1 times, but never
+// more than MaxDelay.
 func (p Policy) Backoff(n int) time.Duration {
 	most := min(p.MinDelay, p.MaxDelay)
 	for i := 1; i < n && most < p.MaxDelay; i++ {
@@ -62,9 +62,9 @@ func Wait(ctx context.Context, d time.Duration) bool {
 // AttemptTimeout returns how long one try may take from now. The result is
 // never longer than most. With reserve, the try also ends before ctx, so time
 // is left to find out what happened to the try. The time left is a quarter of
-// ctx's remaining time, or two seconds if a quarter is shorter, but never more
-// than half of the remaining time. Without reserve, ctx itself ends the try. So
-// the end of ctx is not mistaken for the time limit of one try.
+// ctx's remaining time or two seconds, whichever is longer, but never more than
+// half of the remaining time. Without reserve, ctx itself ends the try, so the
+// end of ctx is not mistaken for the time limit of one try.
 func AttemptTimeout(ctx context.Context, now time.Time, most time.Duration, reserve bool) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok || !reserve {

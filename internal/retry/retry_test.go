@@ -131,7 +131,7 @@ func TestAttemptTimeout(t *testing.T) {
 		"two seconds are the half of four":       {4 * time.Second, true, 2 * time.Second},
 		"exactly as long as a try may take":      {most, false, most},
 		"a nanosecond":                           {1, true, 1},
-		"the longest try and a quarter just fit": {13333333333 * time.Nanosecond, true, 10 * time.Second},
+		"the longest try, and a quarter is kept": {13333333333 * time.Nanosecond, true, 10 * time.Second},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -180,7 +180,7 @@ func TestAfter(t *testing.T) {
 			want:  5 * time.Second,
 		},
 		"a date, and a broken Date": {value: date(5 * time.Second), date: "yesterday", want: 5 * time.Second},
-		"a date of the old form": {
+		"a date in an old format": {
 			value: now.Add(time.Minute).Format("Monday, 02-Jan-06 15:04:05 GMT"),
 			want:  time.Minute,
 		},

@@ -27,7 +27,7 @@ func StartPostgres(tb testing.TB) *Postgres {
 	tb.Helper()
 	programs := postgresPrograms()
 	if programs == "" {
-		missing(tb, "PostgreSQL")
+		skipWithout(tb, "PostgreSQL")
 	}
 	dir, err := os.MkdirTemp("", "plural-postgres-") // other users cannot enter tb.TempDir
 	if err != nil {
@@ -80,7 +80,7 @@ func asOther(tb testing.TB, dir string) func(name string, args ...string) *exec.
 	if os.Getuid() == 0 {
 		other, err := user.Lookup("postgres")
 		if err != nil {
-			missing(tb, "the user postgres")
+			skipWithout(tb, "the user postgres")
 		}
 		uid, _ := strconv.ParseUint(other.Uid, 10, 32)
 		gid, _ := strconv.ParseUint(other.Gid, 10, 32)

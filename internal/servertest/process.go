@@ -13,12 +13,11 @@ import (
 	"testing"
 )
 
-// roleVariable is the environment variable that has the role of a child
-// process.
+// roleVariable is the environment variable that tells a child process its role.
 const roleVariable = "PLURAL_TEST_ROLE"
 
 // Role returns the role of this process. It is "" for the process that runs the
-// tests. A TestMain that has roles calls Role first.
+// tests. If a test binary has roles, its TestMain calls Role first.
 func Role() string { return os.Getenv(roleVariable) }
 
 // Process is another process that runs the binary of a test.

@@ -23,7 +23,7 @@ func StartRedis(tb testing.TB) *Redis {
 	tb.Helper()
 	binary, err := exec.LookPath("redis-server")
 	if err != nil {
-		missing(tb, "redis-server")
+		skipWithout(tb, "redis-server")
 	}
 	host, port := freeAddr(tb)
 	dir := tb.TempDir()

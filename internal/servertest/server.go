@@ -24,7 +24,7 @@ type server struct {
 	cmd     *exec.Cmd
 	command func() *exec.Cmd
 	ready   func() bool
-	quick   syscall.Signal // the signal that ends the program without cleaning up
+	quick   syscall.Signal // the signal that ends the program before it can clean up
 }
 
 // Start starts the server. If the server ran before, it still has its data.
@@ -74,9 +74,9 @@ func freeAddr(tb testing.TB) (host, port string) {
 	return host, port
 }
 
-// missing skips a test because its server is not installed. In CI the test
-// fails instead.
-func missing(tb testing.TB, what string) {
+// skipWithout skips a test because the server that it needs is not installed.
+// In CI the test fails instead.
+func skipWithout(tb testing.TB, what string) {
 	tb.Helper()
 	if os.Getenv("CI") != "" {
 		tb.Fatalf("%s is not installed", what)

@@ -40,7 +40,7 @@ func TestLifetime(t *testing.T) {
 		"expires_at is this instant":         {expiresAt: later(0), expiresIn: "60", want: time.Minute},
 		"expires_at is not a time":           {expiresAt: "in an hour", expiresIn: "60", want: time.Minute},
 		"expires_at without a zone":          {expiresAt: later(hour)[:19], expiresIn: "60", want: hour},
-		"the Date counts as the next second": {expiresAt: later(hour), date: now, want: hour - time.Second},
+		"the Date is rounded up by a second": {expiresAt: later(hour), date: now, want: hour - time.Second},
 		"a slow clock here":                  {expiresAt: later(3 * hour), date: now.Add(2 * hour), want: hour - time.Second},
 		"a fast clock here":                  {expiresAt: later(-hour), date: now.Add(-2 * hour), want: hour - time.Second},
 		"expired by the server's clock": {
@@ -89,7 +89,7 @@ func TestNewLeavesAMargin(t *testing.T) {
 	tests := map[string]struct{ lifetime, margin time.Duration }{
 		"a tenth of a short lifetime":   {100 * time.Second, 10 * time.Second},
 		"a minute of a long lifetime":   {time.Hour, time.Minute},
-		"a tenth that is a minute":      {10 * time.Minute, time.Minute},
+		"a tenth is exactly a minute":   {10 * time.Minute, time.Minute},
 		"a lifetime of ten nanoseconds": {10, 1},
 	}
 	for name, test := range tests {

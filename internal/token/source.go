@@ -44,8 +44,8 @@ const (
 // maxDead is how many refused tokens are remembered.
 const maxDead = 8
 
-// A token that is refused within refusedSoon of its arrival was probably never
-// good.
+// If a token is refused less than refusedSoon after its arrival, it was
+// probably never valid.
 const refusedSoon = time.Minute
 
 // FetchError is the error of a failed fetch. All callers that waited for the
@@ -60,11 +60,11 @@ func (f *FetchError) Error() string { return f.Err.Error() }
 // Unwrap returns the cause.
 func (f *FetchError) Unwrap() error { return f.Err }
 
-// ErrPanicked replaces a panic in fetch. Such a panic can come from code of the
-// caller: the transport or the store.
+// ErrPanicked replaces a panic in fetch. Such a panic can come from code that
+// the caller supplies: the transport or the store.
 var ErrPanicked = errors.New("fetching the access token panicked")
 
-var errNothing = errors.New("fetching the access token brought nothing")
+var errNothing = errors.New("fetching the access token returned no token")
 
 // Source hands out one token to all callers and replaces it before it expires.
 // Its zero value is not usable; see [NewSource].
@@ -96,8 +96,8 @@ type flight struct {
 // any, and whether the server has just refused two tokens in a row. After two
 // refused tokens, fetch must not ask a store. fetch may return an error
 // together with a token that is near its end but still valid. That token is
-// used until a later fetch succeeds. asked returns how long a failed fetch's
-// answer asks to wait.
+// used until a later fetch succeeds. If a fetch fails, asked returns how long
+// the server's answer asks the client to wait.
 func NewSource(
 	fetch func(ctx context.Context, old *Token, refused bool) (*Token, error),
 	asked func(error) time.Duration,

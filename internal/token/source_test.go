@@ -16,8 +16,8 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// issuer counts fetches. It answers them with the tokens t1, t2 and so on, or
-// with its error.
+// issuer counts fetches. It answers the fetches with the tokens t1, t2 and so
+// on, or with its error.
 type issuer struct {
 	fetches  atomic.Int64
 	took     time.Duration
@@ -361,7 +361,7 @@ func TestTokenBesideAnErrorServesWhileItLivesLongest(t *testing.T) {
 				_, _ = s.Get(t.Context()) // starts the fetch that fails, and waits for it if there is no current token
 				pass(test.takes)
 				synctest.Wait()
-				defer pass(time.Minute) // gives the fetch that the last Get starts time to end
+				defer pass(time.Minute) // so the fetch that the last Get starts can end
 				got, err := s.Get(t.Context())
 				if test.want == "" {
 					require.ErrorIs(t, err, down)
@@ -387,7 +387,7 @@ func TestInvalidateOnlyTheCurrentToken(t *testing.T) {
 		second := current(t, s)
 		require.Equal(t, "t2", second.Value)
 
-		s.Invalidate(first) // reports a token that was replaced before
+		s.Invalidate(first) // the first token was replaced before
 		require.Same(t, second, current(t, s))
 		require.EqualValues(t, 2, i.fetches.Load())
 	})
@@ -456,7 +456,7 @@ func TestInvalidateEndsTheBackoff(t *testing.T) {
 		synctest.Wait()
 		i.fail(nil)
 		s.Invalidate(first)
-		require.Equal(t, "t3", get(t, s), "after a refusal, Get fetches without the wait")
+		require.Equal(t, "t3", get(t, s), "after a refusal, Get fetches at once")
 	})
 }
 

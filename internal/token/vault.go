@@ -15,8 +15,9 @@ import (
 )
 
 // StoreTimeout limits how long all calls of a store together may delay a fetch.
-// After that time, the token is fetched without the store. Saving the token
-// afterwards may take up to StoreTimeout more, and so may unlocking.
+// After that time, the token is fetched without the store. Afterwards, saving
+// the token may take up to StoreTimeout more, and unlocking may take up to
+// StoreTimeout more.
 const StoreTimeout = 2 * time.Second
 
 // fetchTime is the part of FetchTimeout that is left for the request.
@@ -38,7 +39,7 @@ type Vault struct {
 	aead   cipher.AEAD
 	bound  []byte
 	report func(step string, err error)
-	stuck  atomic.Int64 // the number of calls of the store that were given up and have not returned
+	stuck  atomic.Int64 // how many calls of the store the vault no longer waits for, but have not returned
 }
 
 // NewVault makes a Vault. Its key is derived from secret. A sealed token is
@@ -68,10 +69,10 @@ func NewVault(store Store, secret, identity string, report func(step string, err
 }
 
 // Fetch returns the stored token, unless it was refused or is near its end.
-// Otherwise it takes the store's lock, fetches a new token and stores it. It
-// does not wait until the token is stored. The lock is released after the token
-// is stored. If the request for a new token fails, Fetch returns the error,
-// together with the stored token, if there is one that is near its end.
+// Otherwise it takes the store's lock, fetches a new token and stores it. Fetch
+// returns before the new token is stored, and the lock is released after that.
+// If the request for a new token fails, Fetch returns the error. If there is a
+// stored token that is near its end, Fetch returns it together with the error.
 func (v *Vault) Fetch(
 	ctx context.Context, refused func(*Token) bool, fetch func(context.Context) (*Token, error),
 ) (*Token, error) {
@@ -101,8 +102,8 @@ func (v *Vault) Fetch(
 
 func isFresh(t *Token) bool { return t != nil && time.Now().Before(t.Refresh) }
 
-// stored looks for a token, takes the lock unless there is a fresh token, and
-// looks again. It takes no longer than StoreTimeout.
+// stored looks for a token in the store. If there is no fresh token, it takes
+// the lock and looks again. All of this takes no longer than StoreTimeout.
 func (v *Vault) stored(ctx context.Context, refused func(*Token) bool) (t *Token, unlock func()) {
 	unlock = func() {}
 	if v.stuck.Load() > 0 {
@@ -117,17 +118,17 @@ func (v *Vault) stored(ctx context.Context, refused func(*Token) bool) (t *Token
 	return v.locked(ctx, t, refused)
 }
 
-// lookEvery is the time between two looks for a token during the wait for the
-// lock.
+// lookEvery is how often a process that waits for the lock looks for a token in
+// the store.
 const lookEvery = 100 * time.Millisecond
 
 // errNotNeeded ends the wait for a lock.
 var errNotNeeded = errors.New("there is a token in the store")
 
 // locked waits for the lock, and then looks for a token. If the store has no
-// token, it returns t. It also looks for a token while it waits. So when one
-// process has stored a token, all other processes find the token at once, and
-// need not take the lock one after the other.
+// token, locked returns t. While it waits for the lock, it looks for a token as
+// well. So when one process has stored a token, all other processes find the
+// token at once, and need not take the lock one after the other.
 func (v *Vault) locked(ctx context.Context, t *Token, refused func(*Token) bool) (*Token, func()) {
 	type taken struct {
 		unlock func()
@@ -168,8 +169,8 @@ func (v *Vault) load(ctx context.Context, refused func(*Token) bool) *Token {
 	return t
 }
 
-// look does the same as load, but does not report a failure. It returns the
-// step that failed.
+// look does the same as load, but instead of reporting a failure, it returns
+// the step that failed.
 func (v *Vault) look(ctx context.Context, refused func(*Token) bool) (t *Token, step string, err error) {
 	sealed, err := guarded(
 		ctx, &v.stuck, func(ctx context.Context) ([]byte, error) { return v.store.Load(ctx, v.key) }, nil,
@@ -191,7 +192,7 @@ func (v *Vault) look(ctx context.Context, refused func(*Token) bool) (t *Token, 
 }
 
 func (v *Vault) save(ctx context.Context, t *Token) {
-	ctx, cancel := afterwards(ctx)
+	ctx, cancel := contextAfter(ctx)
 	defer cancel()
 	if v.stuck.Load() > 0 {
 		v.report("save", errStuck)
@@ -212,7 +213,7 @@ func (v *Vault) lock(ctx context.Context) (unlock func(), held bool) {
 		if unlock == nil {
 			return
 		}
-		ctx, cancel := afterwards(ctx)
+		ctx, cancel := contextAfter(ctx)
 		defer cancel()
 		_, err := guarded(ctx, &v.stuck, func(ctx context.Context) (struct{}, error) {
 			unlock(ctx)
@@ -263,9 +264,9 @@ func (v *Vault) open(sealed []byte) (*Token, error) {
 	}, nil
 }
 
-// afterwards makes a context for the work that remains after the token was
+// contextAfter makes a context for the work that remains after the token was
 // fetched.
-func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+func contextAfter(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), StoreTimeout)
 }
 
@@ -273,7 +274,7 @@ var errStuck = errors.New("an earlier call of the token store has not returned y
 
 // guarded runs one call of a store. The store may hang, ignore its context or
 // panic. When ctx ends, guarded gives up. The call then counts as stuck until
-// it returns, and late gets its result.
+// it returns, and its result goes to the function late.
 func guarded[T any](
 	ctx context.Context, stuck *atomic.Int64, call func(context.Context) (T, error), late func(T),
 ) (T, error) {

@@ -21,7 +21,7 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// store is a token store in memory. A test can give each of its calls a fault.
+// store is a token store in memory. A test can make each of its methods fail.
 type store struct {
 	mu       sync.Mutex
 	data     map[string][]byte
@@ -186,7 +186,7 @@ func TestVaultsOfOthersCannotOpen(t *testing.T) {
 
 // An earlier version of this package made the nonce itself. Processes of that
 // version share a token with processes of this version. FIPS 140 does not allow
-// the earlier way, so this test suspends its enforcement.
+// the earlier way, so this test suspends the enforcement of FIPS 140.
 func TestVaultSharesWithEarlierVersions(t *testing.T) {
 	t.Parallel()
 	key, err := hkdf.Key(sha256.New, []byte(vaultSecret), nil, "plural access token v1", 32)
@@ -275,10 +275,10 @@ func TestVaultDoesNotTrustItsStore(t *testing.T) {
 		"load brings garbage": {func(_ *testing.T, s *store) {
 			s.load = func(context.Context) ([]byte, error) { return bytes.Repeat([]byte("x"), 100), nil }
 		}, 0, []string{"open", "open"}},
-		"load brings one byte": {func(_ *testing.T, s *store) {
+		"load returns one byte": {func(_ *testing.T, s *store) {
 			s.load = func(context.Context) ([]byte, error) { return []byte("x"), nil }
 		}, 0, []string{"open", "open"}},
-		"load brings an empty value": {func(_ *testing.T, s *store) {
+		"load returns an empty value": {func(_ *testing.T, s *store) {
 			s.load = func(context.Context) ([]byte, error) { return []byte{}, nil }
 		}, 0, nil},
 		"lock fails": {func(_ *testing.T, s *store) {
@@ -331,7 +331,7 @@ func TestVaultDoesNotTrustItsStore(t *testing.T) {
 				test.spoil(t, s)
 				began := time.Now()
 				got, err := newVault(t, s, r).Fetch(t.Context(), none, func(ctx context.Context) (*token.Token, error) {
-					pass(time.Millisecond) // the request takes time, in which calls that were given up end, if they can
+					pass(time.Millisecond) // the request takes time, and abandoned calls of the store may end meanwhile
 					return hourToken(ctx)
 				})
 				require.NoError(t, err)
@@ -483,8 +483,8 @@ func TestStoredTokenNearItsEndServesWhileTheFetchFails(t *testing.T) {
 	}
 }
 
-// A store that never answers costs one goroutine in all, and not one for each
-// fetch.
+// A store that never answers blocks one goroutine in all, and not one goroutine
+// for each fetch.
 func TestStuckStoreIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -16,8 +16,8 @@ import (
 )
 
 // MaxDepth is how deep a document may nest. The deepest published document has
-// eight levels. Each order inside another order keeps its own JSON, and
-// MaxDepth also limits the memory for these copies.
+// eight levels. An order inside another order keeps its own JSON, so MaxDepth
+// also limits the memory for these copies.
 const MaxDepth = 32
 
 // MaxItems limits the elements of a list and the members of an object.
@@ -32,9 +32,9 @@ const (
 // MaxGrowth limits the memory for the lists and objects of a document. It is a
 // multiple of the document's size. Up to minGrowth bytes are always allowed,
 // and more than maxGrowth bytes are never allowed. The limit is needed because
-// an empty object of two bytes can become a struct of half a kilobyte.
-// Published documents grow less than tenfold, and an order with a thousand
-// payments takes a megabyte.
+// an empty object of two bytes can become a struct of half a kilobyte. Decoded,
+// published documents take less than ten times their size, and an order with a
+// thousand payments takes a megabyte.
 const (
 	MaxGrowth = 32
 	minGrowth = 64 << 10
@@ -105,16 +105,17 @@ var keepers, decoders sync.Map
 
 // Unmarshal decodes a JSON object into dst, a pointer to a struct. The struct's
 // fields have json tags. They may also have alias tags: `alias:"a,b"` lists
-// more names for the field. They are used if the field's own name has no value.
-// Keys may be in snake_case or camelCase.
+// more names for the field. They are used if the document has no value under
+// the field's own name. Keys may be in snake_case or camelCase.
 //
 // A scalar of another kind is converted if nothing is lost. Otherwise it is
 // left out. In a field tagged `wire:"exact"` it is an error instead. If the Go
 // field is a struct and the document has a scalar, that is also an error. If
 // the Go field is a pointer to a struct, the scalar is left out. If there is an
 // error inside a field tagged `wire:"optional"`, the field is left out. Unknown
-// fields are skipped. Nulls are skipped, too, except in exact fields. Types of
-// [FromText], and values that implement [json.Unmarshaler], decode themselves.
+// fields are skipped. Nulls are skipped, too, except in exact fields. A type
+// that is registered with [FromText] is decoded by the registered function. A
+// value that implements [json.Unmarshaler] decodes itself.
 //
 // Unmarshal reads and checks the document in one pass. Strings and [Raw] JSON
 // share the memory of the document, and are not copies.
@@ -154,7 +155,7 @@ func Check(text string) error { return check(Document(text), false) }
 // It allocates nothing. It does not check whether the document is valid JSON,
 // because the other decoder does that.
 func CheckLimits(document string) error {
-	limit, ok := check(document, true).(*DecodeError) //nolint:errorlint // errors of this package come unwrapped
+	limit, ok := check(document, true).(*DecodeError) //nolint:errorlint // this package returns its errors unwrapped
 	if ok && limit.Limit {
 		return limit
 	}
@@ -274,14 +275,14 @@ func decodePart(s *scanner, v reflect.Value, t *typePlan) {
 
 func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	if s.isEmptyValue() ||
-		t.elem.kind == kindStruct && s.peek() != '{' { // a text in place of an optional object is only in the raw document
+		t.elem.kind == kindStruct && s.peek() != '{' { // text in place of an optional object is left out
 		s.skip()
 		return nil
 	}
 	if t.elem.kind == kindInt {
 		at := s.mark()
 		if _, ok := s.integer(); !ok {
-			return nil // nil differs from 0
+			return nil // the pointer stays nil, which differs from 0
 		}
 		s.rewind(at)
 	}
@@ -371,7 +372,7 @@ func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	s.open()
 	n := 0
 	for ; s.nextElement(n == 0, ']'); n++ {
-		if err := s.grow(2 * size); err != nil { // growing copies the list
+		if err := s.grow(2 * size); err != nil { // twice, because a list that grows is copied
 			return err
 		}
 		out.Grow(1)

@@ -1,10 +1,10 @@
 package wire
 
-// Flat walks an object whose values are strings and nulls. It calls each for
-// every member, until each returns false. Names and values without escapes
+// Flat walks an object whose values are strings and nulls. It calls visit for
+// every member, until visit returns false. Names and values without escapes
 // share the memory of the document. Flat fails for any other document. If Flat
-// fails, ignore the members that each got before.
-func Flat(document string, each func(name, value string, isNull bool) bool) error {
+// fails, ignore the members that visit got before.
+func Flat(document string, visit func(name, value string, isNull bool) bool) error {
 	s := scanner{text: document}
 	if s.peek() != '{' {
 		return errNotFlat
@@ -23,7 +23,7 @@ func Flat(document string, each func(name, value string, isNull bool) bool) erro
 		case !isNull:
 			return errNotFlat
 		}
-		if !each(unquote(name), value, isNull) {
+		if !visit(unquote(name), value, isNull) {
 			return nil
 		}
 	}

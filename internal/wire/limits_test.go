@@ -36,7 +36,7 @@ func TestWholeNumbers(t *testing.T) {
 		var d document
 		require.Error(t, wire.Unmarshal(`{"value":`+text+`}`, &d), text)
 		require.NoError(t, wire.Unmarshal(`{"value":1,"price":`+text+`}`, &d), text)
-		require.Nil(t, d.Price, "nil, so a caller can distinguish it from 0: %s", text)
+		require.Nil(t, d.Price, "the price must be nil, so a caller can distinguish it from 0: %s", text)
 	}
 }
 

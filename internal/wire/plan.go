@@ -42,7 +42,7 @@ type fieldPlan struct {
 	alias bool // the name is an alias; a value under the field's own name is preferred
 	loose bool // an unusable value is left out
 	plan  typePlan
-	next  atomic.Pointer[fieldPlan] // the field that followed in an earlier document, and probably will again; set once
+	next  atomic.Pointer[fieldPlan] // the field that came next in an earlier document, and probably will again; set once
 }
 
 // structPlan finds a struct's fields by their wire names.
@@ -51,10 +51,10 @@ type structPlan struct {
 	start  fieldPlan // comes before the first field; only its next is used
 }
 
-// field skips the name of a member and returns its field, or nil if the struct
-// has no such field. Documents mostly have their members in the same sequence.
-// So field first tries the field that came after the previous member in an
-// earlier document.
+// field skips the name of a member and returns the struct's field for that
+// name, or nil if the struct has no such field. Most documents have their
+// members in the same order. So this method first tries the field that came
+// after the previous member in an earlier document.
 func (p *structPlan) field(s *scanner, last *fieldPlan) *fieldPlan {
 	usual := last.next.Load()
 	if usual != nil && s.passName(usual.name) {
@@ -69,7 +69,7 @@ func (p *structPlan) field(s *scanner, last *fieldPlan) *fieldPlan {
 }
 
 // lookup finds the field for a key. The key is in quotes, as in the document.
-// plain reports that the key has no escapes and is ASCII.
+// If plain is true, the key has no escapes and is ASCII.
 func (p *structPlan) lookup(quoted string, plain bool) *fieldPlan {
 	const most = 512 // no field has a longer name, even if every character is an escape
 	if len(quoted) > most {

@@ -35,8 +35,8 @@ func parseInt(text string) (int64, bool) {
 		}
 		shift = n
 	}
-	// The number has all digits, with the point moved shift places to the
-	// right.
+	// The number's digits are those in all, and its decimal point is after the
+	// first point digits.
 	all, point := whole+fraction, len(whole)+shift
 	switch {
 	case point > len(all):

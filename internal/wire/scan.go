@@ -15,7 +15,7 @@ type scanner struct {
 	text   string
 	pos    int
 	level  int               // how deep the current value is nested
-	items  [MaxDepth + 1]int // elements of the current list, on each level
+	items  [MaxDepth + 1]int // on each level, how many elements the current list has
 	total  int               // the number of elements of all lists
 	room   int               // how many more bytes of memory the values may take
 	plain  bool              // the last string has no escapes, and is ASCII only
@@ -69,7 +69,7 @@ func (s *scanner) grow(size int) *DecodeError {
 	return nil
 }
 
-// fail ends the walk.
+// fail ends the walk, and makes the document count as not JSON.
 func (s *scanner) fail() {
 	s.failed = true
 	s.pos = len(s.text)
@@ -116,7 +116,7 @@ func (s *scanner) skip() string {
 	return s.text[start:s.pos]
 }
 
-// open goes into an object or an array.
+// open enters an object or an array.
 func (s *scanner) open() {
 	s.pos++
 	if s.level == MaxDepth {
@@ -235,8 +235,9 @@ func plainPrefix(text string) int {
 	for ; len(text) >= 8; text, n = text[8:], n+8 {
 		w := uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
 			uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
-		// The lowest byte that needs a check gets its highest bit set. Higher
-		// bytes may get the bit, too, but only the lowest such byte counts.
+		// In others, the highest bit of the lowest byte that needs a check is
+		// set. The bit may be set in higher bytes as well, but only the lowest
+		// such byte is used.
 		others := ((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | (w - ones*' ') | w
 		if others &= ones << 7; others != 0 {
 			return n + bits.TrailingZeros64(others)/8
@@ -313,7 +314,7 @@ func (s *scanner) passNumber() {
 	s.pos = i
 }
 
-// digits returns where the digits that begin at i end.
+// digits returns the position after the last of the digits that begin at i.
 func digits(text string, i int) int {
 	for i < len(text) && isDigit(text[i]) {
 		i++

@@ -7,8 +7,8 @@ import (
 
 // ParseTime reads a time in any of the forms that Plural sends, and returns it
 // in UTC. Seconds and fractions may be missing. Between date and time there may
-// be "T", "t" or a space. The zone may have a colon or not. It returns false
-// for any other text, and for years that RFC 3339 cannot write.
+// be "T", "t" or a space. The zone may be written with or without a colon. It
+// returns false for any other text, and for years that RFC 3339 cannot express.
 func ParseTime(text string) (time.Time, bool) {
 	text = strings.TrimSpace(text)
 	const date = len("2006-01-02")

@@ -141,7 +141,7 @@ func TestUnmarshal(t *testing.T) {
 			document{Text: "b", List: []inner{{Value: 2}}},
 		},
 		"nested in itself": {`{"again":{"again":{"text":"a"}}}`, document{Again: &document{Again: &document{Text: "a"}}}},
-		"fields that it does not decode": {
+		"fields that Unmarshal leaves out": {
 			`{"Skipped":"a","Untagged":"a","-":"a","hidden":"a","floating":1.5,"any":{"a":1},"channels":[1],"count":1}`,
 			document{Count: 1},
 		},
@@ -250,7 +250,7 @@ func TestUnmarshalRefuses(t *testing.T) {
 	require.NoError(
 		t,
 		wire.Unmarshal(`{"text":"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["}`, &document{}),
-		"brackets in strings are not levels",
+		"brackets inside a string do not count as levels",
 	)
 }
 
@@ -327,7 +327,7 @@ func TestPartOfADocument(t *testing.T) {
 		{"absent", `{"code":"c"}`, "", nil, ""},
 		{"the last counts", `{"data":{"value":0.5},"data":{"id":"b"},"code":"c"}`, `{"id":"b"}`, &inner{ID: "b"}, ""},
 		{
-			"the last counts, and cannot be decoded", `{"data":{"id":"b"},"data":[],"code":"c"}`, `[]`, nil,
+			"the last counts, but cannot be decoded", `{"data":{"id":"b"},"data":[],"code":"c"}`, `[]`, nil,
 			"JSON document must be an object",
 		},
 	} {
@@ -348,7 +348,7 @@ func TestPartOfADocument(t *testing.T) {
 	require.Error(t, wire.Unmarshal(`{"data":{"id":"a",},"code":"c"}`, new(outer)), "if a document is not JSON, no part of it is decoded")
 }
 
-// Unmarshal reads a text as encoding/json reads it.
+// Unmarshal decodes a string to the same text as encoding/json does.
 func FuzzText(f *testing.F) {
 	for _, text := range []string{
 		`"a"`, `"\u0041\n\t\b\f\r\/\\\""`, `"\ud83d\ude00"`, `"\ud83d"`, `"\ude00\ud83d"`, `"\ud83d\u0041"`, `"\ud83dx"`,
