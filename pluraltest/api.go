@@ -161,14 +161,15 @@ func matchLink(path string) (found route, linkID, reference string) {
 	return route{}, "", ""
 }
 
-// maxRequestBody is how many bytes the server reads of a request's body.
+// maxRequestBody is the size of the largest request body that the server reads,
+// in bytes.
 const maxRequestBody = 1 << 20
 
 // bodyTimeout is the time that a client has to send a request's body.
 const bodyTimeout = 30 * time.Second
 
-// decisionHeader is the header that names the decision that a Transport has
-// made.
+// decisionHeader is a header that a Transport adds to a request. It names the
+// fault decision that was made before the request was sent.
 const decisionHeader = "Pluraltest-Decision"
 
 // serve handles every request. It records the request, lets the fault plan
@@ -252,8 +253,8 @@ func (s *Server) newRequest(r *http.Request, run route, orderID, reference strin
 }
 
 // identify names a request after its operation, the order's reference and the
-// request's own reference. The name does not depend on the time or on the
-// sequence of requests.
+// request's own reference. The name depends neither on the time nor on which
+// requests came before.
 func (s *Server) identify(req *Request) {
 	subject := req.OrderID
 	if o := s.orders[req.OrderID]; o != nil {

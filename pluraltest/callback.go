@@ -17,8 +17,8 @@ type Return struct {
 	Form    url.Values
 }
 
-// Request makes the browser's request. Its headers are those of a form that a
-// page of another site posts.
+// Request makes the browser's request. The headers are those that a browser
+// sends when a page of another site posts a form.
 func (r Return) Request(ctx context.Context) (*http.Request, error) {
 	target := r.URL
 	if target == "" {
@@ -36,7 +36,8 @@ func (r Return) Request(ctx context.Context) (*http.Request, error) {
 	return req, nil
 }
 
-// Callback makes the payer's return for the present state of the order.
+// Callback makes the signed form that the payer's browser would bring back to
+// the merchant in the order's present state.
 func (s *Server) Callback(orderID string) (Return, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,8 +48,8 @@ func (s *Server) Callback(orderID string) (Return, error) {
 	return s.returnOf(o), nil
 }
 
-// CallbackForm returns the signed form of [Server.Callback]. It returns nil if
-// the order does not exist.
+// CallbackForm returns only the signed form fields of the [Return] that
+// [Server.Callback] makes. It returns nil if the order does not exist.
 func (s *Server) CallbackForm(orderID string) url.Values {
 	r, err := s.Callback(orderID)
 	if err != nil {
@@ -74,8 +75,8 @@ func (s *Server) CallbackJSON(orderID string) []byte {
 
 // CallbackRequest makes the browser's request to the order's callback URL,
 // ready for a handler under test. If the order has no callback URL, the request
-// goes to the path "/". A mux with a pattern only for the shop's own path does
-// not match "/".
+// goes to the path "/". If a mux has a pattern for the shop's callback path
+// only, it does not match "/".
 func (s *Server) CallbackRequest(ctx context.Context, orderID string) (*http.Request, error) {
 	r, err := s.Callback(orderID)
 	if err != nil {
@@ -108,7 +109,7 @@ func (s *Server) PostCallback(ctx context.Context, orderID string) (*http.Respon
 	return client.Do(req)
 }
 
-// returnOf builds the return of an order. s.mu must be held.
+// returnOf builds the [Return] for an order. s.mu must be held.
 func (s *Server) returnOf(o *order) Return {
 	status, target := o.status, o.callbackURL
 	switch o.status {

@@ -26,7 +26,7 @@ func (s *Server) createCancel(c *call) answer {
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
 }
 
-// void gives a hold back in full.
+// void releases a hold in full.
 func (s *Server) void(o *order, requestID string) {
 	s.change(o, func(now time.Time) {
 		o.setStatus(StatusCancelled)
@@ -38,6 +38,6 @@ func (s *Server) void(o *order, requestID string) {
 
 // Cancel voids an authorised order as the merchant's dashboard would.
 func (s *Server) Cancel(orderID string) error {
-	_, err := s.byHand(orderID, nil, (*Server).createCancel)
+	_, err := s.fromDashboard(orderID, nil, (*Server).createCancel)
 	return err
 }

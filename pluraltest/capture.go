@@ -56,8 +56,9 @@ func (s *Server) createCapture(c *call) answer {
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
 }
 
-// repeatedCapture returns the answer to a second capture under one reference.
-// It returns nil if such a capture is checked like any other capture.
+// repeatedCapture returns the answer to a second capture under the same
+// reference. It returns nil if such a capture is checked like any other
+// capture.
 func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer {
 	if len(o.captures) == 0 || o.captures[0].Reference != reference {
 		return nil
@@ -73,8 +74,8 @@ func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer 
 }
 
 // mayCaptureMore reports whether an order that was captured can be captured
-// again. That is so with WithMoreCaptures, and with WithCheckLag as long as the
-// check does not see the first capture.
+// again. With WithMoreCaptures it always can. With WithCheckLag it can as long
+// as the check does not see the first capture.
 func (s *Server) mayCaptureMore(o *order, amount Amount) bool {
 	if len(o.captures) == 0 || amount.Currency != o.amount.Currency ||
 		amount.Value > o.amount.Value-o.capturedAmount() {
@@ -83,7 +84,7 @@ func (s *Server) mayCaptureMore(o *order, amount Amount) bool {
 	return s.cfg.moreCaptures || s.cfg.checkLag > 0 && s.now().Sub(o.captures[0].At) < s.cfg.checkLag
 }
 
-// captureMore takes more from a hold after a partial capture.
+// captureMore takes more money from a hold after a partial capture.
 func (s *Server) captureMore(o *order, entry Capture) {
 	s.change(o, func(now time.Time) {
 		entry.At = now
@@ -114,8 +115,8 @@ func (s *Server) capture(o *order, c *call, entry Capture) {
 }
 
 // finish carries out a capture or a void with the result that the call asks
-// for. If that result is PENDING at first, begin runs at once, and complete
-// runs later. begin may be nil.
+// for. If that result is PENDING at first, the function begin runs at once, and
+// the function complete runs later. The function begin may be nil.
 func (s *Server) finish(o *order, c *call, begin func(now time.Time), complete func()) {
 	switch c.result {
 	case resultFailed:
@@ -206,13 +207,13 @@ func (s *Server) Capture(orderID, reference string, amount Amount) error {
 	if amount != (Amount{}) {
 		body["capture_amount"] = amount
 	}
-	_, err := s.byHand(orderID, body, (*Server).createCapture)
+	_, err := s.fromDashboard(orderID, body, (*Server).createCapture)
 	return err
 }
 
-// byHand runs an operation without a request, as the merchant's dashboard
-// would. If the service refuses, the error has the service's answer.
-func (s *Server) byHand(orderID string, body any, run operation) (json.RawMessage, error) {
+// fromDashboard runs an operation without a request, as the merchant's
+// dashboard would. If the service refuses, the error has the service's answer.
+func (s *Server) fromDashboard(orderID string, body any, run operation) (json.RawMessage, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expireDue()

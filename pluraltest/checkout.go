@@ -20,8 +20,9 @@ const (
 const maxCheckoutForm = 64 << 10
 
 // addCheckout puts the hosted checkout page among the server's pages. The page
-// shows what the books say. The page has no state of its own, so reload, back
-// and a second tab are harmless. Only a POST changes the books.
+// shows what the books say. The page has no state of its own, so it does no
+// harm if the payer reloads it, goes back or opens a second tab. Only a POST
+// changes the books.
 func (s *Server) addCheckout() {
 	page := http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.checkout))
 	s.pages.Handle(checkoutPath, page)
@@ -37,12 +38,12 @@ func (s *Server) checkout(w http.ResponseWriter, r *http.Request) {
 	default:
 		w.Header().Set("Allow", "GET, HEAD, POST")
 		renderCheckout(w, http.StatusMethodNotAllowed, messagePage(
-			"This page does not take "+r.Method, "Open the payment link in a browser to pay."))
+			"This page does not accept "+r.Method, "Open the payment link in a browser to pay."))
 	}
 }
 
-// showCheckout shows the present state of the order. form is nil, or a payment
-// form that was refused. The page then lists what is wrong with the form.
+// showCheckout shows the present state of the order. If form is not nil, it is
+// a payment form that was refused, and the page lists what is wrong with it.
 func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request, form *payForm) {
 	query := r.URL.Query()
 	page := s.checkoutPage(query.Get("token"), form)
@@ -86,9 +87,9 @@ func (s *Server) decideCheckout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// payFromPage carries out a posted decision, if it is readable. over reports
-// whether the payer should go back to the shop. refused is the payment form if
-// something is wrong with it, and nil otherwise.
+// payFromPage carries out a posted decision, if it is readable. The result over
+// reports whether the payer should go back to the shop. The result refused is
+// the payment form if something is wrong with it, and nil otherwise.
 func (s *Server) payFromPage(token string, posted url.Values, readable bool) (known, over bool, refused *payForm) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -81,8 +81,8 @@ func (f *payForm) fault(field, text string) {
 	f.Faults = append(f.Faults, fieldFault{field, text})
 }
 
-// readPayForm reads and checks a posted form. It takes only the documented test
-// data: nobody should type a real card into an emulator.
+// readPayForm reads and checks a posted form. It accepts only the documented
+// test data, because nobody should type a real card into an emulator.
 func readPayForm(form url.Values, offered []string) *payForm {
 	f := &payForm{Method: form.Get("method")}
 	if !slices.Contains(offered, f.Method) {

@@ -19,8 +19,8 @@ func money(a Amount) string {
 	return a.Currency + " " + grouped(whole, 3) + "." + decimals
 }
 
-// grouped puts a comma before the last three digits. To the left of them it
-// puts one before each group of size digits.
+// grouped puts a comma before the last three digits. To the left of them, it
+// puts a comma before each group of as many digits as size says.
 func grouped(digits string, size int) string {
 	if len(digits) <= 3 {
 		return digits

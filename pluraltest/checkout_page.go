@@ -117,8 +117,8 @@ func messagePage(title, text string) *checkoutPage {
 	return &checkoutPage{Name: "message", Title: title, Text: text}
 }
 
-// checkoutPage describes the page of the order that has a token, in its present
-// state. It returns nil if no order has the token.
+// checkoutPage describes the page of the order whose checkout token is given,
+// in the order's present state. It returns nil if no order has the token.
 func (s *Server) checkoutPage(token string, form *payForm) *checkoutPage {
 	s.mu.Lock()
 	defer s.mu.Unlock()

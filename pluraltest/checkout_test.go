@@ -139,7 +139,8 @@ func values(fields ...string) url.Values {
 	return form
 }
 
-// verified checks the browser's return as a merchant does.
+// verified reads the form that the browser takes back to the shop, and verifies
+// its signature as a merchant does.
 func verified(t *testing.T, srv *pluraltest.Server, s sheet) (action string, callback *plural.Callback) {
 	t.Helper()
 	action, fields := s.form(t)
@@ -224,7 +225,7 @@ func TestCheckoutFailsAndRetries(t *testing.T) {
 	require.Equal(t, "https://shop.example.com/failed", action)
 	require.Equal(t, plural.OrderStatusFailed, callback.Status)
 	require.Equal(t, plural.ErrorCode("INSUFFICIENT_FUNDS"), callback.ErrorCode)
-	require.Equal(t, "ATTEMPTED", p.status(), "a look at the page that returns to the shop does not end the order")
+	require.Equal(t, "ATTEMPTED", p.status(), "opening the page that leads back to the shop does not end the order")
 
 	p.press(card()...)
 	over := p.press("action", "decline", "message", "No <b>more</b>\x00 & \"enough\"")
@@ -533,7 +534,7 @@ func TestCheckoutDecidesOnce(t *testing.T) {
 	require.Contains(t, p.open().text(), "The shop has given money back")
 }
 
-// TestCheckoutDecidesOnceAtATime has several tabs that decide at the same
+// TestCheckoutDecidesOnceAtATime posts decisions from several tabs at the same
 // moment.
 func TestCheckoutDecidesOnceAtATime(t *testing.T) {
 	t.Parallel()

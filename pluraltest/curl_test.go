@@ -68,12 +68,12 @@ func TestCurlCommands(t *testing.T) {
 			own := newAPI(t, srv)
 			own.token = own.do("POST", "/api/auth/v1/token", tokenBody(srv.ClientID, srv.ClientSecret,
 				"client_credentials")).doc(t)["access_token"].(string)
-			require.Equal(t, 200, own.get(id).status, "the server accepts its own credentials too")
+			require.Equal(t, 200, own.get(id).status, "the server still accepts its own credentials")
 			require.Equal(
 				t,
 				401,
 				own.do("POST", "/api/auth/v1/token", tokenBody(srv.ClientID, "fgwei7egyhuggwp39w8rh", "client_credentials")).status,
-				"a secret of the guide does not fit a client id of the server",
+				"the guide's secret does not belong to the server's own client id",
 			)
 		})
 	}

@@ -98,7 +98,7 @@ func (c *deduperCheck) handledStaysHandled() {
 	c.claimIsLost(d.Commit(context.Background(), id, token, time.Hour), rule+": a second Commit")
 	c.claimIsLost(d.Release(context.Background(), id, token), rule+": Release after Commit")
 	<-time.After(conformanceLease * 3 / 2)
-	c.claim(d, id, time.Hour, plural.Done, "a committed event stays done after the lease of its claim")
+	c.claim(d, id, time.Hour, plural.Done, "a committed event stays done after its claim's lease has ended")
 }
 
 func (c *deduperCheck) releaseLetsTheNextIn() {
@@ -125,7 +125,7 @@ func (c *deduperCheck) leaseRunsOut() {
 }
 
 func (c *deduperCheck) lateWorkerMayStillCommit() {
-	const rule = "after its lease a worker can still commit, or Commit returns ErrClaimLost"
+	const rule = "after a worker's lease has ended, Commit either succeeds or returns ErrClaimLost"
 	d, id := c.make(), c.name()
 	token := c.claim(d, id, conformanceLease, plural.Claimed, rule)
 	<-time.After(conformanceLease * 3 / 2)
@@ -152,7 +152,7 @@ func (c *deduperCheck) tokensFence() {
 }
 
 func (c *deduperCheck) oneOfManyClaims() {
-	const rule = "if many workers claim an event at once, one claim succeeds"
+	const rule = "if many workers claim an event at the same time, exactly one claim succeeds"
 	d, id := c.make(), c.name()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -197,7 +197,7 @@ func (c *deduperCheck) restart() {
 	if !c.isShared {
 		return
 	}
-	const rule = "other processes see a claim and its end, also after a restart"
+	const rule = "other processes see a claim and its end, even after a restart"
 	first, second, id := c.make(), c.make(), c.name()
 	token := c.claim(first, id, time.Hour, plural.Claimed, rule)
 	c.claim(second, id, time.Hour, plural.InProgress, rule)

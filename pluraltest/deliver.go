@@ -20,7 +20,8 @@ func WebhookSchedule() []time.Duration {
 	}
 }
 
-// delivery is a Delivery under way.
+// delivery is a [Delivery] whose attempts have not ended, with what the server
+// needs to make them.
 type delivery struct {
 	Delivery
 	charge *order        // the delivery waits for the earlier events of this order
@@ -98,7 +99,8 @@ func (s *Server) dispatch(d *delivery, before chan struct{}) {
 }
 
 // await waits until the first attempt for an event has ended, or the server is
-// closed. tried is the channel of that event, or nil for no wait.
+// closed. If tried is not nil, it is the channel that is closed after that
+// attempt. If tried is nil, await does not wait.
 func (s *Server) await(tried chan struct{}) {
 	if tried == nil {
 		return
@@ -109,8 +111,9 @@ func (s *Server) await(tried chan struct{}) {
 	}
 }
 
-// deliver makes the attempts of the schedule until an attempt gets a 2xx. It
-// sends the copies together with the first attempt.
+// deliver makes the attempts of the schedule until an attempt gets a 2xx.
+// Together with the first attempt, it sends the duplicates that the options ask
+// for.
 func (s *Server) deliver(d *delivery) {
 	tried := sync.OnceFunc(func() { close(d.tried) })
 	defer tried()
@@ -137,7 +140,8 @@ func (s *Server) deliver(d *delivery) {
 	}
 }
 
-// pause waits for d. It returns false if the server is closed before the end.
+// pause waits for d. It returns false if the server is closed before d has
+// passed.
 func (s *Server) pause(d time.Duration) bool {
 	if d > 0 {
 		timer := time.NewTimer(d)

@@ -11,12 +11,12 @@
 //	// back.Form is what the payer's browser posts to the merchant, signed.
 //
 // The emulator keeps orders as the service would. Tokens expire. Orders and
-// refunds share one namespace of references. An order makes only legal
-// transitions, and takes one capture. Refunds stay within the captured sum.
-// Errors are the documented ones, callbacks are signed, and webhooks follow the
-// documented schedule. The package signs and encodes with code of its own and
-// shares no code with the SDK, so a bug of the SDK cannot hide behind the same
-// bug in the emulator.
+// refunds share one namespace of references. An order changes its status only
+// in ways that the service allows, and can be captured once. Refunds stay
+// within the captured sum. Errors are the documented ones, callbacks are
+// signed, and webhooks follow the documented schedule. The package signs and
+// encodes with code of its own and shares no code with the SDK, so a bug of the
+// SDK cannot hide behind the same bug in the emulator.
 //
 // # Ways in
 //
@@ -37,14 +37,14 @@
 //
 // A [Fault] says what happens to the books (its Effect) and what the client
 // receives (its Answer). [Server.FaultLog] lists what was injected and what
-// became of each effect. A fault that makes no sense panics.
+// became of each effect. A fault that makes no sense causes a panic.
 //
 // # Books
 //
 // [Server.Orders], [Server.Captures], [Server.Refunds], [Server.Deliveries] and
 // [Server.Requests] read the emulator's books. [Server.AssertExactlyOnce] fails
-// a test if anything was applied twice. Check in the books that a write was
-// applied at all.
+// a test if anything was applied twice. It does not check that a write was
+// applied at all: for that, look in the books.
 //
 // Amounts are in minor units (paise). Times in documents are UTC.
 package pluraltest

@@ -64,13 +64,13 @@ type captureDoc struct {
 // view says how to show a document.
 type view struct {
 	webhook       bool
-	points        bool // as in the vendor's camelCase samples, which have fewer fields of a payment
+	points        bool // as in the vendor's camelCase samples, which show fewer fields for each payment
 	noCaptureData bool
 	noParent      bool
 	otherOrder    bool
 }
 
-// document shows one order. Server.mu must be held.
+// document builds the document that shows one order. Server.mu must be held.
 func (s *Server) document(o *order, v view) orderDoc {
 	retries := o.retries
 	doc := orderDoc{
@@ -232,7 +232,7 @@ func paymentOption(o *order, p *payment) map[string]any {
 	return nil
 }
 
-// stamp prints a time with milliseconds, as it is in nearly every sample.
+// stamp prints a time with milliseconds, as nearly every sample has it.
 // QuirkNanoseconds changes that.
 func (s *Server) stamp(t time.Time) string {
 	if s.cfg.quirks.has(QuirkNanoseconds) {

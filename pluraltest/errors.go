@@ -144,7 +144,8 @@ func gatewayError(status int, traceID string) answer {
 	}{status, "", http.StatusText(status), traceID}))
 }
 
-// checkoutAnswer gives an error of the checkout endpoint the selected shape.
+// checkoutAnswer answers with an error of the checkout endpoint, in the shape
+// that [WithCheckoutErrors] has selected.
 func (s *Server) checkoutAnswer(e *apiError) answer {
 	switch s.cfg.checkoutErrors {
 	case CheckoutErrorResponseCode:

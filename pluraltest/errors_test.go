@@ -149,7 +149,7 @@ func TestDocumentedErrors(t *testing.T) {
 			"OPERATION_NOT_ALLOWED", "The specified operation cannot be made because required precondition has failed",
 		},
 		{
-			"capture reference in another case", "PUT", order + held + "/capture",
+			"capture reference under names in camelCase and with a capital", "PUT", order + held + "/capture",
 			`{"merchantCaptureReference":"c","Merchant_capture_reference":"c"}`, 400, "INVALID_REQUEST",
 			"Merchant Capture Reference must not be empty",
 		},
@@ -212,7 +212,7 @@ func TestDocumentedErrors(t *testing.T) {
 			body(`"r"`, `{"value":100,"currency":"INR"}`, ""), 422, "OPERATION_NOT_ALLOWED", "",
 		},
 		{
-			"refund the rest below a rupee", "POST", "/api/pay/v1/refunds/" + nearly, `{"merchant_order_reference":"r"}`, 400,
+			"refund less than a rupee", "POST", "/api/pay/v1/refunds/" + nearly, `{"merchant_order_reference":"r"}`, 400,
 			"INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 100",
 		},
 		{"refund unknown order", "POST", "/api/pay/v1/refunds/v1-none", body(`"r"`, ok, ""), 422, "ORDER_NOT_FOUND", ""},

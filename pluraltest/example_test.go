@@ -20,8 +20,8 @@ func ship(ctx context.Context, client *plural.Client, orderID string) error {
 	return err
 }
 
-// emulator is the gateway, a client for it, and an order that the payer has
-// approved.
+// emulator returns the emulated gateway, a client for it, and an order that the
+// payer has approved.
 func emulator() (srv *pluraltest.Server, client *plural.Client, orderID string) {
 	srv = pluraltest.New() // in a test: pluraltest.NewServer(t)
 	client, err := plural.NewClient(

@@ -2,8 +2,8 @@ package pluraltest
 
 import "net"
 
-// MemPair makes a connection of the network in memory, and returns a function
-// that resets one end.
+// MemPair makes a connection in memory. It returns both ends and a function
+// that resets the connection.
 func MemPair() (client, server net.Conn, reset func()) {
 	c, s := memPair()
 	return c, s, s.abort

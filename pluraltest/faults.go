@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Effect says what a request that meets a fault does to the books.
+// Effect says what a request does to the books if it meets a fault.
 type Effect string
 
 // The effects of a [Fault].
@@ -22,9 +22,10 @@ const (
 	ApplyPending     Effect = "pending"
 	ApplyPendingFail Effect = "pending, failed" // the write is accepted as PENDING and then fails
 	ApplyFail        Effect = "failed"          // the write is accepted and fails: status FAILED
-	// A capture takes the money of one payment at once. It takes the money of the
-	// next payment after Reads reads. If Reads is 0, it does so after Delay. Other
-	// operations treat this effect as ApplyNow.
+	// A capture takes the money of the first payment at once, and the money of
+	// each next payment after Reads reads. If Reads is 0, it takes the next
+	// payment's money after Delay. Other operations treat this effect as
+	// ApplyNow.
 	ApplyByLegs     Effect = "leg by leg"
 	ApplyByLegsFail Effect = "leg by leg, the last fails" // like ApplyByLegs, but the last payment fails
 	// A refund is checked now and made Delay later. Nothing checks whether its
@@ -98,9 +99,9 @@ type Fault struct {
 	// AnswerSlowBody.
 	Delay time.Duration
 	// With ApplyPending and ApplyPendingFail, Reads is how many reads see
-	// PENDING. Reads of a refund's parent count too. With ApplyByLegs and
-	// ApplyByLegsFail, Reads is how many reads come before the next payment's
-	// money is taken.
+	// PENDING. Reads of a refund's parent order also count. With ApplyByLegs
+	// and ApplyByLegsFail, Reads is how many reads come before the next
+	// payment's money is taken.
 	Reads       int
 	Status      int    // for AnswerStatus and AnswerHTML, 200 to 599
 	Code        string // for AnswerStatus and AnswerErrorInOK, e.g. "INTERNAL_ERROR"
@@ -142,9 +143,9 @@ var (
 	NoFault = Fault{}
 
 	// Refuse refuses the connection: nothing is written and nothing is applied.
-	// It needs a client with Server.Transport, or the client of Server.Client.
-	// Such a client cannot connect. A client with another transport has already
-	// sent the request when the server chooses the fault, so Refuse then acts
+	// Only a client that uses Server.Transport is refused, such as the client
+	// of Server.Client. A client with another transport has already sent the
+	// request when the server chooses the fault, so for that client Refuse acts
 	// as ResetBeforeApply. Server.Down refuses every client.
 	Refuse = Fault{Name: "Refuse", Effect: ApplyNever, Answer: AnswerRefused}
 
@@ -191,9 +192,9 @@ var (
 		Delay:  2 * time.Second,
 	}
 
-	// CardThenPoints captures an order's payments one after the other. It captures
-	// the card at once. If the order has points, it captures them Delay later. By
-	// then the order has left AUTHORIZED.
+	// CardThenPoints captures an order's payments one after the other. It
+	// captures the card at once. If the order has points, it captures them
+	// Delay later. By then the order is no longer AUTHORIZED.
 	CardThenPoints = Fault{Name: "CardThenPoints", Effect: ApplyByLegs, Delay: defaultDelay}
 	PointsThenCard = Fault{Name: "PointsThenCard", Effect: ApplyByLegs, Delay: defaultDelay, PointsFirst: true}
 	// CardThenPointsFails captures only a part of the order, because the last
@@ -261,8 +262,8 @@ var (
 	PendingResult = Fault{Name: "PendingResult", Effect: ApplyPending, Delay: defaultDelay}
 	// PendingThenFailed answers PENDING. The write fails Delay later.
 	PendingThenFailed = Fault{Name: "PendingThenFailed", Effect: ApplyPendingFail, Delay: defaultDelay}
-	// FailedResult answers 200 with status FAILED. A refund then moves no money,
-	// and an order loses its hold.
+	// FailedResult answers 200 with status FAILED. A failed refund moves no
+	// money. A failed capture or cancel ends the order's hold.
 	FailedResult = Fault{Name: "FailedResult", Effect: ApplyFail}
 
 	CaptureDataAbsent = Fault{Name: "CaptureDataAbsent", Answer: AnswerNoCaptureData}
@@ -331,7 +332,8 @@ func (f Fault) problem() string {
 	return ""
 }
 
-// mustMakeSense panics if a fault makes no sense, as regexp.MustCompile does.
+// mustMakeSense panics if a fault is invalid, as [regexp.MustCompile] panics if
+// an expression is invalid.
 func mustMakeSense(caller string, faults ...Fault) {
 	for _, f := range faults {
 		if problem := f.problem(); problem != "" {

@@ -81,8 +81,8 @@ func isRead(op string) bool {
 }
 
 // TestEveryFaultKeepsItsWord compares the log with the books, for each
-// operation and each fault. The log must have the effect that the books show,
-// at once and later.
+// operation and each fault. Both at once and later, the log must name the
+// effect that the books show.
 func TestEveryFaultKeepsItsWord(t *testing.T) {
 	t.Parallel()
 	for name, opts := range protocols() {

@@ -69,8 +69,7 @@ func (s *Server) startHold(o *order, now time.Time) {
 	}
 }
 
-// lapseDue makes the holds lapse that have reached their lifetime. s.mu must be
-// held.
+// lapseDue ends every hold that has reached its lifetime. s.mu must be held.
 func (s *Server) lapseDue() {
 	if s.cfg.holdLifetime == 0 {
 		return

@@ -11,8 +11,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// held adds an order that the payer has approved.
-func held(t *testing.T, srv *pluraltest.Server, reference string) string {
+// addHold adds an order with a hold that the payer has approved.
+func addHold(t *testing.T, srv *pluraltest.Server, reference string) string {
 	t.Helper()
 	id, err := srv.AddOrder(pluraltest.OrderSpec{
 		Reference: reference, Amount: pluraltest.Amount{Value: 50000, Currency: "INR"}, PreAuth: true,
@@ -44,7 +44,7 @@ func TestLapseHold(t *testing.T) {
 			t.Parallel()
 			srv := pluraltest.NewServer(t)
 			a := newAPI(t, srv)
-			id := held(t, srv, "order-1")
+			id := addHold(t, srv, "order-1")
 			require.NoError(t, srv.LapseHold(id, test.where))
 			o, _ := srv.Order(id)
 			require.Equal(t, test.status, o.Status)
@@ -60,7 +60,7 @@ func TestLapseHold(t *testing.T) {
 	}
 	srv := pluraltest.NewServer(t)
 	require.Error(t, srv.LapseHold("nobody's", pluraltest.LapseEverywhere))
-	id := held(t, srv, "order-1")
+	id := addHold(t, srv, "order-1")
 	require.NoError(t, srv.LapseHold(id, pluraltest.LapseAtBank))
 	require.NoError(t, srv.LapseHold(id, pluraltest.LapseInBooks), "the hold can still lapse in the books")
 	o, _ := srv.Order(id)
@@ -72,11 +72,11 @@ func TestHoldLifetime(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, pluraltest.WithHoldLifetime(7*24*time.Hour, pluraltest.LapseEverywhere))
 	a := newAPI(t, srv)
-	first, taken := held(t, srv, "order-1"), held(t, srv, "order-2")
+	first, taken := addHold(t, srv, "order-1"), addHold(t, srv, "order-2")
 	require.Equal(t, http.StatusOK, a.do("PUT", "/api/pay/v1/orders/"+taken+"/capture", captureBody).status)
 	srv.Flush()
 	srv.Advance(7*24*time.Hour - time.Minute)
-	second := held(t, srv, "order-3")
+	second := addHold(t, srv, "order-3")
 	status := func(id string) string {
 		o, _ := srv.Order(id)
 		return o.Status
@@ -97,7 +97,7 @@ func TestHoldsLapseByThemselves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := pluraltest.New(pluraltest.WithHoldLifetime(time.Hour, pluraltest.LapseEverywhere))
 		defer srv.Close()
-		id := held(t, srv, "order-1")
+		id := addHold(t, srv, "order-1")
 		time.Sleep(time.Hour - time.Second)
 		o, _ := srv.Order(id)
 		require.Equal(t, "AUTHORIZED", o.Status)

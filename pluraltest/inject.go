@@ -52,8 +52,8 @@ func (s *Server) SetFaultPlan(plan func(Request) Fault) {
 	s.plan = plan
 }
 
-// ClearFaults forgets the queued faults and the fault plan. It does not stop
-// the effects of earlier faults that are still to come: see [Server.Flush].
+// ClearFaults forgets the queued faults and the fault plan. Effects of earlier
+// faults that are still to come are not cancelled: see [Server.Flush].
 func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,7 +71,7 @@ const (
 	EffectRejected    EffectState = "rejected"     // the service refused the request
 	EffectWaiting     EffectState = "waiting"      // the effect is still to come
 	EffectAppliedLate EffectState = "applied late" // the effect came after the answer
-	EffectFailed      EffectState = "failed"       // the books say FAILED
+	EffectFailed      EffectState = "failed"       // the write has ended as FAILED in the books
 	EffectDropped     EffectState = "dropped"      // the server was closed before the effect came
 )
 
@@ -111,8 +111,8 @@ func (s *Server) FaultLog() []FaultRecord {
 	return list
 }
 
-// decide chooses the fault of a request that has arrived. If a Transport has
-// chosen the fault before it sent the request, name is the name of that
+// decide chooses the fault for a request that has arrived. If a fault was
+// already chosen before a Transport sent the request, name is the name of that
 // decision.
 func (s *Server) decide(req *Request, name string) Fault {
 	s.mu.Lock()
@@ -140,8 +140,8 @@ type decision struct {
 }
 
 // decideEarly reports whether a Transport must refuse a request, before any
-// byte is sent. If the plan chooses another fault, decideEarly keeps that fault
-// under the returned name, where decide finds it.
+// byte is sent. If the plan chooses a fault other than a refusal, decideEarly
+// keeps that fault under the returned name, where decide finds it.
 func (s *Server) decideEarly(req *Request) (refused bool, name string) {
 	s.mu.Lock()
 	for _, r := range s.rules {

@@ -2,8 +2,8 @@ package pluraltest
 
 import "time"
 
-// job is an action for later. Its timer runs it. Without a timer, other code
-// runs it.
+// job is an action for later. Its timer runs it. A job without a timer runs
+// when other code calls runJob.
 type job struct {
 	timer   *time.Timer
 	run     func(dropped bool) // the caller holds Server.mu
@@ -17,8 +17,8 @@ func (j *job) stop() {
 }
 
 // schedule runs the function after a delay. Close drops the function, and Flush
-// runs it at once. The function runs while s.mu is held. The caller of schedule
-// must hold s.mu too.
+// runs it at once. The function runs while s.mu is held, and the caller of
+// schedule must hold s.mu as well.
 func (s *Server) schedule(d time.Duration, run func(dropped bool)) *job {
 	j := s.addJob(run)
 	if s.closed {
@@ -59,8 +59,8 @@ type pendingResult struct {
 	reads   int // how many reads still see PENDING
 }
 
-// hold leaves a write of the order open until c.reads reads have seen PENDING.
-// If c.reads is zero, the write stays open for c.delay.
+// hold keeps a write of the order PENDING until c.reads reads have seen that
+// status. If c.reads is zero, the write stays PENDING for c.delay.
 func (s *Server) hold(o *order, c *call, finish func()) {
 	p := &pendingResult{byReads: c.reads > 0, reads: c.reads}
 	o.pending = p
@@ -81,8 +81,8 @@ func (s *Server) hold(o *order, c *call, finish func()) {
 }
 
 // countRead records that a client is about to read the order. Such a read also
-// shows the order's refunds, so it counts as a read of the refunds too. After
-// c.reads such reads, the next read sees the final state.
+// shows the order's refunds, so it counts as a read of each refund as well.
+// After c.reads such reads, the next read sees the final state.
 func (s *Server) countRead(o *order) {
 	for _, each := range append([]*order{o}, o.refunds...) {
 		switch p := each.pending; {

@@ -6,9 +6,10 @@ import (
 )
 
 // captureByLegs captures an order with several payments, one payment after the
-// other. The order leaves AUTHORIZED at once, while the later payments still
-// read AUTHORIZED. The capture enters the books when the last payment has
-// succeeded or failed. Its amount is the sum that was taken by then.
+// other. The order is no longer AUTHORIZED after the first payment, although
+// the other payments still are. The capture enters the books when the last
+// payment has succeeded or failed. The capture's amount is the sum that was
+// taken by then.
 func (s *Server) captureByLegs(o *order, c *call, entry Capture) {
 	whole := map[*payment]*captureEntry{}
 	s.change(o, func(now time.Time) {

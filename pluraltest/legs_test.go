@@ -10,7 +10,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// captured lists what each payment of an order shows as captured.
+// captured returns an order's status, and each payment's captured sum and
+// status.
 func captured(t *testing.T, srv *pluraltest.Server, id string) (status string, sums []int64, statuses []string) {
 	t.Helper()
 	o, ok := srv.Order(id)
@@ -92,7 +93,7 @@ func TestCaptureLegByLeg(t *testing.T) {
 				require.Equal(t, test.early, sums)
 				pass(time.Minute)
 				after, sums, statuses := captured(t, srv, id)
-				require.Equal(t, status, after, "the order had left AUTHORIZED at once")
+				require.Equal(t, status, after, "the order was no longer AUTHORIZED after the first payment")
 				require.Equal(t, test.late, sums)
 				require.Equal(t, test.statuses, statuses)
 				require.Equal(t, test.inBooks, srv.Captures(id)[0].Amount.Value)
@@ -130,8 +131,8 @@ func TestReadLag(t *testing.T) {
 	})
 }
 
-// If a refund is repeated after the check of the first request, both refunds
-// are made.
+// If a refund is repeated after the first request was checked and before its
+// refund is made, both refunds are made.
 func TestInsertAfterTheCheck(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -34,7 +34,7 @@ type link struct {
 	clicked     bool
 	spec        linkSpec
 	messages    []Notification
-	older       []version // the document before each of the last changes, newest last
+	older       []version // the link's document as it was before each of the last changes, newest last
 	requestID   string
 	created     time.Time
 	updated     time.Time
@@ -298,9 +298,8 @@ func (s *Server) cancelLink(c *call) answer {
 	return jsonAnswer(http.StatusOK, s.linkDocument(l, c.view)).done()
 }
 
-// takesCalls reports whether a link can be cancelled and its message can be
-// sent again. The vendor's own tools say that a link must be CREATED for both
-// calls.
+// takesCalls reports whether a link accepts a cancel and a notify. The vendor's
+// own tools say that a link must be CREATED for both calls.
 func (s *Server) takesCalls(l *link) bool {
 	status := s.linkStatus(l)
 	return status == StatusCreated || status == StatusClicked && s.cfg.quirks.has(QuirkClickedLinkCancels)
@@ -342,9 +341,9 @@ func (s *Server) endLink(l *link, status string) {
 	s.changeLink(l, at, func() { l.ended = status })
 }
 
-// expireDue makes the links expire whose time is over. A link does not expire
-// while a payment is under way, or after the link is paid in full. s.mu must be
-// held.
+// expireDue ends every link that has reached its expiry time. A link does not
+// expire while a payment is under way, or after the link is paid in full. s.mu
+// must be held.
 func (s *Server) expireDue() {
 	if len(s.inLinks) == 0 {
 		return
@@ -368,14 +367,14 @@ func (s *Server) expireDue() {
 // Notification is a message to a link's customer.
 type Notification struct {
 	LinkID string
-	Email  string // the address of the message; Email or Mobile may be empty
+	Email  string // where the message goes; Email or Mobile may be empty
 	Mobile string // the number with its country code
 	Text   string // the text that the customer gets
-	Resent bool   // a notify sent the message, and not the link's creation
+	Resent bool   // the message was sent by a notify, and not when the link was created
 	At     time.Time
 }
 
-// message sends a link to its customer.
+// message records the message that sends a link to its customer.
 func (s *Server) message(l *link, resent bool) {
 	var customer struct {
 		First   string `json:"first_name"`
@@ -509,12 +508,12 @@ func (s *Server) open(l *link) {
 
 // CancelLink cancels a payment link as the merchant's dashboard would.
 func (s *Server) CancelLink(id string) error {
-	_, err := s.byHand(id, nil, (*Server).cancelLink)
+	_, err := s.fromDashboard(id, nil, (*Server).cancelLink)
 	return err
 }
 
 // NotifyLink sends a link's message again as the merchant's dashboard would.
 func (s *Server) NotifyLink(id string) error {
-	_, err := s.byHand(id, nil, (*Server).notifyLink)
+	_, err := s.fromDashboard(id, nil, (*Server).notifyLink)
 	return err
 }

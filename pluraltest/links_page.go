@@ -18,7 +18,7 @@ func (s *Server) followLink(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		renderCheckout(w, http.StatusMethodNotAllowed, messagePage(
-			"This link does not take "+r.Method, "Open it in a browser."))
+			"This link does not accept "+r.Method, "Open it in a browser."))
 		return
 	}
 	target, refused := s.destination(r.PathValue("code"), r.Method == http.MethodGet)
@@ -51,7 +51,7 @@ func (s *Server) destination(code string, opens bool) (target string, refused *c
 	return checkoutPath + "?token=" + url.QueryEscape(l.order.token), nil
 }
 
-// endedLinkPage makes a page which says that the link can no longer be paid. It
+// endedLinkPage makes a page that says why the link can no longer be paid. It
 // returns nil while the link can be paid.
 func endedLinkPage(l *link) *checkoutPage {
 	if l == nil {

@@ -142,8 +142,9 @@ func parseTextBool(name string, raw json.RawMessage) (*bool, *apiError) {
 	return nil, invalid(name + ` must be "true" or "false"`)
 }
 
-// parseMethods reads a list of methods. It also reads one text with commas
-// between the methods, because one of the vendor's own clients sends that.
+// parseMethods reads a list of methods. It also reads a single string with
+// commas between the methods, because one of the vendor's own clients sends
+// such a string.
 func parseMethods(raw json.RawMessage) ([]string, *apiError) {
 	var methods []string
 	if len(raw) == 0 || string(raw) == "null" {

@@ -119,8 +119,8 @@ func TestLinkExpires(t *testing.T) {
 	require.Equal(t, "EXPIRED", linkStatus(t, srv, paying["payment_link_id"].(string)))
 }
 
-// Time passes without a request. A change of the link by hand then finds that
-// the link has expired.
+// A link expires while no request comes. When a test then opens, cancels or
+// resends the link, the server finds that it has expired.
 func TestLinkExpiresBeforeItIsChangedByHand(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*pluraltest.Server, string) error{
@@ -144,7 +144,7 @@ func TestLinkExpiresBeforeItIsChangedByHand(t *testing.T) {
 				require.Equal(t, "EXPIRED", linkStatus(t, srv, id))
 				require.Len(t, srv.Notifications(id), 1, "only the message of its creation")
 				late := newAPI(t, srv).do("GET", linkPath+"/"+id, "")
-				require.Equal(t, "EXPIRED", late.doc(t)["status"], "the link had expired half an hour ago too")
+				require.Equal(t, "EXPIRED", late.doc(t)["status"], "half an hour ago, the link had already expired")
 			})
 		})
 	}
@@ -387,8 +387,8 @@ func TestLinkRequestsOfTheVendorsClients(t *testing.T) {
 	require.Equal(t, 200, a.do("POST", linkPath, linkBody("mcp")).status)
 	require.Len(t, srv.LinksByReference("mcp"), 1)
 
-	// The n8n node sends the methods as one text with commas, and always sends
-	// four fields of the customer.
+	// The n8n node sends the methods as a single string with commas, and always
+	// sends four fields of the customer.
 	r = a.do("POST", linkPath, `{
 		"amount": {"value": 10000, "currency": "INR"},
 		"merchant_payment_link_reference": "n8n-1",

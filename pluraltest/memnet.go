@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// This file has a network in memory. For HTTP this network behaves like
+// This file implements a network in memory. For HTTP this network behaves like
 // loopback TCP. Writes are buffered. After a close, the peer reads the rest and
 // then the end of file. After a reset, the peer gets ECONNRESET, and the bytes
-// on the way are lost. Deadlines work. All code here waits on channels, so
-// testing/synctest can see it wait.
+// on the way are lost. Deadlines work. All code here waits only on channels, so
+// testing/synctest knows when it waits.
 
 // memListener accepts the connections that dial makes.
 type memListener struct {

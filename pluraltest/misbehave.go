@@ -63,7 +63,7 @@ func resultOf(op string, e Effect) resultMode {
 }
 
 // apply runs the operation with the fault's effect. If the effect is to come
-// later, late schedules it. Otherwise late is nil.
+// later, the returned function late schedules it. Otherwise late is nil.
 func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func()) {
 	c := &call{Request: req, body: req.Body, reads: f.Reads, delay: f.Delay, reversed: f.PointsFirst}
 	if run.op == OpRefundsCreate {

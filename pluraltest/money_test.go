@@ -96,7 +96,7 @@ func TestOldRefunds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv := pluraltest.NewServer(t, test.opts...)
-			id := held(t, srv, "order-1")
+			id := addHold(t, srv, "order-1")
 			require.NoError(t, srv.Capture(id, "c-1", pluraltest.Amount{}))
 			a := newAPI(t, srv)
 			require.Equal(t, test.status, a.refund(id, "{"+test.body+"}").status)

@@ -115,8 +115,8 @@ func WithHTTP2() Option { return func(c *config) { c.tls, c.http2 = true, true }
 
 // WithCredentials sets the client id and the client secret. Callbacks are
 // signed with the bytes that the secret's hex digits give, unless
-// [WithCallbackKey] selects another form. A secret that does not have the form
-// cannot sign callbacks.
+// [WithCallbackKey] selects another form. If the secret does not have the
+// selected form, it cannot sign callbacks.
 func WithCredentials(clientID, clientSecret string) Option {
 	return func(c *config) { c.clientID, c.clientSecret = clientID, clientSecret }
 }
@@ -137,7 +137,7 @@ func WithReadLag(d time.Duration) Option { return func(c *config) { c.readLag = 
 func WithPluginRefunds() Option { return func(c *config) { c.pluginRefunds = true } }
 
 // WithOldRefunds makes the server also read refunds in the form of Plural's
-// older guide. There merchant_refund_reference has the reference, and
+// older guide. In that form, merchant_refund_reference has the reference, and
 // refund_amount has the sum.
 func WithOldRefunds() Option { return func(c *config) { c.oldRefunds = true } }
 
@@ -163,7 +163,8 @@ func WithWAF() Option { return func(c *config) { c.waf = true } }
 // hour.
 func WithTokenLifetime(d time.Duration) Option { return func(c *config) { c.tokenLifetime = d } }
 
-// WithOneToken makes the earlier tokens invalid when a new token is issued.
+// WithOneToken lets only the newest token be valid: a new token makes the
+// earlier tokens invalid.
 func WithOneToken() Option { return func(c *config) { c.oneToken = true } }
 
 // WithAccessToken makes the server accept a bearer token that it did not issue,
@@ -182,7 +183,7 @@ const (
 	TokenExpiresAtMillis                    // "expires_at" with milliseconds
 	TokenExpiresIn                          // "expires_in" in seconds, as the tutorial has it
 	TokenExpiresInString                    // "expires_in" as a string
-	TokenWithoutExpiry                      // only the token's exp claim has the lifetime
+	TokenWithoutExpiry                      // only the token's exp claim states the lifetime
 	TokenOpaque                             // no lifetime, and the token is not a JWT
 )
 
@@ -223,7 +224,7 @@ func WithCheckoutErrors(shape CheckoutErrorShape) Option {
 
 // DuplicateMode says what happens to a request whose reference is taken. The
 // vendor documents both DuplicateReturnsExisting and DuplicateRejected. It is
-// not known which of these two the live service does.
+// not known which of these two answers the live service gives.
 type DuplicateMode int
 
 // The answers to a request whose reference is taken.
@@ -235,8 +236,8 @@ const (
 
 // WithDuplicateOrders selects the answer to a repeated merchant_order_reference
 // of an order. With DuplicateRejected the SDK's Orders.Create returns a
-// DuplicateOrderError. By default Orders.Create gets the existing order with
-// its link, and returns that order.
+// DuplicateOrderError. By default the answer is the existing order with its
+// link, and Orders.Create returns that order.
 func WithDuplicateOrders(mode DuplicateMode) Option { return func(c *config) { c.orderDup = mode } }
 
 // WithDuplicateRefunds selects the answer to a repeated
@@ -244,8 +245,8 @@ func WithDuplicateOrders(mode DuplicateMode) Option { return func(c *config) { c
 func WithDuplicateRefunds(mode DuplicateMode) Option { return func(c *config) { c.refundDup = mode } }
 
 // WithDuplicateCaptures selects the answer to a repeated
-// merchant_capture_reference. By default, and with DuplicateAccepted, the
-// answer is the 422 OPERATION_NOT_ALLOWED that any second capture gets.
+// merchant_capture_reference. By default, and with DuplicateAccepted, a repeat
+// gets the same answer as any second capture: 422 OPERATION_NOT_ALLOWED.
 func WithDuplicateCaptures(mode DuplicateMode) Option {
 	return func(c *config) { c.captureDup = mode }
 }
@@ -253,8 +254,7 @@ func WithDuplicateCaptures(mode DuplicateMode) Option {
 // WithDuplicateCancels selects the answer to a cancel of a CANCELLED order. The
 // default answer is 422 ORDER_CANCELLED. With DuplicateReturnsExisting the
 // answer is the order in its present state. With DuplicateAccepted the answer
-// is 422 OPERATION_NOT_ALLOWED, which every other order without a hold also
-// gets.
+// is 422 OPERATION_NOT_ALLOWED, as for every other order without a hold.
 func WithDuplicateCancels(mode DuplicateMode) Option {
 	return func(c *config) { c.cancelDup = mode }
 }
@@ -276,8 +276,8 @@ func WithCancelUnpaid() Option { return func(c *config) { c.cancelUnpaid = true 
 // vendor's pages disagree about the name.
 func WithProductNames(names ...string) Option { return func(c *config) { c.productNames = names } }
 
-// WithLooseLimits accepts amounts from one paisa, and references of 100
-// characters that may have dots.
+// WithLooseLimits accepts amounts of one paisa or more, and references of up to
+// 100 characters, in which dots are allowed.
 func WithLooseLimits() Option { return func(c *config) { c.limits = looseLimits } }
 
 // WithoutDate answers without a Date header.
@@ -380,8 +380,8 @@ const (
 
 func (q Quirk) has(one Quirk) bool { return q&one != 0 }
 
-// WithQuirks switches oddities on: WithQuirks(QuirkNanoseconds |
-// QuirkStringPreAuth).
+// WithQuirks switches on oddities of the real service:
+// WithQuirks(QuirkNanoseconds | QuirkStringPreAuth).
 func WithQuirks(quirks Quirk) Option { return func(c *config) { c.quirks |= quirks } }
 
 // WithFaultPlan sets the fault plan with which the server starts. See

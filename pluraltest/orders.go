@@ -48,8 +48,8 @@ type limits struct {
 }
 
 var (
-	// The guide's tables have 100 as the smallest amount. The published error
-	// message says 1.
+	// The guide's tables say that the smallest amount is 100. The published
+	// error message says 1.
 	documentedLimits = limits{50, 100, referencePattern}
 	looseLimits      = limits{100, 1, regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)}
 )
@@ -174,7 +174,8 @@ func (s *Server) createOrder(spec OrderSpec, requestID string) (o *order, isNew 
 }
 
 // seen lists the orders and refunds that the server finds when it checks
-// whether a reference is taken. With WithCheckLag that check reads older books.
+// whether a reference is taken. With WithCheckLag, that check reads the books
+// as they were some time ago.
 func (s *Server) seen(reference string) []*order {
 	if s.cfg.checkLag == 0 {
 		return s.byRef[reference]
@@ -327,8 +328,8 @@ func (l limits) parseOrder(body []byte) (OrderSpec, *apiError) {
 	}, nil
 }
 
-// referenceText reads a reference. It accepts a string, and a number because
-// the vendor's cURL sample sends one.
+// referenceText reads a reference. It accepts a string. It also accepts a
+// number, because the vendor's cURL sample sends a number.
 func referenceText(raw json.RawMessage) (string, bool) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return "", true

@@ -34,8 +34,8 @@ var (
 	// FailOTP enters a wrong one-time password. The payment fails with
 	// USER_AUTHENTICATION_FAILED.
 	FailOTP = Decision{kind: payerFails, code: "USER_AUTHENTICATION_FAILED", reason: "Consumer Authentication failed"}
-	// LetExpire lets the time for the payment pass. The payment fails with
-	// PAYMENT_EXPIRED.
+	// LetExpire lets the time limit for the payment pass. The payment fails
+	// with PAYMENT_EXPIRED.
 	LetExpire = Decision{kind: payerFails, code: "PAYMENT_EXPIRED", reason: "The payment has expired"}
 	// CancelPayment leaves the page by its cancel link. The order is then
 	// CANCELLED.
@@ -80,8 +80,8 @@ func ApprovePart(value int64) Decision { return Decision{kind: payerApproves, pa
 
 // Pay carries out the payer's decision about an order. It returns the form that
 // the browser then posts to the merchant. It returns an error if the order is
-// not open for payment, or does not take the method. An order takes its
-// allowed_payment_methods. A hold takes only CARD and POINTS.
+// not open for payment, or does not take the method. An order can be paid by
+// its allowed_payment_methods. A hold can be made only by CARD and POINTS.
 func (s *Server) Pay(orderID string, d Decision) (Return, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,7 +105,7 @@ func (o *order) payable() bool {
 	case StatusCreated, StatusAttempted:
 		return !o.link.isOver()
 	case StatusPending:
-		return o.pending == nil // otherwise a capture or a void is pending
+		return o.pending == nil // if something other than a payment is pending, it is a capture or a void
 	default:
 		return false
 	}

@@ -6,8 +6,8 @@ type QueuedFault struct {
 	Fault Fault
 }
 
-// QueuedFaults lists the faults from Inject that no request has met yet. The
-// list begins with the fault that is taken next.
+// QueuedFaults lists the faults that Inject has queued and that no request has
+// met yet. The list begins with the fault that is taken next.
 func (s *Server) QueuedFaults() []QueuedFault {
 	s.mu.Lock()
 	defer s.mu.Unlock()

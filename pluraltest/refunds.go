@@ -175,8 +175,8 @@ func (s *Server) endRefund(o *order, status string, now time.Time) {
 	parent.updated = now
 }
 
-// refundLegs takes the refund from the parent's payments, from the first to the
-// last.
+// refundLegs divides a refund among the parent's payments, from the first to
+// the last.
 func (s *Server) refundLegs(o, parent *order, left int64, now time.Time) []*payment {
 	given := map[string]int64{}
 	for _, r := range parent.refunds {
@@ -228,7 +228,7 @@ func (s *Server) Refund(orderID, reference string, amount Amount) (string, error
 	if amount != (Amount{}) {
 		body["order_amount"] = amount
 	}
-	raw, err := s.byHand(orderID, body, (*Server).createRefund)
+	raw, err := s.fromDashboard(orderID, body, (*Server).createRefund)
 	if err != nil {
 		return "", err
 	}

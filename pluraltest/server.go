@@ -176,7 +176,7 @@ func Start(opts ...Option) (*Server, error) {
 
 // NewServer does the work of [Start] for a test. It fails t if it cannot
 // listen, and closes the server when t ends. A panic in the emulator, in a page
-// of [Server.Handle] or in a fault plan fails t too. If a server was made
+// of [Server.Handle] or in a fault plan also fails t. If a server was made
 // without NewServer, such panics are written to standard error.
 func NewServer(t TB, opts ...Option) *Server {
 	t.Helper()
@@ -211,8 +211,8 @@ func (s *Server) listen(addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// reachable returns an address to connect to. If addr means every interface, it
-// returns the loopback address.
+// reachable returns the address that a client can connect to. If addr stands
+// for all interfaces, that is the loopback address.
 func reachable(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
@@ -229,8 +229,8 @@ func (s *Server) goServe(l net.Listener) {
 // Close ends the server. It closes connections and ends hung requests. It drops
 // effects that are still to come, and sends no more webhooks. It ends the
 // contexts of requests to the handler of [WithWebhookHandler]. It returns once
-// every handler has returned, also the handler of WithWebhookHandler. A second
-// Close waits for the first.
+// every handler has returned, including the handler of WithWebhookHandler. A
+// second Close waits for the first.
 func (s *Server) Close() {
 	s.mu.Lock()
 	if s.closed {
@@ -350,10 +350,10 @@ func (s *Server) Now() time.Time {
 	return s.now()
 }
 
-// Advance moves the server's clock: tokens and payment links expire, holds
-// lapse and documents carry later times. It does not shorten the delays of
-// faults and webhooks: see [Server.Flush]. The timestamps of webhooks come from
-// this clock, so give this clock to the verifier under test
+// Advance moves the server's clock forward by d: tokens and payment links
+// expire, holds lapse, and documents carry later times. It does not shorten the
+// delays of faults and webhooks: see [Server.Flush]. The timestamps of webhooks
+// come from this clock, so give this clock to the verifier under test
 // (WithClock(srv.Now)).
 func (s *Server) Advance(d time.Duration) {
 	s.mu.Lock()

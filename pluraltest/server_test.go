@@ -18,8 +18,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// recordingTB takes the place of a test. If it fails, the real test does not
-// fail.
+// recordingTB takes the place of a test and records failures. The real test
+// does not fail because of them.
 type recordingTB struct {
 	*testing.T
 
@@ -207,7 +207,7 @@ func TestCloseTwiceAndUseAfter(t *testing.T) {
 	require.ErrorContains(t, srv.Up(), "server closed")
 }
 
-// TestCloseWaits has two goroutines that close the server while a page and the
+// TestCloseWaits closes the server from two goroutines while a page and the
 // merchant's handler are busy.
 func TestCloseWaits(t *testing.T) {
 	t.Parallel()
@@ -239,7 +239,7 @@ func TestCloseWaits(t *testing.T) {
 	})
 }
 
-// TestPanicsAreReported has pages, plans and handlers that panic. The server
+// TestPanicsAreReported uses pages, plans and handlers that panic. The server
 // cuts the connection and reports to the test.
 func TestPanicsAreReported(t *testing.T) {
 	t.Parallel()
@@ -264,7 +264,7 @@ func TestPanicsAreReported(t *testing.T) {
 			plan: func(pluraltest.Request) pluraltest.Fault { return nonsense },
 			call: get, want: `fault plan: fault answer gibberish, effect : there is no answer "gibberish"`,
 		},
-		"nonsense of a plan, seen by a plain client": {
+		"a plan's invalid fault, met by a plain client": {
 			plan: func(pluraltest.Request) pluraltest.Fault { return nonsense },
 			call: func(t *testing.T, a *api) error { t.Helper(); a.client = &http.Client{}; return get(t, a) },
 			want: `there is no answer "gibberish"`,
