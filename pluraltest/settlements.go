@@ -21,8 +21,9 @@ type Settlement struct {
 	SettledAt   time.Time
 	Lines       []SettlementLine
 
-	// If set, the server shows these figures instead of those that follow from
-	// the lines: the number of lines, and the amount of the transfer in rupees.
+	// The number of lines, and the amount of the transfer in rupees. If a field
+	// is set, the server shows its value instead of the figure that follows
+	// from the lines.
 	SaidLines  int
 	SaidAmount string
 }
@@ -39,7 +40,7 @@ type SettlementLine struct {
 	Kind          LineKind
 }
 
-// LineKind says to which sum in the head of a settlement a line belongs. The
+// LineKind says which sum in the head of a settlement includes a line. The
 // lines themselves do not show their kind, because Plural has not published how
 // it shows refunds and chargebacks.
 type LineKind int
@@ -66,15 +67,15 @@ const (
 	// The deductions in the list are twice the deductions in the lines, as in
 	// Plural's own sample.
 	SettleOddTotals
-	SettleEndExcluded // a list does not include its end_date
+	SettleEndExcluded // a list leaves out the settlements of its end_date
 	SettleByProcessed // a list selects settlements by the processed date, not by the settled date
 	SettlePageTotals  // the totals of a list count only the rows of the page
 )
 
 func (q SettlementQuirk) has(one SettlementQuirk) bool { return q&one != 0 }
 
-// The fees of the emulator, in parts of 10,000: MDR is a share of the payment,
-// and GST a share of the MDR.
+// The emulator's fees, as shares in ten-thousandths: MDR is a share of the
+// payment, and GST is a share of the MDR.
 const (
 	mdrShare = 200
 	gstShare = 1800
@@ -82,7 +83,7 @@ const (
 
 // The limits of the settlement API.
 const (
-	settlementWindow = 60 // days, with the first day and the last day
+	settlementWindow = 60 // days, counting both the first day and the last day
 	settlementPage   = 10
 	settlementMonths = 6
 )
@@ -106,8 +107,8 @@ type settled struct{ Settlement }
 // settlements are the books of settled money.
 type settlements struct {
 	list  []*settled
-	done  map[string]bool // the movements that a settlement contains, by name
-	moves int             // how many moves of MoveSettlementRows are left
+	done  map[string]bool // the names of the movements that are in a settlement
+	moves int             // how often rows still move because of MoveSettlementRows
 }
 
 // Settlements lists the settlements, oldest first.
@@ -124,7 +125,7 @@ func (s *Server) Settlements() []Settlement {
 	return list
 }
 
-// SettlementLines lists the lines of a settlement that the service shows. It
+// SettlementLines lists those lines of a settlement that the service shows. It
 // returns nil if the UTR does not exist. Without SettleRefundLines the service
 // shows no lines of refunds: only the sums in the head include refunds.
 func (s *Server) SettlementLines(utr string) []SettlementLine {
@@ -192,10 +193,10 @@ func (s *Server) ChangeSettlement(utr string, change func(*Settlement)) error {
 	return nil
 }
 
-// MoveSettlementRows makes rows move while a client reads page after page. It
-// does so n times, each time before the server answers a page after the first.
-// In the list of settlements the first row becomes the last. In a settlement
-// the last line becomes the first.
+// MoveSettlementRows makes rows change places while a client reads page after
+// page. This happens n times, always just before the server answers a request
+// for a page other than the first. In the list of settlements, the first row
+// becomes the last. In a settlement, the last line becomes the first.
 func (s *Server) MoveSettlementRows(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -223,10 +224,10 @@ func (s *Server) settlement(utr string) *settled {
 	return nil
 }
 
-// movement is money that was taken from a payment at one time, or a refund's
-// part of a payment.
+// movement is money that one capture took from a payment, or that one refund
+// gave back to it.
 type movement struct {
-	name    string // the payment's id, for a later capture with its number
+	name    string // the payment's id; for a later capture, with the capture's number
 	payment *payment
 	amount  int64
 	at      time.Time
@@ -258,7 +259,8 @@ func (s *Server) unsettled() (list []movement) {
 	return list
 }
 
-// joined makes one movement of all that move money of the same payment.
+// joined adds up the movements of the same payment, so each payment has one
+// movement.
 func joined(moved []movement) (list []movement) {
 	places := map[*payment]int{}
 	for _, m := range moved {
@@ -622,8 +624,8 @@ func (s *Server) text(number string) json.RawMessage {
 	return json.RawMessage(number)
 }
 
-// If the page is not the first page and a move is left, move calls rows, which
-// reorders the list.
+// If MoveSettlementRows asks for it and the page is not the first, move calls
+// rows to reorder the list.
 func (s *Server) move(page int, rows func()) {
 	if page > 1 && s.settled.moves > 0 {
 		s.settled.moves--

@@ -312,8 +312,8 @@ func TestSettlementsOnRequest(t *testing.T) {
 	})
 }
 
-// TestMoreCapturesAreSettled: money that was captured later is settled, too. A
-// settlement has one line for a payment.
+// TestMoreCapturesAreSettled checks that the money of later captures is settled
+// as well, and that a settlement has only one line for each payment.
 func TestMoreCapturesAreSettled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 
 // SignForm returns the fields of a callback with the signature that the service
 // would add. If the fields already have a signature, SignForm replaces it. It
-// signs any fields, so a test can send nonsense with a good signature.
+// signs any fields, so a test can send nonsense with a valid signature.
 func (s *Server) SignForm(fields url.Values) url.Values {
 	form := url.Values{}
 	var pairs []string

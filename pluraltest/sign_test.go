@@ -115,7 +115,7 @@ func TestCallbackForms(t *testing.T) {
 }
 
 // A callback is signed with the chosen form of the secret. The SDK accepts the
-// callback with the same form, and with no other form.
+// callback only if it uses the same form.
 func TestCallbackKeys(t *testing.T) {
 	t.Parallel()
 	const secret = "MDEyMzQ1Njc4OWFiY2RlZg=="
@@ -155,6 +155,6 @@ func TestSlowBodiesAreCutOff(t *testing.T) {
 			_ = res.Body.Close()
 		}
 		require.Equal(t, 30*time.Second, time.Since(begun))
-		time.Sleep(time.Second) // on the bubble's clock, because net/http closes such a connection in two steps
+		time.Sleep(time.Second) // advances the bubble's clock, because net/http closes such a connection in two steps
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// TestSoakKeepsTheBooks has many clients that repeat captures, voids and
+// TestSoakKeepsTheBooks runs many clients that repeat captures, voids and
 // refunds at random. Nearly half of their requests meet a fault. Nothing may be
 // applied twice, and the log must agree with the books.
 func TestSoakKeepsTheBooks(t *testing.T) {

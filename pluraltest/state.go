@@ -13,8 +13,8 @@ type Amount struct {
 	Currency string `json:"currency"`
 }
 
-// The order, refund and payment statuses that Plural documents. Refunds are
-// orders too, and use CREATED, PENDING, PROCESSED and FAILED. Payments use
+// The order, refund and payment statuses that Plural documents. A refund is an
+// order as well, and uses CREATED, PENDING, PROCESSED and FAILED. Payments use
 // PENDING, AUTHORIZED, CANCELLED, PROCESSED and FAILED.
 const (
 	StatusCreated           = "CREATED"
@@ -34,8 +34,8 @@ const (
 	typeRefund = "REFUND"
 )
 
-// chargeMoves lists the legal transitions of a CHARGE order. PENDING is
-// entered while a payment, a capture or a void is under way.
+// chargeMoves lists the statuses that may follow each status of a CHARGE order.
+// An order is PENDING while a payment, a capture or a void is under way.
 var chargeMoves = map[string][]string{
 	StatusCreated:   {StatusPending, StatusCancelled},
 	StatusAttempted: {StatusPending, StatusCancelled},
@@ -53,7 +53,7 @@ var chargeMoves = map[string][]string{
 	StatusPartiallyRefunded: {StatusPartiallyRefunded, StatusFullyRefunded},
 }
 
-// refundMoves lists the legal transitions of a REFUND order.
+// refundMoves lists the statuses that may follow each status of a REFUND order.
 var refundMoves = map[string][]string{
 	StatusCreated: {StatusPending, StatusProcessed, StatusFailed},
 	StatusPending: {StatusProcessed, StatusFailed},
@@ -97,7 +97,7 @@ type order struct {
 	lapsed    bool           // the bank has released the hold
 	ends      string         // the final status that a fault has chosen for a refund
 	pending   *pendingResult // a write whose result is not final yet
-	older     []version      // the document before each of the last changes, newest last
+	older     []version      // the document as it was before each of the last changes, newest last
 	lastEvent chan struct{}  // closed when the first attempt to deliver its latest event has ended
 
 	requestID string
@@ -149,9 +149,9 @@ type errorDetail struct {
 	Message string `json:"message"`
 }
 
-// setStatus moves the order to another status. It panics on an illegal move.
-// Every operation checks the state first, so an illegal move is a bug of this
-// package.
+// setStatus moves the order to another status. It panics if that status may not
+// follow. Every operation checks the status first, so such a panic shows a bug
+// of this package.
 func (o *order) setStatus(status string) {
 	moves := chargeMoves
 	if o.typ == typeRefund {
@@ -172,8 +172,8 @@ func (o *order) setPayments(status string, at time.Time) {
 	}
 }
 
-// held returns the payments that have the hold or the money. It leaves out the
-// payer's failed attempts.
+// held returns the payments that did not fail, so they have the order's hold or
+// its money.
 func (o *order) held() []*payment {
 	var live []*payment
 	for _, p := range o.payments {

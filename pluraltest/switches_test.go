@@ -38,7 +38,8 @@ func TestOneToken(t *testing.T) {
 	}
 }
 
-// If two writes come at the same time, the second does not see the first.
+// With WithCheckLag, if two writes come at the same time, the second does not
+// see the first.
 func TestCheckLag(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -142,7 +142,7 @@ func (s *Server) RevokeTokens() {
 }
 
 // IssueToken issues a token without a request, for a test that calls the API
-// without the SDK. [Server.TokensIssued] counts this token too.
+// without the SDK. [Server.TokensIssued] also counts this token.
 func (s *Server) IssueToken() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

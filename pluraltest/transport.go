@@ -104,8 +104,8 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.base.RoundTrip(r)
 }
 
-// readBody reads a request's body. It returns a copy of the request whose body
-// can be read again, and the bytes of the body. net/http can rewind the body of
+// readBody reads a request's body. It returns the bytes of the body, and a copy
+// of the request that still has its whole body. net/http can rewind the body of
 // the copy only if it could rewind the original body.
 func readBody(r *http.Request) (*http.Request, []byte, error) {
 	clone := r.Clone(r.Context())
@@ -178,7 +178,7 @@ func newCertificate() *certificate {
 	if err != nil {
 		panic("pluraltest: " + err.Error())
 	}
-	// The certificate is valid at any time, so also on the clock of a
+	// The certificate is valid at any time, even on the clock of a
 	// testing/synctest bubble.
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),

@@ -71,10 +71,10 @@ func WithWebhookStampedOnce() Option { return func(c *config) { c.webhook.stampO
 func WithWebhookNewIDs() Option { return func(c *config) { c.webhook.newIDs = true } }
 
 // WithWebhookDuplicates delivers n more copies of each event, at the same time
-// as its first attempt and with the same webhook-id. The schedule follows only
-// the first attempt. That attempt may arrive while a handler works on a copy,
-// and get a 409. The server then repeats the attempt, even if the copy gets a
-// 2xx.
+// as its first attempt and with the same webhook-id. Whether the server tries
+// again depends only on the answer to the first attempt. That attempt may
+// arrive while a handler works on a copy, and get a 409. Then the server tries
+// again, even if the copy gets a 2xx.
 func WithWebhookDuplicates(n int) Option { return func(c *config) { c.webhook.duplicates = n } }
 
 // DeliveryState is the state of an event's delivery.
@@ -109,7 +109,7 @@ type DeliveryAttempt struct {
 }
 
 // SetWebhookURL changes the URL that events are delivered to. Events that are
-// being retried go there too. With "" no more events are delivered.
+// being retried also go to the new URL. With "" no more events are delivered.
 func (s *Server) SetWebhookURL(url string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,9 +165,9 @@ func (s *Server) ReleaseWebhooks(reversed bool) {
 	}
 }
 
-// Redeliver sends an event again with the same webhook-id, in any state of the
-// delivery. It returns the status of the answer. After a 2xx the event counts
-// as delivered, and its schedule ends.
+// Redeliver sends an event again with the same webhook-id, whatever the state
+// of its delivery. It returns the status of the answer. After a 2xx the event
+// counts as delivered, and its schedule ends.
 func (s *Server) Redeliver(webhookID string) (int, error) {
 	s.mu.Lock()
 	i := slices.IndexFunc(s.webhooks.all, func(d *delivery) bool { return d.ID == webhookID })

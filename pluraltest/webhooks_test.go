@@ -17,8 +17,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// merchant records the webhooks that arrive. If the field answer is set, answer
-// makes the answers.
+// merchant records the webhooks that arrive. If its field answer is set, that
+// function writes the answers.
 type merchant struct {
 	mu     sync.Mutex
 	seen   []seenHook
@@ -210,9 +210,9 @@ func TestWebhookDuplicatesAndOrder(t *testing.T) {
 	})
 }
 
-// TestEventsOfAnOrderKeepTheirOrder has a merchant who takes long to answer the
-// first event. The later events of that order wait. The events of other orders
-// do not wait.
+// In TestEventsOfAnOrderKeepTheirOrder, a merchant takes long to answer the
+// first event of an order. The order's later events wait. The events of other
+// orders do not wait.
 func TestEventsOfAnOrderKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	for name, duplicates := range map[string]int{"once": 1, "with a copy": 2} {
@@ -255,7 +255,7 @@ func TestEventsOfAnOrderKeepTheirOrder(t *testing.T) {
 	}
 }
 
-// TestFirstWaitCountsFromTheEvent has a schedule that begins with a wait. Time
+// TestFirstWaitCountsFromTheEvent uses a schedule that begins with a wait. Time
 // in the queue does not make that wait longer.
 func TestFirstWaitCountsFromTheEvent(t *testing.T) {
 	t.Parallel()
@@ -275,9 +275,9 @@ func TestFirstWaitCountsFromTheEvent(t *testing.T) {
 	})
 }
 
-// TestReleasedEventsWaitForOneAnother has a merchant who still works on an
-// event when other events are released. Meanwhile more events happen. No event
-// of an order may overtake another.
+// In TestReleasedEventsWaitForOneAnother, a merchant still works on an event
+// when other events are released. Meanwhile more events happen. No event of an
+// order may overtake another.
 func TestReleasedEventsWaitForOneAnother(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -306,8 +306,8 @@ func TestReleasedEventsWaitForOneAnother(t *testing.T) {
 	})
 }
 
-// TestWaitWebhooksWaitsForCopies has a merchant who answers the first request
-// at once and the copies late.
+// In TestWaitWebhooksWaitsForCopies, a merchant answers the first request at
+// once and the copies late.
 func TestWaitWebhooksWaitsForCopies(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -334,8 +334,8 @@ func TestWaitWebhooksWaitsForCopies(t *testing.T) {
 	})
 }
 
-// TestCopyInProgress has a merchant who works on the copy when the first
-// attempt comes. The first attempt gets a 409, so it is repeated.
+// In TestCopyInProgress, a merchant works on the copy when the first attempt
+// comes. The first attempt gets a 409, so it is repeated.
 func TestCopyInProgress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -230,7 +230,8 @@ func values() map[string]any {
 	return values
 }
 
-// Every exported struct with an exported field is in values.
+// The function values must return every exported struct that has an exported
+// field. The test names the exceptions.
 func TestEveryTypeIsPrinted(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("../*.go")
@@ -256,7 +257,8 @@ func TestEveryTypeIsPrinted(t *testing.T) {
 			return true
 		})
 	}
-	// These types have only fields with other types, numbers or a single word.
+	// These types need no test: their fields only have other types, numbers or
+	// a single word.
 	without := []string{"Client", "RetryPolicy", "Claim", "Capture"}
 	for name := range values() {
 		without = append(without, name)
@@ -331,7 +333,7 @@ func zappedBy(log func(*zap.Logger)) string {
 
 func spewAll(v any) string { return (&spew.ConfigState{DisableMethods: true}).Sdump(v) }
 
-// diff returns what testify prints about two values that are not equal.
+// diff returns what testify prints when v is not equal to another value.
 func diff(v any) string {
 	of := reflect.TypeOf(v)
 	other := reflect.Zero(of).Interface()
@@ -355,7 +357,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// noStore is a store that has nothing.
+// noStore is a token store from which nothing can be loaded.
 type noStore struct{ plural.TokenStore }
 
 var errNoStore = errors.New("no store")

@@ -11,9 +11,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Payment is a payment that the shop has captured, with the shop's figures. For
-// an order that was paid with points and a card, give two payments, each with
-// its PaymentID. Or give one payment without a PaymentID, for the whole order.
+// Payment is a payment that the shop has captured, with the shop's figures. If
+// an order was paid with points and a card, give either two payments, each with
+// its PaymentID, or one payment without a PaymentID, for the whole order.
 type Payment struct {
 	// Reference is the merchant_order_reference.
 	Reference string
@@ -23,12 +23,13 @@ type Payment struct {
 	// PaymentID is the ID from [plural.Order.Captures]. Store it when you
 	// capture. A sale that was paid outright may list no captures. Then use the
 	// ID from [plural.Order.Payments]. If PaymentID is "", the order has to be
-	// read, and all of its payments count.
+	// read, and this Payment stands for all payments of the order.
 	PaymentID string
 	// Captured and Refunded are in paise. Refunded includes refunds that are
-	// under way, as [plural.Order.RefundedAmount] does. The zero Amount means
-	// that nothing was refunded. For Captured it is refused, as a forgotten
-	// amount; INR(0) means that nothing was captured.
+	// under way, as [plural.Order.RefundedAmount] does. As Refunded, the zero
+	// Amount means that nothing was refunded. As Captured, the zero Amount is
+	// refused, because it may be a forgotten amount; INR(0) means that nothing
+	// was captured.
 	Captured, Refunded plural.Amount
 }
 
@@ -39,7 +40,7 @@ type Payment struct {
 // so you may change the arguments afterwards.
 type Books struct {
 	payments []entry
-	owners   map[string]owner // by the id of a payment, of a refund or of a refund's payment
+	owners   map[string]owner // the key is the id of a payment, of a refund or of a refund's payment
 	byOrder  map[string]int32 // the first payment of each order, by order id
 	byRef    map[string]int32 // the first payment of each order without a known id, by reference
 	orders   []orderBook
@@ -48,10 +49,10 @@ type Books struct {
 
 	unread   map[string]error // by UTR
 	unlisted error            // why the settlements of some days could not be listed
-	isUsed   bool             // in a run
+	isUsed   bool             // the books were in a run
 }
 
-// entry is a payment with its data. An index of -1 means that there is no such
+// entry is a payment with what is known about it. The index -1 stands for no
 // item.
 type entry struct {
 	Payment
@@ -59,8 +60,8 @@ type entry struct {
 	first, last int32 // the first and the last of the payment's lines
 	next        int32 // the next payment of the same order
 	order       int32 // the payment's order in Books.orders
-	// An id of the order belongs to another order, too. It is set for the first
-	// payment of the order.
+	// An id of the order belongs to another order as well. This field is set
+	// only in the entry of the order's first payment.
 	isContested bool
 }
 
@@ -78,7 +79,7 @@ type orderBook struct {
 	captured   amount
 	refunded   amount
 	status     plural.OrderStatus
-	lacksOne   string // the id of a payment of the shop that the order does not have
+	lacksOne   string // the id of a payment that the shop lists and the order does not
 	isOfOthers bool
 	lacksID    bool // a payment has no id, so no line can be matched with it
 }
@@ -309,7 +310,8 @@ func (b *Books) addRefund(refund *plural.Order, first int32) error {
 	return err
 }
 
-// areOfOne reports whether two payments belong to one order.
+// areOfOne reports whether payment n belongs to the order whose first payment
+// is first.
 func (b *Books) areOfOne(n, first int32) bool {
 	for ; first != none; first = b.payments[first].next {
 		if n == first {
@@ -326,7 +328,7 @@ func (b *Books) own(id string, to owner) error {
 	of, isTaken := b.owners[id]
 	first := b.firstOf(&b.payments[to.payment])
 	if isTaken && (of.isRefund != to.isRefund || !b.areOfOne(of.payment, first)) {
-		if b.payments[of.payment].PaymentID != id { // it was a document that gave it
+		if b.payments[of.payment].PaymentID != id { // Plural's order gave this id, and not the shop
 			b.payments[b.firstOf(&b.payments[of.payment])].isContested = true
 		}
 		return fmt.Errorf("reconcile: id %s belongs to two payments of the list", id)

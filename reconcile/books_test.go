@@ -352,7 +352,7 @@ func TestOrderRefuses(t *testing.T) {
 	b.Unread("", "v1-nobody", errors.New("it touches nothing"))
 }
 
-// A text that is no number never settles a payment.
+// If the amount of a line is not a number, the line never settles a payment.
 func TestTextsThatAreNoFigures(t *testing.T) {
 	t.Parallel()
 	for _, text := range []plural.Rupees{"1..5", "1..", "..15", "1.5.", "15.", ".15", "1.5e", " 0.15", "0,15", "NaN"} {
@@ -366,7 +366,7 @@ func TestTextsThatAreNoFigures(t *testing.T) {
 }
 
 // If Plural's order does not show the id of a payment, no line can be matched
-// with it. So it is not known whether a line of it was seen.
+// with the payment. So it is not known whether one of the lines belongs to it.
 func TestPaymentOfAnOrderWithoutID(t *testing.T) {
 	t.Parallel()
 	p := paymentA()
@@ -395,7 +395,7 @@ func TestPaymentOfAnOrderWithoutID(t *testing.T) {
 }
 
 // The shop may name one order by its id in one payment, and by its reference in
-// another. Neither of the two is compared with the whole order alone.
+// another. Neither of these payments alone is compared with the whole order.
 func TestOrderNamedInTwoWays(t *testing.T) {
 	t.Parallel()
 	card, points := paymentA(), paymentA()
@@ -403,8 +403,8 @@ func TestOrderNamedInTwoWays(t *testing.T) {
 	card.Refunded = plural.INR(0)
 	o := (&order{id: orderA, reference: "order-1", paid: []paid{{payA, 10000}, {points.PaymentID, 500}}}).document()
 	for name, change := range map[string]func(){
-		"the card by its reference":   func() { card.OrderID, points.OrderID = "", orderA },
-		"the points by its reference": func() { card.OrderID, points.OrderID = orderA, "" },
+		"the card payment names the reference":   func() { card.OrderID, points.OrderID = "", orderA },
+		"the points payment names the reference": func() { card.OrderID, points.OrderID = orderA, "" },
 	} {
 		change()
 		b, err := reconcile.New(list(card, points))

@@ -2,8 +2,8 @@
 // captured and refunded, what Plural's orders show, and what has reached the
 // bank in settlements.
 //
-// [Run] does the work of one night. It reads what is needed, and writes a
-// [Report].
+// [Run] does the work of one night. It reads the orders and settlements that
+// are needed, and writes a [Report].
 //
 //	books, err := reconcile.New(payments) // every payment of the last ten days
 //	state, err := reconcile.Run(ctx, reconcile.FromClient(client), books, days, state, report)
@@ -15,8 +15,8 @@
 //
 // A line is matched with a payment only by the exact transaction_id. That is
 // the id of the payment, or of a refund of the payment's order. A part of the
-// transaction_id looks like the order's id. That part is only a hint which
-// order to read.
+// transaction_id looks like the order's id. That part only suggests which order
+// to read.
 //
 // The transaction_amount of the lines is compared with the captured amount, in
 // exact paise. If Plural's order was read, the order is also compared with the
@@ -27,10 +27,10 @@
 //
 // # What the outcomes depend on
 //
-// An outcome depends only on what was read, and never on what is missing. The
-// reason is that money comes days later, and that a settlement that could not
-// be read may have a line of any payment. [Settled] depends only on the lines
-// in the result. The payment may have another line in tomorrow's settlement, or
-// in a settlement that could not be read. The night that reads the other line
+// An outcome depends only on what was read, and never on what is missing. There
+// are two reasons: money comes days later, and a settlement that could not be
+// read may have a line of any payment. [Settled] depends only on the lines in
+// the result. The payment may have another line in tomorrow's settlement, or in
+// a settlement that could not be read. The night that reads the other line
 // reports that the payment [Differs].
 package reconcile

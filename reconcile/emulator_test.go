@@ -30,9 +30,9 @@ func clientOf(t *testing.T, srv *pluraltest.Server, opts ...plural.Option) *plur
 	return c
 }
 
-// This test runs three nights over the emulator. A third of the cases has no
-// faults, a third has odd settlements, and a third has odd settlements and
-// failing reads.
+// This test runs three nights over the emulator. In a third of the cases
+// nothing is wrong, in a third some settlements are odd, and in a third some
+// settlements are odd and some reads fail.
 func TestNightsOverTheEmulator(t *testing.T) {
 	t.Parallel()
 	seed := firstSeed(t)
@@ -139,7 +139,8 @@ func (e *emulated) sell(day int) {
 	}
 }
 
-// alter changes a settlement in a way in which the emulator itself does not.
+// alter changes a settlement in a way in which the emulator itself never
+// changes one.
 func (e *emulated) alter() {
 	all := e.srv.Settlements()
 	if len(all) == 0 {
@@ -147,8 +148,9 @@ func (e *emulated) alter() {
 	}
 	utr := all[e.IntN(len(all))].UTR
 	oddity := e.IntN(7)
-	// A settlement that was read may get more lines. A changed line would not be
-	// noticed, because the row does not change.
+	// If a settlement was read before, this test only adds lines to it. A
+	// changed line would not be noticed, because the settlement's row in the
+	// list stays the same.
 	if _, isRead := e.state.UTRs[utr]; isRead {
 		oddity = []int{1, 4}[e.IntN(2)]
 	}
@@ -219,7 +221,7 @@ func (e *emulated) night(odd, faults bool) (all, unknown int) {
 			delete(counted, key)
 		}
 	}
-	require.Empty(e, counted, "%s: lines that are not there", e.name)
+	require.Empty(e, counted, "%s: lines that the settlements do not have", e.name)
 	return len(rep.results), unknown
 }
 
@@ -333,7 +335,8 @@ func TestRequestsForAThousandPayments(t *testing.T) {
 	}
 }
 
-// The figures beside many lines are those of the same settlement, or none.
+// If a settlement's lines are read page by page, the figures reported with them
+// are those of the same settlement, or none.
 func TestFiguresOfAnotherSettlement(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.New()

@@ -40,7 +40,7 @@ func ExampleRun() {
 	}
 	today := time.Now().In(plural.India())
 	days := plural.Days{First: today.AddDate(0, 0, -9), Last: today}
-	var last reconcile.State // of the night before
+	var last reconcile.State // from the night before
 	report := &recorder{}    // or reconcile.NewCSV(os.Stdout)
 	next, err := reconcile.Run(context.Background(), reconcile.FromClient(client), books, days, last, report)
 	if err != nil {

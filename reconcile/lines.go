@@ -27,8 +27,8 @@ func (p *pile[T]) add(item T) int32 {
 func (p *pile[T]) at(n int32) *T { return &p.chunks[n/chunk][n%chunk] }
 
 // copyTexts copies the texts of a line, so the line does not keep its page in
-// memory. If a text equals the same text of the previous line, or the id, the
-// line shares the memory of the equal text.
+// memory. If a text equals the previous line's text in the same field, or
+// equals the id, the two share their memory.
 func copyTexts(l, before *plural.SettlementLine, id string) {
 	var fresh [15]*string
 	n, size := 0, 0

@@ -16,8 +16,8 @@ import (
 	"github.com/plural-go/plural/reconcile"
 )
 
-// worldsToTry returns the number of worlds in PLURAL_RECONCILE, or the usual
-// number if that is not set.
+// worldsToTry returns how many random worlds a test tries: the number in
+// PLURAL_RECONCILE, or the usual number if that variable is not set.
 func worldsToTry(t *testing.T, usual int) int {
 	t.Helper()
 	text := os.Getenv("PLURAL_RECONCILE")
@@ -25,7 +25,7 @@ func worldsToTry(t *testing.T, usual int) int {
 		return usual
 	}
 	n, err := strconv.Atoi(text)
-	require.NoError(t, err, "PLURAL_RECONCILE is a number of worlds")
+	require.NoError(t, err, "PLURAL_RECONCILE must be a number of worlds")
 	return n
 }
 
@@ -42,8 +42,8 @@ func firstSeed(t *testing.T) uint64 {
 }
 
 // Over three nights, each result is right or Unknown, and no payment and no
-// line is lost or counted twice. The world knows the truth, and the oracle
-// shares no code with the package.
+// line is lost or counted twice. The world knows the right results. The oracle,
+// which checks them, shares no code with the package.
 func TestNights(t *testing.T) {
 	t.Parallel()
 	var tried, unknown [2]int
@@ -88,7 +88,8 @@ func newOracle(t *testing.T, w *world, name string) *oracle {
 	}
 }
 
-// run goes through the nights. It counts all results, and the Unknown results.
+// run goes through the nights. It returns the number of all results and the
+// number of Unknown results.
 func (o *oracle) run(faults int) (all, unknown int) {
 	for night := range nights {
 		today := nightOf(night)
@@ -274,7 +275,7 @@ func (o *oracle) judgeOne(
 }
 
 // verdictOf returns the outcome that the package promises for the lines of a
-// payment. It calculates with fractions.
+// payment. It calculates with exact fractions.
 func verdictOf(lines []plural.SettlementLine, captured int64) reconcile.Outcome {
 	total := new(big.Rat)
 	for _, l := range lines {

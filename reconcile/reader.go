@@ -10,13 +10,14 @@ import (
 )
 
 // Reader reads orders and settlements for [Run]. [FromClient] makes a Reader; a
-// test can use its own Reader. With [WithParallel] several methods may be
-// called at the same time.
+// test can use its own Reader. If [WithParallel] is used, [Run] may call
+// several methods at the same time.
 type Reader interface {
 	// List lists the settlements of whole days, as
-	// [plural.SettlementService.List] does. An [plural.IncompleteError] shows
-	// from which day on settlements could not be read. After any other error no
-	// day counts as listed.
+	// [plural.SettlementService.List] does. If the list is incomplete, the
+	// error is a [plural.IncompleteError], which shows from which day on
+	// settlements could not be read. After any other error, no day counts as
+	// listed.
 	List(ctx context.Context, d plural.Days) iter.Seq2[*plural.Settlement, error]
 	// Lines reads a settlement that was listed. It calls give once for each
 	// line, and returns the document without the lines. If give returns an

@@ -4,11 +4,12 @@ import "github.com/plural-go/plural"
 
 // Report takes the output of a run. It gets each settlement, followed by the
 // lines of that settlement that no payment explains. After all settlements, it
-// gets the results. [NewCSV] and [NewJSONLines] make a Report. Its methods are
-// never called at the same time. An error ends the run.
+// gets the results. [NewCSV] and [NewJSONLines] make a Report. [Run] never
+// calls two methods of a Report at the same time. If a method returns an error,
+// the run ends.
 type Report interface {
-	// Result takes the result of a payment. The results come in the sequence of
-	// the shop's list.
+	// Result takes the result of a payment. The results come in the same
+	// sequence as the payments on the shop's list.
 	Result(Result) error
 	// Unexplained takes a line that no payment explains, right after its
 	// settlement. Unexplained may keep the line. A line is passed only once,
@@ -30,7 +31,7 @@ type Transfer struct {
 	Detail *plural.SettlementDetail
 	Lines  int   // the number of lines that were read, tonight or before
 	Err    error // why the settlement was not read completely
-	// Bank is the settlement's entry on the bank's statement. It was compared
-	// with Listed.TotalAmount. See [WithStatement].
+	// Bank is the settlement's entry on the bank's statement. Its amount was
+	// compared with Listed.TotalAmount. See [WithStatement].
 	Bank BankSide
 }

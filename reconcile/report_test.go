@@ -75,7 +75,7 @@ func TestReports(t *testing.T) {
 	}
 }
 
-// No text makes a cell a formula.
+// No text in a report turns a cell into a formula.
 func FuzzCells(f *testing.F) {
 	for _, text := range []string{
 		"=1+1", "+1", "-1", "@x", " =x", "\t-x", "-1999.99", "1e2", "-1+cmd|' /C calc'!A0", "order-1", "\r=x",

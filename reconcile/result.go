@@ -10,7 +10,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Outcome is what the books show about a payment.
+// Outcome says, in a word, what the books show about a payment.
 type Outcome string
 
 // The outcomes.
@@ -20,21 +20,22 @@ const (
 	// lines.
 	Settled Outcome = "settled"
 	// Differs: all lines were read, and their sum is not the captured amount.
-	// Or Plural's order differed from the shop's figures at two looks. The
-	// Reasons name the case and the figures.
+	// Or Plural's order was read twice, and differed from the shop's figures
+	// both times. The Reasons say what differs, with the figures.
 	Differs Outcome = "differs"
 	// NotSeen: the settlements of the days in [Result.Seen] have no line of the
 	// payment. That does not mean that the payment is not settled, because
 	// money comes days later.
 	NotSeen Outcome = "not seen"
-	// Unknown: the outcome could not be found out. There are several cases. A
-	// settlement that may have a line of the payment was not read completely.
-	// The order could not be read, or does not show the figures. A line has a
+	// Unknown: the outcome could not be determined, for one of these reasons: a
+	// settlement that may have a line of the payment was not read completely;
+	// the order could not be read, or does not show the figures; a line has a
 	// payout status other than Success, or an amount that is not a number.
 	Unknown Outcome = "unknown"
 )
 
-// Result is what the books show about a payment.
+// Result is what the books show about a payment, with its lines and the
+// reasons.
 type Result struct {
 	Payment Payment
 	Outcome Outcome
@@ -43,7 +44,7 @@ type Result struct {
 	Lines []plural.SettlementLine
 	// Reasons explain to people why the payment differs or is unknown.
 	Reasons []string
-	// Seen are the days whose settlements were listed. It is zero if no day was
+	// Seen has the days whose settlements were listed. It is zero if no day was
 	// listed.
 	Seen plural.Days
 
@@ -75,9 +76,9 @@ func (r *Result) Settled() plural.Rupees {
 	return sum
 }
 
-// Results judges each payment, in the sequence of the shop's list. seen are the
-// days whose settlements were given to the books. It is zero if no settlements
-// were given.
+// Results judges each payment, in the sequence of the shop's list. The argument
+// seen has the days whose settlements were given to the books. It is zero if no
+// settlements were given.
 func (b *Books) Results(seen plural.Days) iter.Seq[Result] {
 	return func(yield func(Result) bool) {
 		missing := b.missing()
@@ -122,7 +123,7 @@ func (b *Books) result(p *entry, seen plural.Days, missing string) Result {
 	return j.Result
 }
 
-// judgement is a result under construction, with its reasons for an outcome.
+// judgement is a result that is not finished, with the reasons for its outcome.
 type judgement struct {
 	Result
 
@@ -155,7 +156,7 @@ func (b *Books) judgeOrder(j *judgement, p *entry) {
 	j.differs = b.contradictions(p, book)
 	switch {
 	case book.isOfOthers || b.payments[b.firstOf(p)].isContested:
-		j.doubt("an id of Plural's order belongs to another payment of the list, too")
+		j.doubt("an id of Plural's order also belongs to another payment of the list")
 	case book.lacksOne != "":
 		j.doubt("Plural's order does not list payment %s", book.lacksOne)
 	case book.lacksID:

@@ -24,8 +24,8 @@ type settings struct {
 }
 
 // WithParallel reads n orders or settlements at a time. The default is one at a
-// time. The outcomes are the same for any n. Where two orders claim one payment,
-// n decides which of them the reasons name.
+// time. The outcomes are the same for any n. But if two orders at Plural list
+// the same payment, n may change which of the two the reasons name.
 func WithParallel(n int) Option { return func(s *settings) { s.parallel = max(n, 1) } }
 
 // WithEveryOrder reads every order of the list and compares it with the shop's
@@ -36,11 +36,11 @@ func WithEveryOrder() Option { return func(s *settings) { s.everyOrder = true } 
 // WithStatement makes the run look for each settlement on the bank's statement.
 func WithStatement(statement *Statement) Option { return func(s *settings) { s.statement = statement } }
 
-// WithProgress calls a function after each read, with the progress of the run.
-// The calls do not overlap.
+// WithProgress makes the run call a function after each read, with the progress
+// so far. The calls do not overlap.
 func WithProgress(told func(Progress)) Option { return func(s *settings) { s.progress = told } }
 
-// Progress is the progress of a run.
+// Progress says how far a run has come.
 type Progress struct {
 	Stage       string // "orders", "settlements" or "orders again"
 	Done, Total int
@@ -52,13 +52,14 @@ type Progress struct {
 const maxStrangers = 1000
 
 // Run does the work of one night. It reads the orders that are needed. It lists
-// the settlements of d, and at least of the last ten days that were seen. It
-// reads the lines of the settlements that are new or have changed. It reports
-// each settlement, each line that no payment explains, and each payment.
+// the settlements of the days d, of the last ten days that earlier nights have
+// seen, and of the days in between. It reads the lines of the settlements that
+// are new or have changed. It reports each settlement, each line that no
+// payment explains, and each payment.
 //
-// d should end today at the latest, because a day that has not come would count
-// as seen. If not all settlements could be listed, the Seen of the new state
-// does not reach the end of d.
+// The days d should end today at the latest, because a day in the future would
+// count as seen. If not all settlements could be listed, the Seen of the new
+// state does not reach the end of d.
 //
 // If something cannot be read, the results that depend on it become [Unknown],
 // and Run does not return an error. Run stops with one of these errors, and
@@ -66,16 +67,16 @@ const maxStrangers = 1000
 //
 //   - the context's error, if the context has ended;
 //   - an error of the report;
-//   - b was in a run before, and has its lines. Make new [Books] for each run,
-//     also after a run that failed;
+//   - an error because b was in a run before and has the lines of that run.
+//     Make new [Books] for each run, even after a run that failed;
 //   - an error for invalid days: d has no first or no last day, or it ends
 //     before it begins;
 //   - a [plural.ValidationError] from listing the settlements, if the days begin
 //     more than six months ago. After such a long pause begin with a new state;
 //   - an error for an option that is nil.
 //
-// Store the new state when Run has returned. Everything in the new state was
-// reported.
+// Store the new state when Run has returned. By then, everything in the new
+// state was reported.
 func Run(
 	ctx context.Context, from Reader, b *Books, d plural.Days, last State, to Report, opts ...Option,
 ) (State, error) {
@@ -108,7 +109,7 @@ type run struct {
 	from       Reader
 	b          *Books
 	last, next State
-	isEarlier  bool // the days end before those of an earlier night
+	isEarlier  bool // d ends before the last day that an earlier night has seen
 	to         Report
 
 	mu       sync.Mutex
@@ -163,8 +164,8 @@ func (r *run) run(ctx context.Context, d plural.Days) error {
 	return ctx.Err()
 }
 
-// readOrders reads the orders of the payments that have no id. With
-// WithEveryOrder it reads all orders. It reads each order once.
+// readOrders reads the orders of the payments for which the shop has no payment
+// id. With WithEveryOrder it reads all orders. It reads each order once.
 func (r *run) readOrders(ctx context.Context) error {
 	var names []orderName
 	for i := range r.b.payments {
@@ -460,8 +461,8 @@ func (r *run) settle(one *reading) error {
 	return nil
 }
 
-// longestID limits the ids that can be a hint. Plural's ids have at most 50
-// characters.
+// longestID is the length of the longest id that can hint at an order. Plural's
+// ids have at most 50 characters.
 const longestID = 100
 
 // hint guesses an order's id from a line's id. It returns an id on the list, or

@@ -77,8 +77,8 @@ func TestRunMatchesTheBank(t *testing.T) {
 	require.Equal(t, reconcile.Arrived, rep.transfers[0].Bank.Arrival)
 }
 
-// A line of a refund makes Run read the refund's order, which shows another
-// amount than the shop has.
+// A line of a refund makes Run read the order that was refunded. That order
+// shows another refunded amount than the shop has.
 func TestLineOfARefundAsksForItsOrder(t *testing.T) {
 	t.Parallel()
 	w := settledWorld()
@@ -185,8 +185,8 @@ func (f *failingReport) Transfer(t *reconcile.Transfer) error {
 
 func (f *failingReport) Close() error { return errors.Join(f.end, f.recorder.Close()) }
 
-// A reading is not complete if it gives fewer lines than the list announces, or
-// a line of another settlement.
+// A settlement was not read completely if it gives fewer lines than the list
+// announces, or a line of another settlement.
 func TestOddReadingsAreUnknown(t *testing.T) {
 	t.Parallel()
 	for name, lines := range map[string]func(give func(*plural.SettlementLine) error) error{
@@ -276,8 +276,8 @@ func (r ordersAs) Order(context.Context, string, string) (*plural.Order, error) 
 	return r.order, r.err
 }
 
-// If a settlement was read only in part on an earlier night, and is not listed
-// tonight, it may have more lines of a payment. So the payment is Unknown.
+// If a settlement was read only in part on an earlier night and is not listed
+// tonight, it may have further lines of a payment. So the payment is Unknown.
 func TestPartOfAnEarlierNight(t *testing.T) {
 	t.Parallel()
 	state := reconcile.State{
@@ -295,8 +295,9 @@ func TestPartOfAnEarlierNight(t *testing.T) {
 	require.Equal(t, state.UTRs, next.UTRs, "the settlement is kept for as long as the payment is on the list")
 }
 
-// An id of a line may have any length and any number of parts. One that is too
-// long for an id is no hint, and costs nothing.
+// The id in a line may have any length and any number of parts. If it is longer
+// than Plural's ids can be, it does not hint at an order, and Run sends no
+// request for it.
 func TestLongIDsAreNoHint(t *testing.T) {
 	t.Parallel()
 	w := settledWorld()
@@ -346,7 +347,8 @@ func TestSettlementWithoutUTR(t *testing.T) {
 	}
 }
 
-// unnumbered lists two settlements without a UTR before all others.
+// unnumbered is a reader that lists two settlements without a UTR before all
+// others.
 type unnumbered struct{ *reader }
 
 func (r unnumbered) List(ctx context.Context, d plural.Days) iter.Seq2[*plural.Settlement, error] {
@@ -364,8 +366,8 @@ func (r unnumbered) List(ctx context.Context, d plural.Days) iter.Seq2[*plural.S
 	}
 }
 
-// Books that were in a run have its lines. A second run would count them twice,
-// so it is refused.
+// After a run, the books have the lines of that run. A second run would count
+// them twice, so it is refused.
 func TestBooksAreForOneRun(t *testing.T) {
 	t.Parallel()
 	for name, rep := range map[string]*failingReport{
@@ -408,7 +410,8 @@ func TestLinesThatAreAlike(t *testing.T) {
 	}
 }
 
-// The days are calendar days, also if one night ran in another time zone.
+// Days are counted as calendar days, even if one of the nightly runs was made
+// in another time zone.
 func TestTenDaysInAnyZone(t *testing.T) {
 	t.Parallel()
 	newYork := time.FixedZone("EST", -5*60*60)
@@ -435,7 +438,7 @@ func TestTenDaysInAnyZone(t *testing.T) {
 	}
 }
 
-// A run over earlier days keeps what is known of the later ones.
+// A run over earlier days keeps what the state has about later days.
 func TestRunOverEarlierDays(t *testing.T) {
 	t.Parallel()
 	w := settledWorld()
@@ -454,7 +457,8 @@ func TestRunOverEarlierDays(t *testing.T) {
 	require.Equal(t, 1, reported, "a line is reported once")
 }
 
-// Two orders that list one payment are both unknown, whichever is read first.
+// If two orders at Plural list the same payment, the results for both orders
+// are Unknown, whichever order is read first.
 func TestPaymentOfTwoOrders(t *testing.T) {
 	t.Parallel()
 	for _, slow := range []string{"order-1", "order-2"} {

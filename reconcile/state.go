@@ -14,10 +14,10 @@ import (
 const lookBack = 9
 
 // State is the data that one night passes to the next night. It can be stored
-// as JSON. It has ids and figures, and no bank account. The first night starts
+// as JSON. It has ids and figures, but no bank account. The first night starts
 // with the zero State.
 type State struct {
-	// Seen are the days whose settlements were listed.
+	// Seen has the days whose settlements were listed.
 	Seen plural.Days
 	// UTRs has the settlements of these days, by UTR. It also has an older
 	// settlement if the settlement has a line of a payment that is still on the
@@ -25,16 +25,16 @@ type State struct {
 	UTRs map[string]UTR
 }
 
-// UTR is a settlement that was read. Its lines are kept, so a payment that is
-// on the list for ten nights has its lines on each of these nights. If a
+// UTR is a settlement that was read. The lines are kept, so a payment that is
+// on the shop's list for ten nights has its lines on each of these nights. If a
 // payment gets a second line later, the two lines are added up.
 type UTR struct {
 	// Digest is the digest of the settlement's row in the list: figures, count
 	// and times. If the row has the same digest on the next night, the
-	// settlement is not read again. So a changed line is not noticed if the row
-	// has not changed. Digest is "" if the settlement has to be read again.
-	// This is necessary if something could not be read, if the number of lines
-	// is not the number in the row, or if a line is not paid out yet.
+	// settlement is not read again. So if a line changes and the row does not,
+	// the change is not noticed. Digest is "" if the settlement has to be read
+	// again. That is the case if something could not be read, if the number of
+	// lines is not the number in the row, or if a line is not paid out yet.
 	Digest string `json:"digest,omitzero"`
 	// IsPart reports whether lines may be missing.
 	IsPart bool `json:"is_part,omitzero"`
@@ -53,8 +53,9 @@ type Line struct {
 	hint string // the order's id, guessed from the line's id
 }
 
-// span returns the days to list tonight: the days asked for, and at least the
-// last ten days that were seen. So no day between two nights is left out.
+// span returns the days to list tonight: the days d, and before them the last
+// ten days that were seen and the days in between. So no day between two nights
+// is left out.
 func (s State) span(d plural.Days) plural.Days {
 	if again := s.Seen.Last.AddDate(0, 0, -lookBack); !s.Seen.Last.IsZero() && day(again) < day(d.First) {
 		d.First = again

@@ -71,9 +71,9 @@ type BankSide struct {
 	Day     string        // the day of the first credit, as the bank writes it
 }
 
-// Match finds the statement's entry with a UTR, and compares it with the net
-// amount as Plural sent it. Match does not round, so a net amount that is not
-// whole paise never matches.
+// Match finds the statement's entry for a UTR, and compares its amount with the
+// net amount that Plural sent. Match does not round, so a net amount that is
+// not whole paise never matches.
 func (s *Statement) Match(utr string, net plural.Rupees) BankSide {
 	side, ok := s.credits[utr]
 	if !ok {

@@ -16,8 +16,8 @@ import (
 )
 
 // A world has the random payments of a shop, Plural's orders, and the
-// settlements of three nights. The world knows the truth. Its reader shows
-// parts of the truth, and some reads fail.
+// settlements of three nights. The world knows what really happened. Its reader
+// shows only parts of that, and some reads fail.
 
 const nights = 3
 
@@ -59,8 +59,8 @@ func (o *order) returned() (sum int64) {
 	return sum
 }
 
-// row is a payment that is on the shop's list for some nights. from is the
-// first of these nights, and till is the last.
+// row is a payment that is on the shop's list for some nights. Its field from
+// is the first of these nights, and its field till is the last.
 type row struct {
 	reconcile.Payment
 
@@ -68,8 +68,8 @@ type row struct {
 	from, till int
 }
 
-// line is a line of a settlement. from is the first night on which the line
-// exists.
+// line is a line of a settlement. Its field from is the first night on which
+// the line exists.
 type line struct {
 	plural.SettlementLine
 
@@ -87,7 +87,7 @@ type settlement struct {
 	utr    string
 	day    time.Time
 	lines  []*line
-	more   int  // how many lines the list announces that do not exist
+	more   int  // how many lines the list announces although they do not exist
 	double bool // the reader reports the settlement as incomplete, because a line came twice
 }
 
@@ -204,8 +204,8 @@ func (w *world) addOrder(i int, chance func(int) bool) {
 	}
 }
 
-// settle adds the lines with which a payment reaches the bank, in one of
-// several ways. It may also add no line yet.
+// settle adds the lines of a payment to settlements, in one of several ways.
+// One of these ways is to add no line yet.
 func (w *world) settle(o *order, i int, chance func(int) bool) {
 	p, day := o.paid[i], o.day.AddDate(0, 0, 1+w.IntN(3))
 	switch kind := w.IntN(100); {
@@ -223,7 +223,7 @@ func (w *world) settle(o *order, i int, chance func(int) bool) {
 	case kind < 32: // paid twice
 		w.add(day, p.id, rupees(p.captured), chance)
 		w.add(day.AddDate(0, 0, 1+w.IntN(2)), p.id, rupees(p.captured), chance)
-	case kind < 36: // another form, or not a number
+	case kind < 36: // an amount in another notation, or not a number
 		w.add(day, p.id, []string{"1e2", "12.345", "", "soon", "1e99"}[w.IntN(5)], chance)
 	default: // halves of a paisa that add up
 		w.add(day, p.id, rupees(p.captured-1)+"5", chance)
@@ -281,8 +281,8 @@ func (w *world) payments(night int) iter.Seq2[reconcile.Payment, error] {
 	}
 }
 
-// reader shows the world on one night. faults is how many of 100 reads fail.
-// The reader records what it has returned.
+// reader shows the world on one night, and records what it has returned. Its
+// field faults is how many of 100 reads fail.
 type reader struct {
 	*world
 

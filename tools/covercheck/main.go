@@ -67,7 +67,7 @@ func (t tally) percent() float64 {
 	return 100 * float64(t.covered) / float64(t.total)
 }
 
-// parseProfile counts each block once. The block is covered if any of the test
+// parseProfile counts each block once. A block is covered if any of the test
 // binaries ran it.
 func parseProfile(r io.Reader) (map[string]tally, error) {
 	profiles, err := cover.ParseProfilesFromReader(r)

@@ -65,8 +65,9 @@ func run(drawing, pattern string) error {
 	return errors.Join(found...)
 }
 
-// house has the floor of each file. Even files on one line of the drawing have
-// different floors, because a file may use the files to the left of it.
+// house has the floor of each file, counted from the first file in the drawing.
+// Even files on one line of the drawing have different floors, because a file
+// may use the files to the left of it.
 type house map[string]int
 
 func (h house) has(file string) bool {
@@ -75,7 +76,7 @@ func (h house) has(file string) bool {
 }
 
 // readDrawing reads the code block after the opening line. From each line it
-// takes the words that end in .go, up to the first other word.
+// takes the leading words that end in .go.
 func readDrawing(text string) (house, error) {
 	_, after, found := strings.Cut(text, opening)
 	if !found {

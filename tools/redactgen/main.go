@@ -46,7 +46,7 @@ func (v TYPE) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String())
 
 func main() {
 	hide := flag.String("hide", "", "the `types` that print a placeholder")
-	summarise := flag.String("summarise", "", "the `types` that print what their LogValue has")
+	summarise := flag.String("summarise", "", "the `types` that print the fields of their LogValue")
 	flag.Parse()
 	var b bytes.Buffer
 	b.WriteString(head)

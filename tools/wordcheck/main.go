@@ -60,8 +60,8 @@ func run(table string, files []string) ([]string, error) {
 	return found, nil
 }
 
-// A phrase is found in upper and lower case, even if a line ends in the middle
-// of it.
+// A phrase is found in upper and lower case, and even if it continues on the
+// next line.
 type phrase struct {
 	text, better string
 	pattern      *regexp.Regexp
