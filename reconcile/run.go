@@ -52,10 +52,10 @@ type Progress struct {
 const maxStrangers = 1000
 
 // Run does the work of one night. It reads the orders that are needed. It lists
-// the settlements of the days d, of the last ten days that earlier nights have
-// seen, and of the days in between. It reads the lines of the settlements that
-// are new or have changed. It reports each settlement, each line that no
-// payment explains, and each payment.
+// the settlements of the days d, and before them those of the last ten days
+// that earlier nights have seen and of the days in between. It reads the lines
+// of the settlements that are new or have changed. It reports each settlement,
+// each line that no payment explains, and each payment.
 //
 // The days d should end today at the latest, because a day in the future would
 // count as seen. If not all settlements could be listed, the Seen of the new
