@@ -45,10 +45,10 @@ var checkoutAnswer = []byte(`{"token":"V3_example","order_id":"` + orderID + `",
 // target has the address and the transport for a client.
 type target struct {
 	baseURL   string
-	transport http.RoundTripper // nil: the transport that the client ships with
+	transport http.RoundTripper // if nil, the client uses its own default transport
 }
 
-// caller has a client and one of its calls.
+// caller is one way to make a call: an SDK's client, or the hand-written code.
 type caller struct {
 	name   string
 	answer []byte // the server's answer, in the shape that the client reads

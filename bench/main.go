@@ -47,7 +47,7 @@ func measure(rounds int, each, only, out string) error {
 	if err != nil {
 		return err
 	}
-	if out != "" { // now, because the file is written only after minutes of measurements
+	if out != "" { // create the folder before the measurements, which take minutes
 		if err := os.MkdirAll(filepath.Dir(out), 0o750); err != nil {
 			return err
 		}

@@ -81,7 +81,7 @@ func event(n int) []byte {
 	if n < len(head)+len(order)+100 { // a small body has a small order
 		order = []byte(`{"order_id":"` + orderID + `","status":"PROCESSED"}`)
 	}
-	body := append([]byte(head+`{"object":{},`), order[1:]...) // stripe-go wants an object in the data
+	body := append([]byte(head+`{"object":{},`), order[1:]...) // stripe-go requires data.object to be an object
 	payment := `{"id":"v1-3131313131-aa-eXamPl-cc-C","status":"PROCESSED",` +
 		`"payment_amount":{"value":4300,"currency":"INR"},"payment_method":"CARD","created_at":"2031-04-09T09:11:48.944Z"}`
 	if missing := n - len(body); missing > 2*len(payment) {

@@ -17,7 +17,7 @@ const (
 	returnPath  = "/plural/return"
 )
 
-// shop has the handlers of the package's examples.
+// shop has the same handlers as the examples of package plural.
 type shop struct {
 	client   *plural.Client
 	verifier *plural.Verifier

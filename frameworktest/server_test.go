@@ -1,7 +1,7 @@
-// Package frameworktest_test runs the package's handlers behind the frameworks
-// that merchants use. The requests come over sockets, or through the adaptors
-// of AWS Lambda. The package is in a module of its own, so no other module
-// depends on the frameworks. It has only tests, so nobody can import it.
+// Package frameworktest_test runs package plural's handlers behind the
+// frameworks that merchants use. The requests come over sockets, or through the
+// adaptors of AWS Lambda. The package is in a module of its own, so no other
+// module depends on the frameworks. It has only tests, so nobody can import it.
 package frameworktest_test
 
 import (
@@ -45,7 +45,8 @@ type response struct {
 // sender sends a request to a framework's server.
 type sender func(t *testing.T, r request) response
 
-// framework starts a server with a handler for each path.
+// framework starts a framework's server with the given handler for each path.
+// It returns a function that sends requests to that server.
 type framework func(t *testing.T, handlers map[string]http.Handler) sender
 
 func frameworks() map[string]framework {

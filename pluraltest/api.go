@@ -62,8 +62,8 @@ type call struct {
 	reads    int           // how many reads see PENDING before the write is final; if 0, it is final after delay
 	delay    time.Duration // how long the write stays PENDING, or the wait between two payments of a capture
 	ends     string        // the final status of a refund; "" means PROCESSED
-	reversed bool          // a capture by legs takes the points before the card
-	legs     int           // how many payments a capture by legs takes money from
+	reversed bool          // a capture of one payment after the other takes the points before the card
+	legs     int           // how many payments such a capture takes money from
 	checking bool          // the operation only checks whether it would make a refund
 	insert   bool          // the operation makes a refund even if its reference has been used by now
 	record   *FaultRecord  // the log entry of the fault; nil without a fault

@@ -27,7 +27,8 @@ type checkoutMethod struct {
 	Checked bool
 }
 
-// checkoutMethods lists every method, in the page's order.
+// checkoutMethods lists every method, in the sequence in which the page shows
+// them.
 func checkoutMethods() []checkoutMethod {
 	return []checkoutMethod{
 		{Code: "CARD", Name: "Card", Hint: "Credit or debit"},

@@ -53,7 +53,7 @@ func (s sheet) text() string {
 	return strings.Join(strings.Fields(html.UnescapeString(plain)), " ")
 }
 
-// form reads the form that returns to the shop.
+// form reads the form that takes the payer back to the shop.
 func (s sheet) form(t *testing.T) (action string, fields url.Values) {
 	t.Helper()
 	found := regexp.MustCompile(`(?s)<form method="post" action="([^"]*)" id="return".*?</form>`).

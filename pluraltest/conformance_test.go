@@ -14,7 +14,7 @@ import (
 // docs/pluraltest.md exists, and that every row names a test.
 func TestConformanceTableNamesRealTests(t *testing.T) {
 	t.Parallel()
-	tests := map[string]string{} // the file of each test, by its name
+	tests := map[string]string{} // from a test's name to its file
 	for _, dir := range []string{".", "../browsertest", "../examples/sandbox"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
 		require.NoError(t, err)
@@ -48,8 +48,8 @@ func TestConformanceTableNamesRealTests(t *testing.T) {
 	require.Greater(t, rows, 40)
 }
 
-// requireNoTest checks a line without the name of a test. The line may be
-// prose, a headline or a separator. It must not be a row about a behaviour.
+// requireNoTest checks a line that names no test. The line may be prose, a
+// headline or a separator. It must not be a row about a behaviour.
 func requireNoTest(t *testing.T, line string, cells []string) {
 	t.Helper()
 	conformance := len(cells) == 5 && !strings.HasPrefix(line, "|---")

@@ -17,7 +17,7 @@ func rupees(text string) (*big.Rat, bool) {
 // paise converts paise to rupees.
 func paise(n int64) *big.Rat { return big.NewRat(n, 100) }
 
-// share returns r times parts/10,000, rounded to a number of decimals.
+// share returns r times parts/10,000, rounded to the given number of decimals.
 func share(r *big.Rat, parts int64, decimals int) *big.Rat {
 	exact := new(big.Rat).Mul(r, big.NewRat(parts, 10_000))
 	rounded, _ := new(big.Rat).SetString(exact.FloatString(decimals))

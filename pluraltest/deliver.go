@@ -20,8 +20,7 @@ func WebhookSchedule() []time.Duration {
 	}
 }
 
-// delivery is a [Delivery] whose attempts have not ended, with what the server
-// needs to make them.
+// delivery is a [Delivery] with what the server needs to make its attempts.
 type delivery struct {
 	Delivery
 	charge *order        // the delivery waits for the earlier events of this order

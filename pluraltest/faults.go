@@ -312,8 +312,7 @@ func StatusFault(status int, code string, effect Effect) Fault {
 // Plural has not published. Only PROCESSED gives money back.
 func RefundEnds(status string) Fault { return Fault{Name: "RefundEnds " + status, Ends: status} }
 
-// problem returns why a fault makes no sense. It returns "" if the fault is
-// valid.
+// problem says why a fault makes no sense, or returns "" if the fault is valid.
 func (f Fault) problem() string {
 	switch {
 	case !slices.Contains(effects(), f.Effect):

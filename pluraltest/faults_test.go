@@ -35,7 +35,7 @@ func effects(srv *pluraltest.Server, op, id string) int {
 	case pluraltest.OpOrdersCreate:
 		return len(srv.OrdersByReference("ref"))
 	case pluraltest.OpToken:
-		return srv.TokensIssued() - 1 // the helper has used one token
+		return srv.TokensIssued() - 1 // newAPI has fetched one of the tokens
 	default:
 		return 0
 	}
@@ -93,7 +93,7 @@ func TestEveryFaultKeepsItsWord(t *testing.T) {
 		} {
 			for _, fault := range pluraltest.FaultsFor(op) {
 				if fault.Answer == pluraltest.AnswerHuge {
-					fault.Size = 1 << 20 // 1 MiB is long enough for the test, and much faster
+					fault.Size = 1 << 20 // 1 MiB is enough for the test, and much faster than 8 MiB
 				}
 				t.Run(name+"/"+op+"/"+fault.String(), func(t *testing.T) {
 					t.Parallel()
@@ -118,7 +118,7 @@ func keepsItsWord(t *testing.T, op string, fault pluraltest.Fault, opts []plural
 	}
 	srv.Inject(pluraltest.On(op), fault)
 	if fault.Answer == pluraltest.AnswerStale && fault.Delay > 0 {
-		pass(fault.Delay + time.Second) // after that the order is older than Delay
+		pass(fault.Delay + time.Second) // now the order is older than Delay
 	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -524,7 +524,7 @@ func TestRandomFaultsReplay(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 					_, _ = operate(ctx, a, pluraltest.OpCapturesCreate, id)
 					cancel()
-					synctest.Wait() // after that a closing connection has closed
+					synctest.Wait() // until a connection that the server closes is closed
 				}
 				for _, record := range srv.FaultLog() {
 					if record.OrderID == id {

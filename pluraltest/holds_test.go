@@ -31,7 +31,7 @@ func TestLapseHold(t *testing.T) {
 		where         pluraltest.Lapse
 		status        string
 		atBank        bool
-		capture       string // the code of the refusal
+		capture       string // the error code with which a capture is refused
 		cancel        int
 		cancelledByUs int
 	}{

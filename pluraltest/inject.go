@@ -21,7 +21,7 @@ func (m Match) matches(r *Request) bool {
 		(m.Reference == "" || m.Reference == r.Reference)
 }
 
-// rule is a queue of faults.
+// rule is a queue of faults for the requests that match.
 type rule struct {
 	match  Match
 	faults []Fault

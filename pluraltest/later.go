@@ -82,7 +82,8 @@ func (s *Server) hold(o *order, c *call, finish func()) {
 
 // countRead records that a client is about to read the order. Such a read also
 // shows the order's refunds, so it counts as a read of each refund as well.
-// After c.reads such reads, the next read sees the final state.
+// After as many reads as the write waits for, the next read sees the final
+// state.
 func (s *Server) countRead(o *order) {
 	for _, each := range append([]*order{o}, o.refunds...) {
 		switch p := each.pending; {

@@ -18,7 +18,7 @@ const (
 )
 
 const (
-	linkLifetime    = 24 * time.Hour // of a link without expire_by, as in the dashboard
+	linkLifetime    = 24 * time.Hour // if a link has no expire_by, as in the dashboard
 	maxLinkLifetime = 180 * 24 * time.Hour
 )
 

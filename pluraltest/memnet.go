@@ -265,7 +265,8 @@ func (c *memConn) SetReadDeadline(t time.Time) error { c.readDeadline.set(t); re
 // SetWriteDeadline implements net.Conn.
 func (c *memConn) SetWriteDeadline(t time.Time) error { c.writeDeadline.set(t); return nil }
 
-// deadline is a time that can be moved. When it has passed, done is closed.
+// deadline is a time that can be moved. When it has passed, its channel over is
+// closed.
 type deadline struct {
 	mu    sync.Mutex
 	timer *time.Timer

@@ -348,8 +348,8 @@ func WithOutboundClient(client *http.Client) Option { return func(c *config) { c
 type Quirk uint
 
 // The oddities. The vendor's own samples show the oddities of orders and
-// webhooks. Plural has not published whether the real service has those of
-// payment links.
+// webhooks. Plural has not published whether the real service has the oddities
+// of payment links.
 const (
 	// Webhooks of orders paid with points have camelCase names, and say less about
 	// payments.

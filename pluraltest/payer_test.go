@@ -226,7 +226,7 @@ func TestPayerPaysAsTheOrderAllows(t *testing.T) {
 		preAuth  bool
 		before   *pluraltest.Decision
 		decision pluraltest.Decision
-		want     string // the method of the payment, or text of the error
+		want     string // the method of the payment, or a part of the error's text
 	}{
 		{nil, false, nil, pluraltest.ApproveBy("WALLET"), "WALLET"},
 		{upi, false, nil, pluraltest.Approve, "UPI"},

@@ -315,7 +315,8 @@ func TestPanicOfTheMerchantIsMentioned(t *testing.T) {
 	require.NotEmpty(t, srv.Deliveries()[0].Attempts[0].Err)
 }
 
-// TestUpKeepsTheAddress takes the server down and up while others read its URL.
+// TestUpKeepsTheAddress takes the server down and up while other goroutines
+// read its URL.
 func TestUpKeepsTheAddress(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t)

@@ -14,9 +14,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// settled runs a test on a server with a captured order of 50 rupees. The
+// withCapture runs a test on a server with a captured order of 50 rupees. The
 // server's clock shows the evening of 3 January 2000 in India.
-func settled(
+func withCapture(
 	t *testing.T,
 	test func(t *testing.T, srv *pluraltest.Server, a *api, id string),
 	opts ...pluraltest.Option,
@@ -61,7 +61,7 @@ func requireFields(t *testing.T, o object, want map[string]string) {
 
 func TestSettledOnTheNextDay(t *testing.T) {
 	t.Parallel()
-	settled(t, func(t *testing.T, srv *pluraltest.Server, a *api, _ string) {
+	withCapture(t, func(t *testing.T, srv *pluraltest.Server, a *api, _ string) {
 		const window = "list?start_date=2000-01-01&end_date=2000-01-10T00:00:00"
 		require.Empty(t, srv.Settlements())
 		require.Empty(t, list(t, get(t, a, 200, window), "data"))
@@ -89,7 +89,7 @@ func TestSettledOnTheNextDay(t *testing.T) {
 		rows = list(t, get(t, a, 200, window), "data")
 		require.Equal(t, "38.82", string(rows[0]["total_amount"]), "the newest settlement comes first")
 	})
-	settled(t, func(t *testing.T, srv *pluraltest.Server, _ *api, _ string) {
+	withCapture(t, func(t *testing.T, srv *pluraltest.Server, _ *api, _ string) {
 		srv.Advance(48 * time.Hour)
 		require.Empty(t, srv.Settlements())
 		srv.Advance(24 * time.Hour)
@@ -99,7 +99,7 @@ func TestSettledOnTheNextDay(t *testing.T) {
 
 func TestSettleNow(t *testing.T) {
 	t.Parallel()
-	settled(t, func(t *testing.T, srv *pluraltest.Server, _ *api, id string) {
+	withCapture(t, func(t *testing.T, srv *pluraltest.Server, _ *api, id string) {
 		held := authorized(t, srv, "held", 5000) // this order is held, but not captured
 		srv.Advance(1000 * time.Hour)
 		require.Empty(t, srv.Settlements(), "the server settles nothing by itself")
@@ -117,7 +117,7 @@ func TestSettleNow(t *testing.T) {
 
 func TestSettlementLimits(t *testing.T) {
 	t.Parallel()
-	settled(t, func(t *testing.T, srv *pluraltest.Server, a *api, _ string) {
+	withCapture(t, func(t *testing.T, srv *pluraltest.Server, a *api, _ string) {
 		utr := srv.Settle()
 		for path, want := range map[string]int{
 			"list": 400, "list?start_date=2000-01-01": 400, "list?start_date=x&end_date=2000-01-10": 400,
@@ -142,7 +142,7 @@ func TestSettlementLimits(t *testing.T) {
 
 func TestSettlementDocuments(t *testing.T) {
 	t.Parallel()
-	settled(t, func(t *testing.T, srv *pluraltest.Server, a *api, id string) {
+	withCapture(t, func(t *testing.T, srv *pluraltest.Server, a *api, id string) {
 		_, err := srv.Refund(id, "refund", pluraltest.Amount{Value: 1000, Currency: "INR"})
 		require.NoError(t, err)
 		utr := srv.Settle()
@@ -272,7 +272,7 @@ func TestSettlementListQuirks(t *testing.T) {
 
 func TestSettlementsOnRequest(t *testing.T) {
 	t.Parallel()
-	settled(t, func(t *testing.T, srv *pluraltest.Server, a *api, _ string) {
+	withCapture(t, func(t *testing.T, srv *pluraltest.Server, a *api, _ string) {
 		added := pluraltest.Settlement{UTR: "77", SettledAt: srv.Now(), ProcessedAt: srv.Now()}
 		for i := range 12 {
 			added.Lines = append(added.Lines, pluraltest.SettlementLine{TransactionID: strconv.Itoa(i), Amount: "1.5"})

@@ -171,8 +171,8 @@ func (b *Books) add(p Payment) error {
 	return nil
 }
 
-// compactNames copies the names of a payment into one piece of memory. The id
-// of a payment usually begins with the id of its order.
+// compactNames copies a payment's reference and ids into one piece of memory. A
+// PaymentID usually begins with the OrderID, so the two share their memory.
 func compactNames(p Payment) (reference, orderID, paymentID string) {
 	text := p.Reference + p.PaymentID
 	if !strings.HasPrefix(p.PaymentID, p.OrderID) {
@@ -272,9 +272,10 @@ func (b *Books) Order(o *plural.Order) error {
 	return nil
 }
 
-// join makes one order of payments that name it by its id, and payments that
-// name it by its reference. It does nothing unless the order has the payments
-// of the second kind, each by its id.
+// If some payments name an order by its id and others by its reference, join
+// puts them together as the payments of one order. It does so only if each has
+// a PaymentID, and if Plural's order has the PaymentID of each payment that
+// names the reference.
 func (b *Books) join(first, named int32, hasPayment func(id string) bool) {
 	last := named
 	for n := named; n != none; n = b.payments[n].next {
@@ -353,7 +354,7 @@ func (b *Books) bookOf(first int32) *orderBook {
 	if b.payments[first].order == none {
 		b.orders = append(b.orders, orderBook{})
 		for n := first; n != none; n = b.payments[n].next {
-			b.payments[n].order = int32(len(b.orders) - 1) //nolint:gosec // no more than payments
+			b.payments[n].order = int32(len(b.orders) - 1) //nolint:gosec // there are no more orders than payments
 		}
 	}
 	return &b.orders[b.payments[first].order]

@@ -27,10 +27,10 @@
 //
 // # What the outcomes depend on
 //
-// An outcome depends only on what was read, and never on what is missing. There
-// are two reasons: money comes days later, and a settlement that could not be
-// read may have a line of any payment. [Settled] depends only on the lines in
-// the result. The payment may have another line in tomorrow's settlement, or in
-// a settlement that could not be read. The night that reads the other line
-// reports that the payment [Differs].
+// An outcome says only what follows from the data that was read. Nothing
+// follows from a line that is missing, for two reasons: money comes days later,
+// and a settlement that could not be read may have a line of any payment.
+// [Settled] depends only on the lines in the result. The payment may have
+// another line in tomorrow's settlement, or in a settlement that could not be
+// read. The night that reads the other line reports that the payment [Differs].
 package reconcile

@@ -10,8 +10,8 @@ import (
 
 // NewJSONLines makes a Report that writes JSON, one object on each line:
 // {"settlement": ...}, {"unexplained": ...} or {"payment": ...}. Amounts are
-// texts with decimal rupees. The bank account and the store's address are left
-// out.
+// strings with decimal rupees. The bank account and the store's address are
+// left out.
 func NewJSONLines(w io.Writer) Report {
 	buffered := bufio.NewWriter(w)
 	return &jsonReport{w: buffered, to: json.NewEncoder(buffered)}

@@ -51,7 +51,8 @@ type Result struct {
 	owned int // the number of lines of the payment itself; they come before the lines of refunds
 }
 
-// UTRs returns the UTRs of the settlements that have the lines, each UTR once.
+// UTRs returns the UTRs of the settlements from which the Lines come, each UTR
+// once.
 func (r *Result) UTRs() []string {
 	var list []string
 	for i := range r.Lines {

@@ -174,7 +174,7 @@ func (r *run) readOrders(ctx context.Context) error {
 			names = append(names, nameOf(p))
 		}
 	}
-	return r.each(ctx, "orders", len(names), func(i int) error { return r.readOrder(ctx, names[i]) })
+	return r.forEach(ctx, "orders", len(names), func(i int) error { return r.readOrder(ctx, names[i]) })
 }
 
 // lookAgain reads an order again if its figures differ from the shop's figures,
@@ -191,7 +191,7 @@ func (r *run) lookAgain(ctx context.Context) error {
 			names = append(names, nameOf(p))
 		}
 	}
-	return r.each(ctx, "orders again", len(names), func(i int) error { return r.readOrder(ctx, names[i]) })
+	return r.forEach(ctx, "orders again", len(names), func(i int) error { return r.readOrder(ctx, names[i]) })
 }
 
 // orderName is the id or the reference of an order.
@@ -306,7 +306,7 @@ func (r *run) readSettlements(ctx context.Context, rows []*plural.Settlement) ([
 	for _, row := range rows {
 		listed[row.UTRNumber] = true
 	}
-	err := r.each(ctx, "settlements", len(rows), func(i int) (err error) {
+	err := r.forEach(ctx, "settlements", len(rows), func(i int) (err error) {
 		list[i], err = r.readSettlement(ctx, rows[i])
 		return err
 	})
@@ -389,10 +389,10 @@ func (r *run) readHints(ctx context.Context, list []reading) error {
 			ids = append(ids, id)
 		}
 	}
-	return r.each(ctx, "orders", len(ids), func(i int) error { return r.readHint(ctx, ids[i]) })
+	return r.forEach(ctx, "orders", len(ids), func(i int) error { return r.readHint(ctx, ids[i]) })
 }
 
-// noUTR stands for the settlements that have no UTR yet, in reasons.
+// In reasons, noUTR stands for the settlements that have no UTR yet.
 const noUTR = "without a number"
 
 // settle gives the lines of a settlement to the books, and reports the
@@ -514,9 +514,9 @@ func (r *run) readHint(ctx context.Context, id string) error {
 	return r.readHint(ctx, parent)
 }
 
-// each calls do for each of n items, several at the same time if the run is
-// parallel. It stops at the first error.
-func (r *run) each(ctx context.Context, stage string, n int, do func(i int) error) error {
+// forEach calls work for each of n items, several at the same time if the run
+// is parallel. It stops at the first error.
+func (r *run) forEach(ctx context.Context, stage string, n int, work func(i int) error) error {
 	var (
 		all    sync.WaitGroup
 		mu     sync.Mutex
@@ -540,7 +540,7 @@ func (r *run) each(ctx context.Context, stage string, n int, do func(i int) erro
 				if !ok {
 					return
 				}
-				err := do(i)
+				err := work(i)
 				mu.Lock()
 				if done++; failed == nil {
 					failed = err

@@ -389,7 +389,8 @@ func TestBooksAreForOneRun(t *testing.T) {
 	}
 }
 
-// Lines that are alike are reported once each, over all nights.
+// If several lines are equal, each of them is reported, but only on the first
+// night.
 func TestLinesThatAreAlike(t *testing.T) {
 	t.Parallel()
 	w := settledWorld()

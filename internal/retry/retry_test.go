@@ -179,7 +179,7 @@ func TestAfter(t *testing.T) {
 			date:  date(time.Hour),
 			want:  5 * time.Second,
 		},
-		"a date, and a broken Date": {value: date(5 * time.Second), date: "yesterday", want: 5 * time.Second},
+		"a date, and an invalid Date": {value: date(5 * time.Second), date: "yesterday", want: 5 * time.Second},
 		"a date in an old format": {
 			value: now.Add(time.Minute).Format("Monday, 02-Jan-06 15:04:05 GMT"),
 			want:  time.Minute,

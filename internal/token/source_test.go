@@ -199,7 +199,7 @@ func TestRefreshRunsInTheBackground(t *testing.T) {
 		pass(i.took)
 		synctest.Wait()
 		require.Equal(t, "t2", get(t, s))
-		require.Equal(t, []*token.Token{nil, first}, i.old, "a refresh gets the token that it replaces")
+		require.Equal(t, []*token.Token{nil, first}, i.old, "fetch gets the token that it replaces")
 	})
 }
 

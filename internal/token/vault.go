@@ -39,7 +39,7 @@ type Vault struct {
 	aead   cipher.AEAD
 	bound  []byte
 	report func(step string, err error)
-	stuck  atomic.Int64 // how many calls of the store the vault no longer waits for, but have not returned
+	stuck  atomic.Int64 // how many abandoned calls of the store have not returned yet
 }
 
 // NewVault makes a Vault. Its key is derived from secret. A sealed token is
@@ -206,8 +206,8 @@ func (v *Vault) save(ctx context.Context, t *Token) {
 	}
 }
 
-// lock takes the store's lock. If lock fails, the token is fetched without the
-// lock, because the lock only saves requests.
+// lock takes the store's lock. If the store does not give the lock, the token
+// is fetched without it, because the lock only saves requests.
 func (v *Vault) lock(ctx context.Context) (unlock func(), held bool) {
 	release := func(unlock func(context.Context)) {
 		if unlock == nil {

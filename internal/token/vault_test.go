@@ -607,8 +607,9 @@ func TestWaitersDoNotQueueForTheLock(t *testing.T) {
 	})
 }
 
-// Failed looks during the wait for the lock are not reported, because each
-// report would be a line in the log.
+// While Fetch waits for the lock, it often looks for a token. If such a look
+// fails, the failure is not reported, because each report would be a line in
+// the log.
 func TestFailingLooksAreNotReported(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

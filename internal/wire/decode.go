@@ -252,7 +252,7 @@ func decodeText(s *scanner, v reflect.Value, t *typePlan) {
 	t.tell(v, text)
 }
 
-// decodePart decodes a value. If that fails, it skips the value.
+// decodePart decodes a [Part]. If that fails, it skips the value.
 func decodePart(s *scanner, v reflect.Value, t *typePlan) {
 	at := s.mark()
 	value := reflect.New(v.Field(1).Type().Elem())
@@ -424,7 +424,7 @@ func decodeStringMap(s *scanner, v reflect.Value) {
 }
 
 func asDecodeError(err error) *DecodeError {
-	if e, ok := err.(*DecodeError); ok { //nolint:errorlint // errors of this package come unwrapped
+	if e, ok := err.(*DecodeError); ok { //nolint:errorlint // this package returns its errors unwrapped
 		return e
 	}
 	return &DecodeError{Rule: "cannot be used: " + err.Error()}

@@ -35,8 +35,8 @@ func parseInt(text string) (int64, bool) {
 		}
 		shift = n
 	}
-	// The number's digits are those in all, and its decimal point is after the
-	// first point digits.
+	// The variable all has the sign and all digits, and the decimal point comes
+	// after point characters of it.
 	all, point := whole+fraction, len(whole)+shift
 	switch {
 	case point > len(all):

@@ -235,9 +235,9 @@ func plainPrefix(text string) int {
 	for ; len(text) >= 8; text, n = text[8:], n+8 {
 		w := uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
 			uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
-		// In others, the highest bit of the lowest byte that needs a check is
-		// set. The bit may be set in higher bytes as well, but only the lowest
-		// such byte is used.
+		// The lowest byte of w that needs a check gets its highest bit set in
+		// the variable others. Higher bytes may get that bit as well, but only
+		// the lowest byte with the bit is used.
 		others := ((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | (w - ones*' ') | w
 		if others &= ones << 7; others != 0 {
 			return n + bits.TrailingZeros64(others)/8

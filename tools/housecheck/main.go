@@ -66,8 +66,8 @@ func run(drawing, pattern string) error {
 }
 
 // house has the floor of each file, counted from the first file in the drawing.
-// Even files on one line of the drawing have different floors, because a file
-// may use the files to the left of it.
+// Even files on the same line of the drawing have different floors, because a
+// file may use the files to the left of it.
 type house map[string]int
 
 func (h house) has(file string) bool {
