@@ -35,7 +35,7 @@ func effects(srv *pluraltest.Server, op, id string) int {
 	case pluraltest.OpOrdersCreate:
 		return len(srv.OrdersByReference("ref"))
 	case pluraltest.OpToken:
-		return srv.TokensIssued() - 1 // newAPI has fetched one of the tokens
+		return srv.TokensIssued() - 1 // newAPI has issued one of the tokens
 	default:
 		return 0
 	}
