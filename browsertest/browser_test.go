@@ -191,7 +191,8 @@ func (b *tab) press(words, next string) {
 	b.sees(next)
 }
 
-// A call of sees waits until a heading, a paragraph or a list shows the text.
+// A call of sees waits until the page shows the text, for example in a heading
+// or a paragraph.
 func (b *tab) sees(text string) {
 	b.t.Helper()
 	b.do(chromedp.WaitVisible(withText(text, "h1", "h2", "p", "td", "summary", "li")))

@@ -176,7 +176,7 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 			return errNoHold
 		}
 		d.Reference = fmt.Sprintf("%s-%s-%d", d.Number, d.Kind, n+1)
-		if d.Kind == kindLink { // always the same reference, so Plural finds the first link, and makes no second one
+		if d.Kind == kindLink { // always the same reference, so the job finds the first link, and makes no second one
 			d.Reference = d.Number + "-link"
 			_, err := tx.Exec(ctx, `DELETE FROM decisions
 				WHERE reference = $1 AND state IN ('refused', 'given up')`, d.Reference)
@@ -217,7 +217,8 @@ func (h *hotel) giveUp(ctx context.Context, number, reference string) error {
 	})
 }
 
-// linked stores the link that a guest was sent, and the id of the link's order.
+// linked stores the link that was sent to a guest, and the id of the link's
+// order.
 func (h *hotel) linked(ctx context.Context, tx pgx.Tx, reference, pluralID, link string) error {
 	_, err := tx.Exec(ctx, `UPDATE bookings SET plural_id = $2, link = $3
 		WHERE number = (SELECT number FROM decisions WHERE reference = $1) AND link = ''`, reference, pluralID, link)

@@ -154,9 +154,10 @@ func TestAnOutageKeepsNoLetterWaiting(t *testing.T) {
 	require.Equal(t, strconv.Itoa(guests), c.text(`SELECT count(*) FROM decisions WHERE state = 'under way'`))
 }
 
-// The bank releases a hold before the guest leaves. Either the desk's page
-// warns in time, or it shows that a person has to look. No page shows a deposit
-// that is no longer held.
+// The bank releases a hold before the guest leaves. The desk's page warns in
+// time. If Plural then refuses the capture, the page shows that a person has to
+// look. Once Plural's books show that the hold has ended, the page offers no
+// check-out.
 func TestLapsedHolds(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

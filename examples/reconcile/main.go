@@ -83,7 +83,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, log io.Writer) i
 		return notFoundOut
 	}
 	if flags.NArg() > 0 || n.days < 1 || n.parallel < 1 {
-		fmt.Fprintln(log, "reconcile: there are arguments without a flag, or -days or -parallel is below 1")
+		fmt.Fprintln(log, "reconcile: each argument needs a flag, and -days and -parallel must be at least 1")
 		return notFoundOut
 	}
 	counts, err := n.run(ctx, in, out, log)

@@ -604,14 +604,14 @@ func TestSettlementsFromThePage(t *testing.T) {
 	v.post("/sandbox/orders", "amount", "1499.50", "pre_auth", "yes", "reference", "order-1")
 	path := "/sandbox/orders/" + v.order().ID
 	v.post(path+"/pay", "decision", "approve")
-	require.Contains(t, v.refused("/sandbox/settle"), "nothing was captured", "a hold is not a capture")
+	require.Contains(t, v.refused("/sandbox/settle"), "no captured money", "a hold is not a capture")
 	v.post(path + "/capture")
 	page := v.post("/sandbox/settle")
 	utr := v.srv.Settlements()[0].UTR
 	require.Contains(t, page, "<code>"+utr+"</code>")
 	require.Contains(t, page, "order-1: ₹1,499.50, settled ₹1,464.11")
 	require.Contains(t, page, v.order().Payments[0].ID)
-	require.Contains(t, v.refused("/sandbox/settle"), "nothing was captured")
+	require.Contains(t, v.refused("/sandbox/settle"), "no captured money")
 }
 
 // On the page, each fault is in one group, and has a sentence that explains it.

@@ -311,8 +311,8 @@ func TestRefundsInDoubtAreNotOfferedAgain(t *testing.T) {
 	require.Len(t, emulator.Refunds(emulator.OrdersByReference(number)[0].ID), 1)
 }
 
-// The books list a refund that failed, and a second try under the same
-// reference that may still succeed. The shop does not mark the decision as
+// Plural's books list a refund that failed, and a second try under the same
+// reference, which may still succeed. The shop does not mark the decision as
 // refused.
 func TestRefundsThatMayStillComeAreNotTakenBack(t *testing.T) {
 	t.Parallel()
@@ -349,9 +349,9 @@ func TestRefundsThatMayStillComeAreNotTakenBack(t *testing.T) {
 	}
 }
 
-// The bank has released a hold, but Plural's books still show AUTHORIZED. The
-// staff see after one call that they have to look, and can cancel. The
-// customer's page promises nothing.
+// The bank has released a hold, but Plural's books still show AUTHORIZED. After
+// one call the staff see that they have to look at Plural's dashboard. They can
+// also cancel. The customer's page promises nothing.
 func TestHoldThatLapsedAtTheBank(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t)

@@ -89,9 +89,9 @@ const unreachable = "unreachable=1"
 
 // comeBack handles the request with which the payer's browser comes back from
 // the checkout. It verifies the signature, and then compares Plural's books
-// with the shop's order. It answers with 303, so that the browser asks the shop
-// for the next page with a GET. The browser sends the shop's cookies with that
-// GET, and can reload the page.
+// with the shop's order. It answers with 303, so the browser asks the shop for
+// the next page with a GET. The browser sends the shop's cookies with that GET,
+// and can reload the page.
 func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	callback, err := s.verifier.VerifyCallbackRequest(r)
 	if err != nil {

@@ -88,7 +88,7 @@ func stopJobs(ctx context.Context, jobs *river.Client[*sql.Tx]) {
 	}
 }
 
-// levelled passes on the records that have at least a given level.
+// levelled passes on the log records that have at least a given level.
 type levelled struct {
 	slog.Handler
 

@@ -81,7 +81,7 @@ func openStore(ctx context.Context, where string) (*store, error) {
 
 // makeTables makes River's tables. Then it runs each file of the folder schema
 // once, sorted by name. If several processes do so at once, they wait for each
-// other. The files do not run at every start, because CREATE INDEX IF NOT
+// other. It does not run the files at every start, because CREATE INDEX IF NOT
 // EXISTS locks the table even if the index exists. The lock would delay the
 // processes that are already running, or lead to a deadlock with one of them.
 func (s *store) makeTables(ctx context.Context) error {

@@ -18,9 +18,9 @@ import (
 // The SDK's README shows Orders.ConfirmEvent, which reads the order at once.
 // Here a job reads the order. While event runs, its transaction holds one of
 // the shop's connections, and event has only four seconds. ConfirmEvent may
-// take longer if the books lag. The sweep makes the same kind of job. Whatever
-// reads an order, books.go stores what Plural's books show. A shop that handles
-// events without a transaction uses plural.NewWebhookHandler, and calls
+// take longer if the books lag. The sweep makes the same kind of job. All reads
+// of orders end in books.go, which stores what Plural's books show. A shop that
+// handles events without a transaction uses plural.NewWebhookHandler, and calls
 // ConfirmEvent.
 func (s *till) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 	s.log.InfoContext(ctx, "event", "event", e)
