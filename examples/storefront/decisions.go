@@ -145,7 +145,7 @@ func (s *sums) refundable(o *order) plural.Amount {
 	return plural.INR(o.Captured.Value - max(o.Refunded.Value, s.refunded.Value) - waiting)
 }
 
-// problem tells the operator why a decision cannot be made.
+// A problem tells the operator why a decision cannot be made.
 type problem string
 
 func (p problem) Error() string { return string(p) }

@@ -177,7 +177,7 @@ func refusal(err error) string {
 	return "look at Plural's dashboard"
 }
 
-// retry runs a job now instead of later. River would also run a job that has
+// retry runs a job now instead of later. River would run even a job that has
 // ended. So retry checks that the job's decision still waits.
 func (s *desk) retry(ctx context.Context, number string, job int64) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {

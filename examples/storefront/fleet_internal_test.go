@@ -110,8 +110,8 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// pick returns the address of the next process that runs. If no process runs,
-// it returns any address.
+// pick returns the address of a running process, of each in turn. If none runs,
+// it returns the address of a stopped one.
 func (f *fleet) pick() *url.URL {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -231,7 +231,8 @@ func (f *fleet) add(seed uint64) {
 	}
 }
 
-// ServeHTTP passes a request to the gateway of its order.
+// ServeHTTP passes a request to the gateway of the order that the request is
+// about.
 func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/api/settlements/") { // the nightly job asks for settlements, and there are none
 		w.Header().Set("Content-Type", "application/json")
