@@ -166,7 +166,8 @@ func get[T any](b *tab, action chromedp.Action[T]) T {
 	return value
 }
 
-// where describes what the tab shows, for the message of a failed test.
+// A call of where describes what the tab shows, for the message of a failed
+// test.
 func (b *tab) where() string {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
@@ -183,21 +184,21 @@ func (b *tab) click(words string) {
 	b.do(chromedp.Click(withText(words, "button", "a")))
 }
 
-// press clicks, and waits until a page shows the text.
+// press clicks the button or link, and waits until a page shows the text.
 func (b *tab) press(words, next string) {
 	b.t.Helper()
 	b.click(words)
 	b.sees(next)
 }
 
-// sees waits until a heading or a paragraph shows the text.
+// A call of sees waits until the page shows the text, for example in a heading
+// or a paragraph.
 func (b *tab) sees(text string) {
 	b.t.Helper()
 	b.do(chromedp.WaitVisible(withText(text, "h1", "h2", "p", "td", "summary", "li")))
 }
 
-// withText selects the elements that contain the words and are of the given
-// kinds.
+// withText selects the elements of the given kinds that contain the words.
 func withText(words string, kinds ...string) chromedp.Search {
 	self := make([]string, len(kinds))
 	for i, kind := range kinds {
@@ -211,7 +212,7 @@ func (b *tab) fill(selector, value string) {
 	b.do(chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), value))
 }
 
-// sets gives a control a value, like a user who chooses from a list.
+// A call of sets gives a control a value, like a user who chooses from a list.
 func (b *tab) sets(selector, value string) {
 	b.t.Helper()
 	b.do(chromedp.SetValue(chromedp.CSS(selector), value))
@@ -233,7 +234,7 @@ func (b *tab) picture(name string) {
 	b.t.Helper()
 	b.wellMade(name)
 	if !b.screen.javaScript {
-		return // without JavaScript the page looks the same as with it
+		return // without JavaScript the page looks the same, and has a picture already
 	}
 	png := get(b, chromedp.FullScreenshot(100))
 	require.NoError(b.t, os.MkdirAll("screenshots", 0o755))

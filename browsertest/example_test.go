@@ -14,8 +14,8 @@ import (
 )
 
 // TestReturnWithoutExemption shows why the shops here exempt the payer's return
-// from net/http's protection. The return comes from another site, so the
-// protection would refuse it.
+// from net/http's CrossOriginProtection. The return comes from another site, so
+// the protection would refuse it.
 func TestReturnWithoutExemption(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t)

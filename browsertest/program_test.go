@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// programs is the folder for the built examples. It is removed at the end.
+// programs is the folder for the examples' binaries. It is removed at the end.
 var programs string
 
 // builds has a function for each example. The function builds the example once

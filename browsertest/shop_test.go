@@ -28,7 +28,8 @@ type shop struct {
 	returns []back
 }
 
-// back is one return of the payer, and what the shop found out about it.
+// One back says how the payer's browser came back to the shop, and what the
+// shop found out.
 type back struct {
 	path     string
 	callback *plural.Callback
@@ -61,8 +62,8 @@ func openShop(t *testing.T, opts ...pluraltest.Option) *shop {
 			}[r.URL.Query().Get("outcome")],
 		)
 	})
-	// The payer's return is a POST from another site, which the protection would
-	// refuse.
+	// The payer's return is a POST from another site. Without these exceptions
+	// the protection would refuse it.
 	protection := http.NewCrossOriginProtection()
 	protection.AddInsecureBypassPattern("POST /return")
 	protection.AddInsecureBypassPattern("POST /failed")
@@ -114,8 +115,8 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/thanks?outcome="+outcome, http.StatusSeeOther)
 }
 
-// last returns the payer's latest return to the shop. It fails the test if the
-// return did not verify.
+// A call of last returns what the shop found out when the payer's browser last
+// came back. It fails the test if the signature was not valid.
 func (s *shop) last() back {
 	s.t.Helper()
 	s.mu.Lock()
@@ -126,8 +127,8 @@ func (s *shop) last() back {
 	return one
 }
 
-// paid requires that the latest return was about a payment that the books
-// confirm.
+// A call of paid fails the test unless the gateway's books confirm the payment
+// of the latest return.
 func (s *shop) paid(id string, status plural.OrderStatus) {
 	s.t.Helper()
 	one := s.last()
@@ -138,8 +139,8 @@ func (s *shop) paid(id string, status plural.OrderStatus) {
 	require.Equal(s.t, status, one.order.Status)
 }
 
-// unpaid requires that Confirm reported the order of the latest return as not
-// paid.
+// A call of unpaid fails the test unless Confirm reported that the order of the
+// latest return is not paid.
 func (s *shop) unpaid(id string, status plural.OrderStatus, code plural.ErrorCode) back {
 	s.t.Helper()
 	one := s.last()

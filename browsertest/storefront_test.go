@@ -53,7 +53,7 @@ func (s *storefront) order(t *testing.T) pluraltest.Order {
 	return orders[0]
 }
 
-// buys puts a lamp into the cart and goes to the hosted page.
+// A call of buys puts a lamp into the cart and goes to the hosted page.
 func (s *storefront) buys(b *tab) {
 	b.t.Helper()
 	b.open(s.url)
@@ -61,14 +61,14 @@ func (s *storefront) buys(b *tab) {
 	b.press("Go to the payment", "Pay ₹1,499.50")
 }
 
-// pays buys a lamp, pays for it, and comes back to the shop.
+// A call of pays orders a lamp, pays for it, and comes back to the shop.
 func (s *storefront) pays(b *tab) {
 	b.t.Helper()
 	s.buys(b)
 	s.approves(b)
 }
 
-// approves pays on the hosted page, and comes back to the shop.
+// A call of approves pays on the hosted page, and comes back to the shop.
 func (s *storefront) approves(b *tab) {
 	b.t.Helper()
 	b.press("Authorise", "Confirm your payment")
@@ -139,9 +139,9 @@ func TestStorefrontDeclines(t *testing.T) {
 	b.picture("storefront-failed")
 }
 
-// The payer goes back from the hosted page, and then to that page again. There
-// is still one order. Then the payer pays in another browser, and the webhook
-// reports the payment.
+// The payer goes back from the hosted page to the shop, and then to the hosted
+// page again. There is still only one order. Then the payer pays in another
+// browser, and the webhook reports the payment.
 func TestStorefrontGoesBack(t *testing.T) {
 	t.Parallel()
 	shop, b := openStorefront(t), openTab(t, screens()[0])
@@ -186,8 +186,8 @@ func TestStorefrontTwoOperators(t *testing.T) {
 }
 
 // The test shows what the staff and the customer see when a hold lapses at the
-// bank, when a second order at Plural is paid under one number, and when Plural
-// is down.
+// bank, when Plural has a second order under the same number and the payer pays
+// it, and when Plural is down.
 func TestStorefrontInDoubt(t *testing.T) {
 	t.Parallel()
 	onEachScreen(t, func(b *tab, _ func(string)) {
@@ -232,8 +232,8 @@ func TestStorefrontInDoubt(t *testing.T) {
 	})
 }
 
-// A return with a forged signature proves nothing. A genuine return may come
-// twice.
+// A return with a forged signature proves nothing. A return with a valid
+// signature may come twice.
 func TestStorefrontReturns(t *testing.T) {
 	t.Parallel()
 	shop, b := openStorefront(t), openTab(t, screens()[0])
@@ -262,7 +262,7 @@ func TestStorefrontReturns(t *testing.T) {
 	}
 }
 
-// posts posts a form from a page of another site.
+// A call of posts sends a form from a page of another site.
 func (b *tab) posts(from, to string, form url.Values) {
 	b.t.Helper()
 	b.open(from)

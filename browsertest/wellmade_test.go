@@ -10,9 +10,9 @@ import (
 //go:embed wellmade.js
 var wellMade string
 
-// wellMade checks the rules for every page. Nothing is wider than the screen.
-// Each control has a label and is large enough to touch. There is one main
-// landmark and one h1. Text differs enough from its background.
+// wellMade checks the rules that hold for every page. Nothing is wider than the
+// screen. Each control has a label and is large enough to touch. There is one
+// main landmark and one h1. Text differs enough from its background.
 func (b *tab) wellMade(name string) {
 	b.t.Helper()
 	require.Empty(b.t, get(b, chromedp.Evaluate[[]string](wellMade)), "%s, %s", name, b.screen.name)

@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// runHotel runs a process of the hotel until it is killed. The process has the
-// program's usual settings, but shorter times between tries.
+// runHotel is the main function of a hotel process, which runs until it is
+// killed. It has the program's usual settings, but shorter times between tries.
 func runHotel() {
 	s, err := fromEnv()
 	if err == nil {
@@ -52,7 +52,8 @@ func runHotel() {
 	fmt.Println(err)
 }
 
-// testLog writes everything to the file HOTEL_TEST_LOG, if that is set.
+// testLog returns a handler that writes all records to the file that
+// HOTEL_TEST_LOG names. If the variable is not set, the handler writes nothing.
 func testLog() slog.Handler {
 	f, err := os.OpenFile(os.Getenv("HOTEL_TEST_LOG"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -176,7 +177,7 @@ func (c *chain) book() (number, id string) {
 		if orderID, ok := c.atPlural(p.location); ok {
 			return c.text(`SELECT number FROM bookings WHERE plural_id = $1`, orderID), orderID
 		}
-		number := strings.TrimPrefix(p.location, "/bookings/") // during an outage the guest tries again
+		number := strings.TrimPrefix(p.location, "/bookings/") // the guest tries again, because Plural may be down
 		p = c.ask(http.MethodPost, "/bookings/"+number+"/pay", nil)
 	}
 	c.t.Errorf("no way to pay: %v", p)
@@ -203,7 +204,8 @@ func (c *chain) pay(id string, comesBack bool) {
 	}
 }
 
-// held books a room, and waits until the hotel knows that the deposit is held.
+// A call of held books a room and pays, and waits until the hotel knows that
+// the deposit is held.
 func (c *chain) held(comesBack bool) (number, id string) {
 	number, id = c.book()
 	c.pay(id, comesBack)
@@ -211,8 +213,8 @@ func (c *chain) held(comesBack bool) (number, id string) {
 	return number, id
 }
 
-// shows waits until the desk's page of a booking contains the text, and returns
-// the page.
+// A call of shows waits until the desk's page of a booking contains the text,
+// and returns the page.
 func (c *chain) shows(number, text string) string {
 	var body string
 	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
@@ -237,7 +239,7 @@ func (c *chain) decide(number, kind, amount string) page {
 	return c.ask(http.MethodPost, "/desk/"+number+"/"+kind, url.Values{"before": found[1:], "amount": {amount}})
 }
 
-// text returns the only value that a statement finds.
+// text returns the one value that an SQL statement finds.
 func (c *chain) text(statement string, args ...any) (value string) {
 	if err := c.db.QueryRowContext(c.t.Context(), statement, args...).Scan(&value); err != nil {
 		c.t.Errorf("%s: %v", statement, err)
@@ -245,7 +247,7 @@ func (c *chain) text(statement string, args ...any) (value string) {
 	return value
 }
 
-// becomes waits until a statement finds a value.
+// A call of becomes waits until an SQL statement finds the wanted value.
 func (c *chain) becomes(want, statement string, args ...any) {
 	var got string
 	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {

@@ -19,7 +19,7 @@ type hotel struct {
 	money *money
 	log   *slog.Logger
 
-	quietFor time.Duration // how long the hotel waits before it looks at a booking again
+	quietFor time.Duration // how long the hotel waits before it reads a booking's order again
 }
 
 // The queues of jobs that call Plural. The hotel's other jobs use River's
@@ -77,10 +77,10 @@ var (
 const perNight = 6_000_00
 
 // book stores a booking. mobile is "" unless the guest booked by telephone. The
-// deposit is the price, and 5,000 rupees for what the guest may order. The fee
-// for a guest who does not come is one night.
+// deposit is the price of the nights plus 5,000 rupees for extras. The fee for
+// a guest who does not come is the price of one night.
 func (h *hotel) book(ctx context.Context, room string, nights int, mobile string) (number string, err error) {
-	number = "booking-" + strings.ToLower(rand.Text()) // anybody who knows the number may see the booking
+	number = "booking-" + strings.ToLower(rand.Text()) // not guessable, because anybody who knows it may see the booking
 	_, err = h.pool.Exec(ctx, `INSERT INTO bookings (number, reference, mobile, room, nights, deposit, fee)
 		VALUES ($1, $1, $2, $3, $4, $5, $6)`, number, mobile, room, nights, int64(nights)*perNight+5_000_00, perNight)
 	return number, err
@@ -105,10 +105,10 @@ func (h *hotel) decisions(ctx context.Context, number string) ([]*decision, erro
 
 // wayToPay returns the link to the page where the guest pays the deposit. It
 // returns "" if nothing is left to pay. It makes the order that holds the
-// deposit, unless the booking has one. If the answer with the link was lost, no
-// guest was sent to that page, so the next try makes another order. A guest who
-// booked by telephone gets a payment link, so wayToPay makes no order for such
-// a guest.
+// deposit, unless the booking has one. If Plural's answer with the link was
+// lost, nobody has that link, so wayToPay makes another order. For a guest who
+// booked by telephone it makes no order, because such a guest gets a payment
+// link by text message.
 func (h *hotel) wayToPay(ctx context.Context, number string) (link string, err error) {
 	const tries = 3
 	for range tries {
@@ -158,7 +158,7 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 		if err != nil {
 			return err
 		}
-		const least = 100 // Plural moves no smaller sum
+		const least = 100 // in paise; Plural captures and refunds no smaller sum
 		switch {
 		case n != before:
 			return errChanged
@@ -176,7 +176,7 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 			return errNoHold
 		}
 		d.Reference = fmt.Sprintf("%s-%s-%d", d.Number, d.Kind, n+1)
-		if d.Kind == kindLink { // always the same reference, so a link that was sent is found, and no second link is made
+		if d.Kind == kindLink { // always the same reference, so the job finds the first link, and makes no second one
 			d.Reference = d.Number + "-link"
 			_, err := tx.Exec(ctx, `DELETE FROM decisions
 				WHERE reference = $1 AND state IN ('refused', 'given up')`, d.Reference)
@@ -196,11 +196,12 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 	})
 }
 
-// giveUp closes an unsettled decision. The desk does this after it has looked
-// at Plural's dashboard. The decision's job may be running at this moment. If
-// Plural still carries out the call, a later look at the books shows that. But
-// if a link was sent after all, the hotel learns of the link only when the desk
-// asks for it again.
+// giveUp closes a decision if it is not known whether Plural carried it out.
+// The desk does this after it has looked at Plural's dashboard. The decision's
+// job may be running at this moment. If Plural carries out the job's call after
+// all, a later read of Plural's books shows that. But if the call makes a
+// payment link, the hotel learns of the link only when the desk asks for a link
+// again.
 func (h *hotel) giveUp(ctx context.Context, number, reference string) error {
 	return h.transact(ctx, func(tx pgx.Tx) error {
 		d, err := one[decision](tx.Query(ctx, `SELECT `+decisionColumns+` FROM decisions
@@ -216,14 +217,15 @@ func (h *hotel) giveUp(ctx context.Context, number, reference string) error {
 	})
 }
 
-// linked stores the link that a guest was sent, and the id of the link's order.
+// linked stores the link that was sent to a guest, and the id of the link's
+// order.
 func (h *hotel) linked(ctx context.Context, tx pgx.Tx, reference, pluralID, link string) error {
 	_, err := tx.Exec(ctx, `UPDATE bookings SET plural_id = $2, link = $3
 		WHERE number = (SELECT number FROM decisions WHERE reference = $1) AND link = ''`, reference, pluralID, link)
 	return err
 }
 
-// decided receives the result of a decision. A cancel has no reference.
+// decided stores the result of a decision. For a cancel, reference is "".
 func (h *hotel) decided(ctx context.Context, tx pgx.Tx, pluralID, reference, state, note string) error {
 	_, err := tx.Exec(ctx, `UPDATE decisions SET state = $3, note = $4 WHERE reference = $2 OR $2 = '' AND reference = (
 		SELECT decisions.reference FROM decisions JOIN bookings USING (number) WHERE plural_id = $1 AND kind = 'cancel'
@@ -245,16 +247,16 @@ type sight struct {
 	Reference, PluralID, Status string
 	Deposit                     int64
 	IsHeld, MayChange           bool
-	At                          int64  // the document's time, in microseconds; 0 if the document has no time
-	Taken, Refunded             *int64 // nil if the document does not show the sum
+	At                          int64  // when the order last changed, in microseconds; 0 if Plural does not say
+	Taken, Refunded             *int64 // nil if Plural's document of the order does not show the sum
 	BankRefused                 []string
 }
 
-// seen stores what the books show. Plural chooses the reference for the order
-// of a payment link, so seen finds such an order by its id. The books lag, so a
-// document that is older than the last one changes nothing. If the books have
-// another order for a booking, seen only logs an error, because a person has to
-// look.
+// seen stores what Plural's books show about an order. Plural itself chooses
+// the reference for the order of a payment link, so seen finds such an order by
+// its id. Plural's books lag, so a document that is older than the stored one
+// changes nothing. If the order's id or amount does not fit the booking, seen
+// only logs an error, because a person has to look.
 func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
 	b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
 		WHERE mobile = '' AND reference = $1 OR mobile <> '' AND plural_id = $2 FOR UPDATE`, s.Reference, s.PluralID))
@@ -284,7 +286,7 @@ func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
 	return err
 }
 
-// lapsing is called when a hold may end on any day.
+// lapsing marks the booking of a hold that may end any day.
 func (h *hotel) lapsing(ctx context.Context, tx pgx.Tx, pluralID string) error {
 	_, err := tx.Exec(ctx, `UPDATE bookings SET lapsing = true WHERE plural_id = $1`, pluralID)
 	return err
@@ -294,8 +296,9 @@ func (h *hotel) lapsing(ctx context.Context, tx pgx.Tx, pluralID string) error {
 // if the hotel does not know the id.
 type orderName struct{ PluralID, Reference string }
 
-// quiet returns the deposits to look at. These are deposits that may change,
-// and deposits whose rows do not yet show a decision that was carried out.
+// quiet returns the orders to read again. These are orders that may still
+// change, and orders whose rows do not yet show a decision that was carried
+// out.
 func (h *hotel) quiet(ctx context.Context, tx pgx.Tx) ([]*orderName, error) {
 	rows, err := tx.Query(ctx, `UPDATE bookings SET looked_at = now() WHERE number IN (
 		SELECT number FROM bookings b WHERE looked_at < now() - $1::interval AND made_at > now() - interval '60 days'

@@ -21,11 +21,11 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// The test plays a season at a hotel with two processes. Some guests come, some
-// do not come, some cancel, and some get money back. Plural's answers get lost,
-// its books lag, and each webhook comes three times. Both processes are killed
-// in the middle of a capture. Afterwards the hotel's rows and Plural's books
-// agree to the paisa.
+// The test plays a season at a hotel that runs as two processes. Some guests
+// come, some do not come, some cancel, and some get money back. Plural's
+// answers get lost, its books lag, and each webhook comes three times. Both
+// processes are killed in the middle of a capture. Afterwards the hotel's rows
+// and Plural's books agree to the paisa.
 func TestSeason(t *testing.T) {
 	t.Parallel()
 	const seed = 22
@@ -154,9 +154,10 @@ func TestAnOutageKeepsNoLetterWaiting(t *testing.T) {
 	require.Equal(t, strconv.Itoa(guests), c.text(`SELECT count(*) FROM decisions WHERE state = 'under way'`))
 }
 
-// The bank releases a hold before the guest leaves. Either the desk's page
-// warns in time, or it shows that a person has to look. No page shows a deposit
-// that is no longer held.
+// The bank releases a hold before the guest leaves. The desk's page warns in
+// time. If Plural then refuses the capture, the page shows that a person has to
+// look. Once Plural's books show that the hold has ended, the page offers no
+// check-out.
 func TestLapsedHolds(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -208,7 +209,8 @@ func TestLapsedHolds(t *testing.T) {
 	require.NotEqual(t, "done", c.text(`SELECT COALESCE(max(state), 'none') FROM decisions WHERE number = $1`, number))
 	gateway.AssertExactlyOnce(t)
 
-	// Spans of the calls are inside the spans of their jobs.
+	// The span of each call to Plural lies inside the span of the job that
+	// makes the call.
 	require.Eventually(t, func() bool {
 		mu.Lock()
 		defer mu.Unlock()
@@ -216,8 +218,8 @@ func TestLapsedHolds(t *testing.T) {
 	}, time.Minute, 50*time.Millisecond)
 }
 
-// A webhook may come before the hotel has the answer to the order's creation,
-// and a return may come again and again.
+// A webhook may come before the hotel has Plural's answer with the new order's
+// id. A payer's return may come again and again.
 func TestEarlyWebhooksAndReturns(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t, pluraltest.WithWebhookDuplicates(2))
@@ -237,7 +239,7 @@ func TestEarlyWebhooksAndReturns(t *testing.T) {
 	c.becomes(id, `SELECT plural_id FROM bookings WHERE number = $1 AND held
 		UNION ALL SELECT '' LIMIT 1`, number)
 
-	// If a genuine return is repeated, the hotel does not read the order again.
+	// If a signed return is repeated, the hotel does not read the order again.
 	require.Equal(t, "/bookings/"+number, c.ask(http.MethodPost, "/plural/return", back.Form).location)
 	require.NoError(t, gateway.WaitWebhooks(t.Context()))
 	c.becomes("0", `SELECT count(*) FROM river_job WHERE kind = 'plural_look' AND finalized_at IS NULL`)
@@ -274,8 +276,8 @@ func TestEarlyWebhooksAndReturns(t *testing.T) {
 	gateway.AssertExactlyOnce(t)
 }
 
-// A guest who books by telephone gets one link, even if the answer to its
-// creation is lost and the process is killed. A deposit that is held through
+// A guest who books by telephone gets one link, even if Plural's answer with
+// the link is lost and the process is killed. A deposit that is held through
 // the link works like any other deposit.
 func TestDepositByTelephone(t *testing.T) {
 	t.Parallel()
@@ -298,8 +300,8 @@ func TestDepositByTelephone(t *testing.T) {
 	<-made
 	c.processes[0].Kill()
 
-	// The guest is faster than the hotel: the money is held before the hotel
-	// knows the link.
+	// The guest is faster than the hotel, and pays before the hotel knows the
+	// link.
 	links := gateway.Links()
 	require.Len(t, links, 1)
 	c.pay(links[0].OrderID, false)
@@ -319,8 +321,8 @@ func TestDepositByTelephone(t *testing.T) {
 	gateway.AssertExactlyOnce(t)
 }
 
-// The desk gives up a link that was sent after all. If the desk asks for the
-// link again, the guest gets no second link, even if Plural would make one.
+// The desk gives up a link that Plural sends after all. If the desk asks for
+// the link again, the guest gets no second link, even if Plural would make one.
 // Only the desk sees the guest's mobile number.
 func TestLinkThatWasGivenUp(t *testing.T) {
 	t.Parallel()

@@ -16,7 +16,8 @@ type letterArgs struct {
 // Kind returns the job's name in River's tables.
 func (letterArgs) Kind() string { return "letter" }
 
-// write stores a job that sends a letter after the transaction is committed.
+// write stores a job in the transaction. Once the transaction is committed, the
+// job sends a letter.
 func (h *hotel) write(ctx context.Context, tx pgx.Tx, number, text string) error {
 	_, err := h.money.river.InsertTx(ctx, tx, letterArgs{number, text}, nil)
 	return err

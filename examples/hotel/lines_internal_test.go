@@ -39,8 +39,8 @@ func TestOneFileKnowsOfPlural(t *testing.T) {
 	require.LessOrEqual(t, n, most)
 }
 
-// docs/together.md shows the hotel's own code and tables. Layout and comments
-// may differ.
+// The code and the tables on docs/together.md are the hotel's own. Their layout
+// and their comments may differ.
 func TestThePageShowsTheHotel(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/together.md")

@@ -4,9 +4,9 @@
 // runs as one or several processes, with PostgreSQL and Redis. It uses every
 // module of this repository.
 //
-// Everything about Plural is in plural.go. hotel.go is the hotel, web.go has
-// its pages, and letters.go has a job that has nothing to do with Plural.
-// README.md has the settings.
+// Everything about Plural is in plural.go. The hotel's rules and its SQL are in
+// hotel.go, web.go has its pages, and letters.go has a job that has nothing to
+// do with Plural. README.md has the settings.
 package main
 
 import (
@@ -41,10 +41,10 @@ type settings struct {
 	Addr, URL, Database, Password string
 	Redis                         *redis.Options
 
-	HoldFor time.Duration // how long a hold is safe to capture
-	Quiet   time.Duration // how long after a look at a booking the next look comes, if the booking may change
-	Sweep   time.Duration // the time between two searches for bookings to look at
-	Try     time.Duration // time limit of a money call
+	HoldFor time.Duration // for how long a hold can safely be captured
+	Quiet   time.Duration // how long after a read of a booking's order the next read follows, if the order may change
+	Sweep   time.Duration // the time between two searches for orders to read again
+	Try     time.Duration // time limit of one try of a call that moves money
 	Rescue  time.Duration // how long until another process gets the job of a dead process
 	Retry   river.ClientRetryPolicy
 	opened  func()
@@ -79,7 +79,7 @@ func main() {
 	}
 	if err != nil {
 		log.Error("stopped", "error", err)
-		os.Exit(1) //nolint:gocritic // stop has nothing left to do
+		os.Exit(1) //nolint:gocritic // os.Exit skips stop, which is not needed here
 	}
 }
 
@@ -133,8 +133,8 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	return nil
 }
 
-// stopJobs waits until running jobs have ended. If a job does not end in time,
-// another process finds it and tries it again.
+// stopJobs gives running jobs ten seconds to end. If a job does not end in
+// time, another process finds it and tries it again.
 func (h *hotel) stopJobs() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

@@ -25,8 +25,8 @@ import (
 )
 
 // money is the hotel's only contact with Plural. It knows nothing about rooms.
-// It passes all news to the hotel, in the transaction in which the news
-// arrived.
+// It tells the hotel what it learns from Plural, always in a database
+// transaction.
 type money struct {
 	hotel    *hotel
 	client   *plural.Client
@@ -34,7 +34,7 @@ type money struct {
 	inbox    *sqlstore.Inbox
 	river    *river.Client[pgx.Tx] // runs all jobs, including those that do not call Plural
 	webhook  http.Handler
-	back     string // the address that payers come back to
+	back     string // the address to which Plural sends payers back
 	close    func()
 }
 
@@ -97,8 +97,8 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 }
 
 // deposit makes the order that holds a booking's deposit, and returns the link
-// to the order's page. It is not for guests who booked by telephone: for them
-// carryOut stores a job, and Plural sends a payment link.
+// to Plural's page for it. Guests who booked by telephone do not need it: for
+// them carryOut stores a job, and Plural sends a payment link.
 func (m *money) deposit(ctx context.Context, reference string, paise int64) (id, link string, err error) {
 	o, err := m.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: reference,
@@ -116,7 +116,8 @@ func (m *money) deposit(ctx context.Context, reference string, paise int64) (id,
 	return o.OrderID, o.RedirectURL, nil
 }
 
-// returned handles a payer's return, and returns its booking. It trusts
+// A payer's browser comes back from Plural's page with a POST. A call of
+// returned handles that request, and returns the payer's booking. It trusts
 // Plural's books, and not the data from the browser.
 func (m *money) returned(r *http.Request) (*booking, error) {
 	callback, err := m.verifier.VerifyCallbackRequest(r)
@@ -127,7 +128,7 @@ func (m *money) returned(r *http.Request) (*booking, error) {
 	defer cancel()
 	b, err := m.hotel.byPluralID(ctx, callback.OrderID)
 	if err != nil || b.Status == string(plural.OrderStatusAuthorized) || b.Taken > 0 {
-		return b, err // a repeated return brings no news
+		return b, err // the hotel knows of the payment already
 	}
 	want := plural.Expected{OrderID: b.PluralID, OrderAmount: plural.INR(b.Deposit)}
 	o, err := m.client.Orders.Confirm(ctx, callback, want)
@@ -165,14 +166,14 @@ func (m *money) carryOut(ctx context.Context, tx pgx.Tx, b *booking, d *decision
 	return inserted.Job.ID, nil
 }
 
-// ended is called once with the result of a call.
+// ended is called once for each decision, with the result of its call.
 func (m *money) ended(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome) error {
-	state, note := stateDone, "" // a refund is accepted, but may be PENDING: later looks show how it ends
+	state, note := stateDone, "" // an accepted refund may be PENDING: later reads show how it ends
 	if o.Err != nil {            // ErrConflict, or a ValidationError: a person has to look
 		state, note = stateLook, o.Err.Error()
 	}
 	if errors.Is(o.Err, plural.ErrNotApplied) {
-		state = stateRefused // nothing was or will be carried out
+		state = stateRefused // nothing was carried out, and nothing will be
 	}
 	err := m.hotel.decided(ctx, tx, o.OrderID, o.Reference, state, note)
 	if o.Link != nil && err == nil {
@@ -184,8 +185,8 @@ func (m *money) ended(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome) err
 	return m.look(ctx, tx, o.OrderID)
 }
 
-// unsettled is called when a person has to look. The job goes on trying, except
-// after Cancelled and GivenUp.
+// unsettled is called when a person has to look at a decision. The job goes on
+// trying, except after Cancelled and GivenUp.
 func (m *money) unsettled(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
 	if a.Why == pluralriver.Contradicted {
 		return m.hotel.decided(ctx, tx, o.OrderID, o.Reference, stateLook, "Plural says two things: "+a.Err.Error())
@@ -193,7 +194,8 @@ func (m *money) unsettled(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome,
 	return m.hotel.inDoubt(ctx, tx, o.OrderID, o.Reference, string(a.Why)+": "+a.Err.Error())
 }
 
-// seen is called with an order from Plural's books.
+// seen is called with each order that a job or a payer's return has read from
+// Plural's books.
 func (m *money) seen(ctx context.Context, tx pgx.Tx, o *plural.Order) error {
 	s := sight{
 		Reference: o.MerchantOrderReference, PluralID: o.OrderID, Deposit: o.OrderAmount.Value, Status: string(o.Status),
@@ -209,7 +211,8 @@ func (m *money) seen(ctx context.Context, tx pgx.Tx, o *plural.Order) error {
 	return m.hotel.seen(ctx, tx, s)
 }
 
-// known returns nil if the document does not show the amount.
+// known returns the amount in paise, or nil if Plural's document does not show
+// it.
 func known(a plural.Amount, ok bool) *int64 {
 	if !ok {
 		return nil
@@ -217,7 +220,7 @@ func known(a plural.Amount, ok bool) *int64 {
 	return &a.Value
 }
 
-// quiet finds the orders to look at.
+// quiet finds the orders to read again.
 func (m *money) quiet(ctx context.Context, tx pgx.Tx) (looks []pluralriver.LookArgs, err error) {
 	names, err := m.hotel.quiet(ctx, tx)
 	for _, name := range names {

@@ -19,9 +19,9 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{"rupees": rupe
 
 func rupees(paise int64) string { return fmt.Sprintf("₹%d.%02d", paise/100, paise%100) }
 
-// routes makes the handler. It protects all pages against requests from other
-// sites, except the payer's return and the webhooks. Those two come from other
-// sites, and their signatures protect them.
+// routes makes the handler. It refuses forms that other sites post, with two
+// exceptions: the payer's return and the webhooks come from outside, and the
+// shop verifies their signatures.
 func (h *hotel) routes(s settings) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { h.show(w, http.StatusOK, "home", nil) })
@@ -41,7 +41,7 @@ func (h *hotel) routes(s settings) http.Handler {
 	mux.Handle("/desk/", staffOnly(s.Password, desk))
 
 	protection := http.NewCrossOriginProtection()
-	if err := protection.AddTrustedOrigin(s.URL); err != nil { // needed because a proxy may change the Host
+	if err := protection.AddTrustedOrigin(s.URL); err != nil { // needed if a proxy changes the Host
 		h.log.Warn("the hotel's own address is not an origin", "url", s.URL, "error", err)
 	}
 	protection.AddInsecureBypassPattern("POST /plural/return")
@@ -49,8 +49,8 @@ func (h *hotel) routes(s settings) http.Handler {
 	return http.MaxBytesHandler(protection.Handler(mux), 1<<20)
 }
 
-// staffOnly asks for the password of the user "desk". If the hotel runs behind
-// a proxy, limit the number of tries at the proxy.
+// staffOnly asks for the password of the user "desk". It does not limit the
+// number of tries: do that at a proxy.
 func staffOnly(password string, next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(password))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -86,9 +86,9 @@ func (h *hotel) postPhoneBooking(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.decide(r.Context(), decision{Number: number, Kind: kindLink}, 0); err != nil {
-		h.log.ErrorContext(r.Context(), "no link", "booking", number, "error", err) // the desk's page has a button for it
+		h.log.ErrorContext(r.Context(), "no link", "booking", number, "error", err) // the desk can ask again
 	}
-	http.Redirect(w, r, "/desk/"+number, http.StatusSeeOther) //nolint:gosec // a number that the hotel made
+	http.Redirect(w, r, "/desk/"+number, http.StatusSeeOther) //nolint:gosec // the hotel made the number itself
 }
 
 // bookFor books the room that a form asks for. If that is not possible, it
@@ -131,7 +131,7 @@ func (h *hotel) comeBack(w http.ResponseWriter, r *http.Request) {
 		h.failed(w, r, err)
 		return
 	}
-	if err != nil { // a later look finds the payment
+	if err != nil { // a later read of the order finds the payment
 		h.log.WarnContext(r.Context(), "return not confirmed", "booking", b.Number, "error", err)
 	}
 	http.Redirect(w, r, "/bookings/"+b.Number, http.StatusSeeOther)
@@ -148,7 +148,7 @@ func (h *hotel) showBooking(w http.ResponseWriter, r *http.Request) {
 
 		Say    string
 		CanPay bool
-	}{b, "We look at your payment. Look again in a minute.", false}
+	}{b, "We are checking your payment. Load this page again in a minute.", false}
 	switch {
 	case b.Taken > 0:
 		v.Say = "We have taken " + rupees(b.Taken) + " of your deposit, and given back " + rupees(b.Refunded) + "."
@@ -221,7 +221,7 @@ func (h *hotel) answer(w http.ResponseWriter, r *http.Request, err error) {
 		h.failed(w, r, err)
 		return
 	}
-	http.Redirect(w, r, "/desk/"+r.PathValue("number"), http.StatusSeeOther) //nolint:gosec // the page belongs to the desk
+	http.Redirect(w, r, "/desk/"+r.PathValue("number"), http.StatusSeeOther) //nolint:gosec // it stays under /desk/
 }
 
 func (h *hotel) failed(w http.ResponseWriter, r *http.Request, err error) {

@@ -13,8 +13,8 @@ import (
 )
 
 // runDemo sells three times on the emulator. It captures one order in part, and
-// cancels one. It captures the last order although the answer is lost, and
-// refunds a part of it.
+// cancels one. It captures the last one over a connection that loses the
+// answer, and refunds a part of it.
 func runDemo(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -56,7 +56,7 @@ type walk struct {
 	shop     *shop
 	client   *plural.Client
 	captured *plural.Order // set by lostAnswer; refund refunds this order
-	effects  []effect      // the effects that the emulator's books must show
+	effects  []effect      // the effects that the emulator's books must show once
 }
 
 // effect is something that was done to an order. count returns how often the
@@ -135,7 +135,8 @@ func (w *walk) cancel(ctx context.Context) error {
 }
 
 // lostAnswer captures over a connection that breaks after Plural has done its
-// work. A naive client then charges the payer twice, or not at all.
+// work. A naive client might then capture a second time, or believe that
+// nothing was captured.
 func (w *walk) lostAnswer(ctx context.Context) error {
 	w.title("4. An order, held, and a capture whose answer is lost")
 	order, err := w.hold(ctx, "order-1003", plural.INR(75000))
@@ -179,9 +180,9 @@ func (w *walk) refund(ctx context.Context) error {
 	return w.expectEvent(ctx, plural.EventRefundProcessed)
 }
 
-// hold creates an order and does everything until the payer's money is on hold.
-// The shop gets the payment link, verifies the callback, confirms the payment
-// and receives the webhook.
+// hold goes through all steps from a new order to money on hold. The shop gets
+// the payment link, verifies the callback, confirms the payment and receives
+// the webhook.
 func (w *walk) hold(ctx context.Context, reference string, amount plural.Amount) (*plural.Order, error) {
 	order, err := w.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: reference,

@@ -38,9 +38,9 @@ func run(ctx context.Context, out io.Writer) error {
 	return runDemo(ctx, out)
 }
 
-// configured reports whether any of the SDK's variables is set. If so, the
-// program does not use the emulator. It then ends with an error if a needed
-// variable is missing.
+// configured reports whether any of the SDK's variables is set. If one is set,
+// the program does not use the emulator, and ends with an error if another
+// variable that it needs is missing.
 func configured() bool {
 	return slices.ContainsFunc(variables(), func(name string) bool { return os.Getenv(name) != "" })
 }

@@ -19,8 +19,8 @@ func TestDemo(t *testing.T) { //nolint:paralleltest // it sets the environment
 	require.Contains(t, out.String(), "every effect exactly once")
 }
 
-// TestHalfAnEnvironmentIsAnError sets only one variable at a time. The program
-// then has to fail, and must not use the emulator.
+// TestHalfAnEnvironmentIsAnError sets only one variable at a time. With each of
+// them alone, the program has to fail, and must not use the emulator.
 func TestHalfAnEnvironmentIsAnError(t *testing.T) { //nolint:paralleltest // it sets the environment
 	for alone, value := range map[string]string{
 		"PLURAL_CLIENT_ID": "id", "PLURAL_CLIENT_SECRET": "00ff", "PLURAL_ENVIRONMENT": "uat",

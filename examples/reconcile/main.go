@@ -6,13 +6,13 @@
 //	export PLURAL_CLIENT_ID=... PLURAL_CLIENT_SECRET=... PLURAL_ENVIRONMENT=uat
 //	go run -C examples/reconcile . -list "$PWD/list.csv" -report report.csv -page report.html -state state.json
 //
-// The list is CSV with a header: see [testdata/list.csv]. It has the column
-// reference, and the columns captured and refunded in rupees. It may have the
-// columns order_id and payment_id. If a line has both of them, the program need
-// not read the payment's order at Plural. List every payment of the last ten
-// days, settled or not. Keep an older payment on the list until it is settled.
-// With -orders the program reads and compares every order, even if the line has
-// both ids.
+// The list is CSV with a header: see [testdata/list.csv]. It has the columns
+// reference, captured and refunded. The last two are amounts in rupees. It may
+// also have the columns order_id and payment_id. If a line has both ids, the
+// program need not read the payment's order at Plural. List every payment of
+// the last ten days, settled or not. Keep an older payment on the list until it
+// is settled. With -orders the program reads and compares every order, even if
+// the line has both ids.
 //
 // The exit code is 0 if all figures agree, 1 if something differs, and 2 if
 // something could not be checked. A payment that is not in the settlements yet
@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, log io.Writer) i
 	flags.StringVar(&n.page, "page", "", "the file for the report as an HTML page")
 	flags.StringVar(&n.state, "state", "", "the file in which one run stores its state for the next")
 	flags.IntVar(&n.days, "days", 10, "how many days of settlements to read, today included")
-	flags.IntVar(&n.parallel, "parallel", 1, "how many requests are made at a time")
+	flags.IntVar(&n.parallel, "parallel", 1, "how many requests to make at the same time")
 	flags.BoolVar(&n.everyOrder, "orders", false, "read the order of every payment on the list")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -83,7 +83,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, log io.Writer) i
 		return notFoundOut
 	}
 	if flags.NArg() > 0 || n.days < 1 || n.parallel < 1 {
-		fmt.Fprintln(log, "reconcile: there are arguments without a flag, or -days or -parallel is below 1")
+		fmt.Fprintln(log, "reconcile: each argument needs a flag, and -days and -parallel must be at least 1")
 		return notFoundOut
 	}
 	counts, err := n.run(ctx, in, out, log)
@@ -146,8 +146,9 @@ func (n night) run(ctx context.Context, in io.Reader, out, log io.Writer) (*summ
 	return counts, nil
 }
 
-// listing is a Reader that remembers why settlements could not be listed. The
-// report does not show that if no payment depends on it.
+// listing is a Reader that remembers the error if settlements could not be
+// listed. The report does not show that error if no payment depends on these
+// settlements.
 type listing struct {
 	reconcile.Reader
 

@@ -51,8 +51,8 @@ func (p *part[T]) add(one T) {
 	p.Rows = append(p.Rows, one)
 }
 
-// unexplained is a settlement's line that nothing explains. Detail is the
-// settlement, if it is known.
+// unexplained is a line of a settlement that no payment of the shop explains.
+// Detail is the settlement that has the line, if it is known.
 type unexplained struct {
 	plural.SettlementLine
 

@@ -95,7 +95,7 @@ func TestOrdersSayOtherwise(t *testing.T) { //nolint:paralleltest // it sets var
 	}
 }
 
-// In the first night the payment is not settled yet. Later the settlement has
+// On the first night the payment is not settled yet. Later the settlement has
 // the payment, and the bank's statement shows the money.
 func TestMoneyArrives(t *testing.T) { //nolint:paralleltest // it sets variables
 	srv := emulator(t, pluraltest.WithSettlementDays(-1))
@@ -232,8 +232,9 @@ func TestPage(t *testing.T) { //nolint:paralleltest // it sets variables
 	require.NotContains(t, string(html), "<script")
 }
 
-// If the settlements could not be listed, not everything could be found out,
-// even if the state has all payments of the list.
+// If settlements cannot be listed, the program's verdict is that not everything
+// could be found out. That is so even if the saved state has all payments of
+// the list.
 func TestSettlementsCannotBeListed(t *testing.T) { //nolint:paralleltest // it sets variables
 	srv := emulator(t, pluraltest.WithSettlementDays(-1))
 	order, payment := sell(t, srv, "order-1", 100000)
@@ -256,7 +257,8 @@ func TestSettlementsCannotBeListed(t *testing.T) { //nolint:paralleltest // it s
 	require.NotContains(t, string(html), "Settlements of ")
 }
 
-// A file that is no state is refused, and stays as it is.
+// The program refuses a state file that does not have exactly one valid state,
+// and does not change the file.
 func TestFileThatIsNoState(t *testing.T) { //nolint:paralleltest // it sets variables
 	emulator(t)
 	name := filepath.Join(t.TempDir(), "state.json")

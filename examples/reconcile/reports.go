@@ -11,8 +11,8 @@ import (
 	"github.com/plural-go/plural/reconcile"
 )
 
-// reports writes everything to several reports. The files get their final names
-// at the end, so nobody reads half a report.
+// reports passes each result on to several reports. Their files get their final
+// names at the end, so nobody reads half a report.
 type reports struct {
 	each    []reconcile.Report
 	summary *summary
@@ -85,7 +85,7 @@ type summary struct {
 	Settlements, Unread                    int
 	Arrived, ArrivedOtherwise, NotThereYet int
 
-	Unlisted error // why not all settlements could be listed
+	Unlisted error // why some settlements could not be listed
 	Seen     plural.Days
 	At       time.Time
 	Requests int64

@@ -31,11 +31,12 @@ func loadState(name string) (state reconcile.State, err error) {
 	return state, nil
 }
 
-// decodeState decodes a state. It refuses a text that has more than a state. So
-// neither another file nor the state of a newer version is written over.
+// decodeState decodes a state. It refuses unknown fields, and anything after
+// the state. So the program never overwrites another file, or the state of a
+// newer version.
 func decodeState(text []byte, state *reconcile.State) error {
 	if err := json.Unmarshal(text, new(reconcile.State)); err != nil {
-		return err // it is not one document
+		return err // the text is not exactly one JSON document
 	}
 	from := json.NewDecoder(bytes.NewReader(text))
 	from.DisallowUnknownFields()

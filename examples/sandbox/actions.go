@@ -16,8 +16,9 @@ import (
 // maxForm is the size limit of a posted form.
 const maxForm = 64 << 10
 
-// formHandler does what a posted form asks for. If that succeeds, it redirects
-// the browser to the page. If not, it shows the page with the error.
+// formHandler returns a handler that calls action for a posted form. If action
+// succeeds, the handler redirects the browser to the page. If not, it shows the
+// page with the error.
 func (d *dashboard) formHandler(action func(r *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
@@ -75,7 +76,7 @@ func (d *dashboard) createOrder(r *http.Request) error {
 	return err
 }
 
-// pay does what the payer would do.
+// pay acts as the payer, who approves, declines or leaves.
 func (d *dashboard) pay(r *http.Request) error {
 	decisions := map[string]pluraltest.Decision{
 		"approve": pluraltest.Approve,
@@ -102,15 +103,15 @@ func (d *dashboard) capture(r *http.Request) error {
 
 func (d *dashboard) cancel(r *http.Request) error { return d.srv.Cancel(r.PathValue("id")) }
 
-// settle puts all captured money into a settlement now.
+// settle puts all captured money that is not settled yet into a settlement.
 func (d *dashboard) settle(*http.Request) error {
 	if d.srv.Settle() == "" {
-		return errors.New("nothing was captured that is not settled yet")
+		return errors.New("there is no captured money to settle")
 	}
 	return nil
 }
 
-// lapse makes a hold end at the bank or at Plural.
+// lapse makes a hold end at the bank, in Plural's books, or at both.
 func (d *dashboard) lapse(r *http.Request) error {
 	where, err := parseLapse(r.PostForm.Get("where"))
 	if err != nil {
@@ -130,8 +131,8 @@ func (d *dashboard) refund(r *http.Request) error {
 	return err
 }
 
-// callback posts the payer's return to the shop again, like a browser whose
-// user reloads the page.
+// callback posts the payer's return to the shop, as the payer's browser would.
+// It can post the same return any number of times.
 func (d *dashboard) callback(r *http.Request) error {
 	resp, err := d.srv.PostCallback(r.Context(), r.PathValue("id"))
 	if err != nil {

@@ -18,8 +18,8 @@ var files embed.FS
 
 var pages = template.Must(template.ParseFS(files, "page/*.html"))
 
-// dashboard is the page that lists the orders. On the page people act as payer
-// and merchant.
+// dashboard is the page that lists the orders. On the page, people act as the
+// payer and as the merchant.
 type dashboard struct {
 	srv    *pluraltest.Server
 	style  template.CSS
@@ -28,7 +28,7 @@ type dashboard struct {
 
 	mu         sync.Mutex
 	webhookURL string
-	faultRate  float64           // share of the requests, 0 to 1
+	faultRate  float64           // share of the requests that meet a random fault, 0 to 1
 	callbacks  map[string]string // the shop's answers to callbacks, by order id
 }
 
@@ -48,7 +48,7 @@ func newDashboard(srv *pluraltest.Server, s *settings) *dashboard {
 func read(name string) string {
 	text, err := files.ReadFile(name)
 	if err != nil {
-		panic(err) // the file is embedded
+		panic(err) // impossible, because the file is embedded
 	}
 	return string(text)
 }
@@ -80,8 +80,9 @@ func (d *dashboard) mount() {
 	d.srv.Handle("/sandbox/", guarded)
 }
 
-// loopbackOnly refuses requests for a host name that is not a loopback name. A
-// web site could make its own name point to 127.0.0.1, and then read the page.
+// loopbackOnly refuses a request if its Host is not a loopback name or address.
+// Otherwise a web site could make its own name point to 127.0.0.1, and its
+// scripts could read the page.
 func loopbackOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
@@ -96,8 +97,8 @@ func loopbackOnly(next http.Handler) http.Handler {
 	})
 }
 
-// withHeaders sets strict security headers. show then allows what the page
-// needs.
+// withHeaders sets strict security headers. For the page, show sets a policy
+// that allows what the page needs.
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -111,7 +112,7 @@ func withHeaders(next http.Handler) http.Handler {
 
 func (d *dashboard) index(w http.ResponseWriter, _ *http.Request) { d.show(w, http.StatusOK, "") }
 
-// show writes the whole page. problem is the error of the last request.
+// show writes the whole page. problem is the error of a posted form, or "".
 func (d *dashboard) show(w http.ResponseWriter, status int, problem string) {
 	view := d.view()
 	view.Problem, view.Nonce = problem, rand.Text()

@@ -25,8 +25,8 @@ func operations() []string {
 // faultsFor lists the faults that can be queued for an operation.
 func faultsFor(op string) []pluraltest.Fault { return meetableByClients(pluraltest.FaultsFor(op)) }
 
-// meetableByClients leaves out Refuse. Only a client in the emulator's own
-// process can meet that fault.
+// meetableByClients leaves out the fault Refuse, because only a client in the
+// emulator's own process can meet it.
 func meetableByClients(faults []pluraltest.Fault) []pluraltest.Fault {
 	return slices.DeleteFunc(faults, func(f pluraltest.Fault) bool { return f == pluraltest.Refuse })
 }
@@ -92,7 +92,7 @@ type faultChoice struct {
 	Ops        string // the operations that can meet the fault; "" for all
 }
 
-// faultGroups returns all faults. Each fault is in one group.
+// faultGroups returns all faults, each in one group.
 func faultGroups() []faultGroup {
 	groups := []faultGroup{
 		{Name: "The answer is lost"},
@@ -147,8 +147,8 @@ func textOf(f pluraltest.Fault) string {
 		pluraltest.ApplyPending:     "The call is PENDING, and succeeds " + after + " later",
 		pluraltest.ApplyPendingFail: "The call is PENDING, and fails " + after + " later",
 		pluraltest.ApplyFail:        "The call is accepted, but ends as FAILED",
-		pluraltest.ApplyByLegs:      "Points and card are captured one after the other",
-		pluraltest.ApplyByLegsFail:  "Points and card are captured one after the other, and the second fails",
+		pluraltest.ApplyByLegs:      "The points and the card are captured one after the other",
+		pluraltest.ApplyByLegsFail:  "The points and the card are captured one after the other, and the second capture fails",
 		pluraltest.InsertLater:      "The call is checked now, and carried out " + after + " later without a second check",
 	}[f.Effect]
 	if f.Ends != "" {

@@ -13,7 +13,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// linkView is a payment link, and the messages that the customer gets.
+// linkView is a payment link, with the messages to its customer.
 type linkView struct {
 	pluraltest.Link
 
@@ -80,7 +80,7 @@ func (d *dashboard) createLink(r *http.Request) error {
 	if text := strings.TrimSpace(form.Get("minutes")); text != "" {
 		minutes, err := strconv.Atoi(text)
 		if err != nil || minutes < 1 {
-			return errors.New("a link expires after a number of minutes, from 1")
+			return errors.New("the time until the link expires is a number of minutes, at least 1")
 		}
 		spec.ExpireBy = d.srv.Now().Add(time.Duration(minutes) * time.Minute)
 	}

@@ -12,7 +12,7 @@ import (
 const lookEvery = 300 * time.Millisecond
 
 // streamChanges sends the parts of the page that have changed, as server-sent
-// events, until the browser leaves.
+// events, until the browser closes the connection.
 func (d *dashboard) streamChanges(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")

@@ -1,12 +1,13 @@
 // Command sandbox runs the emulator as a program. While you build a shop, in
-// any language, the sandbox takes the place of Plural's UAT.
+// any language, you can use the sandbox instead of Plural's test environment
+// (UAT).
 //
 //	go run ./examples/sandbox -addr 127.0.0.1:8080
 //
 // The sandbox prints credentials and the base URL. The page at that URL lists
 // the orders, and shows requests and webhooks as they happen. On the page you
-// can act as payer and merchant, and switch faults on. When the program ends,
-// all its data is gone. No money moves. See -help for more.
+// can act as the payer and as the merchant, and switch faults on. When the
+// program ends, all its data is gone. No money moves. See -help for more.
 package main
 
 import (
@@ -96,12 +97,13 @@ func replayHint(s *settings) string {
 	)
 }
 
-// warning warns about a secret that is not a key, such as the sample secret in
-// Plural's documentation.
+// If the client secret cannot be decoded into a key for signatures, warning
+// returns a text about that for the user. The sample secret in Plural's
+// documentation is such a secret.
 func warning(srv *pluraltest.Server) string {
 	if srv.SignForm(url.Values{"order_id": {"any"}}).Get("signature") != "" {
 		return ""
 	}
-	return "The client secret does not have the form of -callback-key, so callbacks have an empty signature.\n" +
-		"Plural's sample code would sign them the same way.\n\n"
+	return "The client secret cannot be decoded as -callback-key says, so callbacks have an empty signature.\n" +
+		"Plural's sample code would send an empty signature as well.\n\n"
 }

@@ -66,8 +66,8 @@ func (v visitor) post(path string, fields ...string) string {
 	return v.page()
 }
 
-// refused sends a form that must fail, and returns the error that the page
-// shows.
+// refused sends a form that the sandbox must refuse, and returns the error that
+// the page shows.
 func (v visitor) refused(path string, fields ...string) string {
 	v.t.Helper()
 	resp, body := v.send("POST", path, values(fields...))
@@ -259,8 +259,8 @@ func TestFaultsFromThePage(t *testing.T) {
 }
 
 // TestRandomFaultsReplay sends the same requests to three sandboxes. Two of
-// them have the same seed and the same faults. The third has another seed and
-// other faults.
+// them have the same seed, and must have the same faults. The third has another
+// seed, and must have other faults.
 func TestRandomFaultsReplay(t *testing.T) {
 	t.Parallel()
 	fates := func(seed uint64) (list []string) {
@@ -277,7 +277,7 @@ func TestRandomFaultsReplay(t *testing.T) {
 				)
 				require.NoError(t, err)
 				req.Header.Set("Authorization", "Bearer "+token)
-				req.Close = true // net/http may repeat a GET on a connection that was used before
+				req.Close = true // on a connection that was used before, net/http may repeat a GET
 				if resp, err := client.Do(req); err == nil {
 					_ = resp.Body.Close()
 				}
@@ -300,7 +300,7 @@ func TestPageIsForThisMachine(t *testing.T) {
 	v := visit(t)
 	for _, host := range []string{"evil.example", "evil.example:8080", "127.0.0.1.evil.example", "10.0.0.1", ""} {
 		resp, body := v.send("GET", "/", nil, "Host", host)
-		if host != "" { // without a Host, the client sends the URL's host
+		if host != "" { // if Host is empty, the client sends the URL's host
 			require.Equal(t, http.StatusForbidden, resp.StatusCode, host)
 			require.NotContains(t, body, v.srv.ClientSecret)
 		}
@@ -364,7 +364,8 @@ func TestLive(t *testing.T) {
 	require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
 	events := bufio.NewScanner(resp.Body)
 	events.Buffer(nil, 1<<20)
-	// next waits for an event about a part of the page that contains the text.
+	// Each call of next waits for an event that brings the named part of the
+	// page, with the text in it.
 	next := func(part, text string) {
 		t.Helper()
 		name := ""
@@ -476,8 +477,8 @@ func (p *program) curl(text string) map[string]any {
 	return doc
 }
 
-// TestCurlCommandsOfTheGuide runs the guide's commands against the program. It
-// changes only the host and the order's id in them.
+// TestCurlCommandsOfTheGuide runs the integration guide's cURL commands against
+// the sandbox. It changes only the host and the order's id in them.
 func TestCurlCommandsOfTheGuide(t *testing.T) {
 	t.Parallel()
 	p := start(t)
@@ -494,7 +495,7 @@ func TestCurlCommandsOfTheGuide(t *testing.T) {
 		token, _ := guide("token-"+environment, "")["access_token"].(string)
 		require.NotEmpty(t, token)
 		require.Equal(t, "Order Creation Successful.", guide("checkout-"+environment, "")["response_message"])
-		held := make([]string, 2) // one to capture, one to cancel
+		held := make([]string, 2) // one order to capture, and one to cancel
 		for j := range held {
 			reference := "held-" + strconv.Itoa(2*i+j)
 			p.send("POST", "/sandbox/orders", "", values("amount", "110", "reference", reference, "pre_auth", "yes"))
@@ -594,26 +595,26 @@ func TestLapsesFromThePage(t *testing.T) {
 	}
 }
 
-// The button settles all captured money, and only once. The page shows the
-// settlement with its orders.
+// The button puts all captured money into a settlement, and no money into two
+// settlements. The page shows the settlement with its orders.
 func TestSettlementsFromThePage(t *testing.T) {
 	t.Parallel()
 	v := visit(t)
-	require.Contains(t, v.refused("/sandbox/settle"), "nothing was captured that is not settled yet")
+	require.Contains(t, v.refused("/sandbox/settle"), "there is no captured money to settle")
 	v.post("/sandbox/orders", "amount", "1499.50", "pre_auth", "yes", "reference", "order-1")
 	path := "/sandbox/orders/" + v.order().ID
 	v.post(path+"/pay", "decision", "approve")
-	require.Contains(t, v.refused("/sandbox/settle"), "nothing was captured", "a hold is not a capture")
+	require.Contains(t, v.refused("/sandbox/settle"), "no captured money", "a hold is not a capture")
 	v.post(path + "/capture")
 	page := v.post("/sandbox/settle")
 	utr := v.srv.Settlements()[0].UTR
 	require.Contains(t, page, "<code>"+utr+"</code>")
 	require.Contains(t, page, "order-1: ₹1,499.50, settled ₹1,464.11")
 	require.Contains(t, page, v.order().Payments[0].ID)
-	require.Contains(t, v.refused("/sandbox/settle"), "nothing was captured")
+	require.Contains(t, v.refused("/sandbox/settle"), "no captured money")
 }
 
-// Every fault has a sentence, and is in one group.
+// On the page, each fault is in one group, and has a sentence that explains it.
 func TestFaultsAreExplained(t *testing.T) {
 	t.Parallel()
 	seen := map[string]string{}
@@ -667,7 +668,7 @@ func TestExportLines(t *testing.T) {
 	require.Equal(t, p.base+"|my shop|it's", string(out))
 }
 
-// All answers have the security headers, and not only the page.
+// All answers have the security headers, not only the page.
 func TestHeadersOfEachAnswer(t *testing.T) {
 	t.Parallel()
 	v := visit(t)

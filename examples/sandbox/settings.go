@@ -44,56 +44,65 @@ func parseSettings(args []string, out io.Writer) (*settings, error) {
 	flags.SetOutput(out)
 	flags.StringVar(&s.Addr, "addr", "127.0.0.1:8080", "loopback address to listen on")
 	flags.StringVar(
-		&s.ClientID, "client-id", "", "client id (default: random); the integration guide's sample is accepted too",
+		&s.ClientID, "client-id", "", "client id (default: random); the sample id in the integration guide works as well",
 	)
 	flags.StringVar(
 		&s.ClientSecret,
 		"client-secret",
 		"",
-		"client secret, in hex because it signs callbacks (default: random); the guide's sample is accepted too",
+		"client secret, in hex because it signs callbacks (default: random); the guide's sample secret works as well",
 	)
 	flags.StringVar(&s.WebhookSecret, "webhook-secret", "", "secret that signs webhooks (default: the client secret)")
-	flags.StringVar(&s.MerchantID, "merchant-id", "123456", "merchant_id in the documents")
+	flags.StringVar(&s.MerchantID, "merchant-id", "123456", "merchant_id in the answers of the API")
 	flags.Func(
 		"token",
-		"one more bearer token to accept, besides the issued tokens and the guide's sample; may be repeated",
+		"an access token to accept besides the issued tokens and the guide's sample token; the flag may be repeated",
 		func(v string) error {
 			s.Tokens = append(s.Tokens, v)
 			return nil
 		},
 	)
 	flags.DurationVar(&s.TokenLifetime, "token-lifetime", time.Hour, "how long an issued token is valid")
-	flags.IntVar(&s.Retries, "retries", 10, "how often a payer may try again")
-	flags.Func("duplicates", "what happens if a reference is used again: existing (the default), reject or accept",
-		s.setDuplicates)
+	flags.IntVar(&s.Retries, "retries", 10, "how often a payer may try again after a failed payment")
+	flags.Func(
+		"duplicates",
+		"if a reference is used again: return the existing object (existing, the default), reject or accept",
+		s.setDuplicates,
+	)
 	flags.StringVar(&s.WebhookURL, "webhook-url", "", "where to deliver webhooks; you can change it on the page")
 	flags.Func(
 		"webhook-key",
-		"how the webhook secret becomes a key: characters (the default), hex or base64",
+		"how to decode the webhook secret into a key: characters (the default), hex or base64",
 		func(v string) error { return setKey(v, &s.WebhookKey) },
 	)
 	flags.Func(
 		"callback-key",
-		"how the client secret becomes the key of callbacks: hex (the default), characters or base64",
+		"how to decode the client secret into the key that signs callbacks: hex (the default), characters or base64",
 		func(v string) error { return setKey(v, &s.CallbackKey) },
 	)
-	flags.DurationVar(&s.HoldLifetime, "hold-lifetime", 0, "time after which a hold lapses; 0: only by the page's button")
-	flags.Func("hold-lapse", "where a hold lapses: both (the default), bank or books", func(v string) (err error) {
-		s.Lapse, err = parseLapse(v)
-		return err
-	})
-	flags.BoolVar(&s.PluginRefunds, "plugin-refunds", false, "read refunds as shop plugins send them: refund_amount")
+	flags.DurationVar(&s.HoldLifetime, "hold-lifetime", 0,
+		"time after which a hold lapses; with 0, a hold lapses only if you press the button on the page")
+	flags.Func(
+		"hold-lapse",
+		"where a hold lapses: at the bank (bank), in the books (books), or both (the default)",
+		func(v string) (err error) {
+			s.Lapse, err = parseLapse(v)
+			return err
+		},
+	)
+	flags.BoolVar(&s.PluginRefunds, "plugin-refunds", false,
+		"expect refund requests as shop plugins send them, with the field refund_amount")
 	flags.BoolVar(
 		&s.OldRefunds,
 		"old-refunds",
 		false,
-		"read refunds as in Plural's older guide: merchant_refund_reference and refund_amount",
+		"expect refund requests as in Plural's older guide, with merchant_refund_reference and refund_amount",
 	)
 	flags.Float64Var(
 		&s.WebhookScale,
 		"webhook-scale",
 		1,
-		"factor for the waits between deliveries of a webhook; 0.001 turns hours into seconds",
+		"factor for the waits between the attempts to deliver a webhook; 0.001 turns hours into seconds",
 	)
 	flags.Float64Var(
 		&s.FaultRate, "fault-rate", 0, "share of the requests (0 to 1) that meet a random fault; the page can change it",
@@ -182,7 +191,7 @@ func parseLapse(v string) (pluraltest.Lapse, error) {
 func (s *settings) options() []pluraltest.Option {
 	options := []pluraltest.Option{
 		pluraltest.WithAddr(s.Addr),
-		pluraltest.WithGuideSamples(), // allowed on loopback only: see check
+		pluraltest.WithGuideSamples(), // everybody knows these samples, so check allows only loopback
 		pluraltest.WithMerchantID(s.MerchantID),
 		pluraltest.WithTokenLifetime(s.TokenLifetime),
 		pluraltest.WithPaymentRetries(s.Retries),

@@ -42,7 +42,7 @@ type view struct {
 	Settlements     []settlementView
 	MoreSettlements int
 
-	Refused string // a sentence about the shop's answer, if the shop accepts no webhooks
+	Refused string // tells how the shop answers, if it refuses the webhooks; otherwise ""
 }
 
 type orderView struct {
@@ -51,10 +51,10 @@ type orderView struct {
 	Captured string
 	Refunded string
 	Refunds  []refundView
-	Answer   string // the shop's answer to the last callback that was posted here
+	Answer   string // the shop's answer to the last callback that this page posted
 	Held     bool   // the order can be captured or cancelled
 	Taken    bool   // the order can be refunded
-	Document string // the order as a GET returns it
+	Document string // the JSON that a GET of the order returns
 }
 
 // settlementView is a transfer to the bank, with its UTR.
@@ -83,7 +83,7 @@ type entry struct {
 	Event   bool
 	Title   string
 	Outcome string
-	Class   string // "good" or "bad"; "" while it is not known
+	Class   string // "good" or "bad"; "" for a webhook that was not sent yet
 	Fault   string // the fault that the request met
 	Detail  string
 	Body    string
@@ -109,7 +109,7 @@ func (d *dashboard) view() view {
 }
 
 // orders returns the latest orders, the newest first, and the number of older
-// orders.
+// orders that it leaves out.
 func (d *dashboard) orders() (list []orderView, more int) {
 	all := slices.DeleteFunc(d.srv.Orders(), func(o pluraltest.Order) bool { return o.ParentID != "" })
 	slices.Reverse(all)
@@ -142,7 +142,7 @@ func (d *dashboard) orders() (list []orderView, more int) {
 }
 
 // settlements returns the latest transfers to the bank, the newest first, and
-// the number of older ones.
+// the number of older ones that it leaves out.
 func (d *dashboard) settlements() (list []settlementView, more int) {
 	orders := map[string]string{}
 	for _, o := range d.srv.Orders() {
@@ -158,7 +158,7 @@ func (d *dashboard) settlements() (list []settlementView, more int) {
 	for _, s := range all {
 		shown := settlementView{UTR: s.UTR, At: s.SettledAt.In(plural.India())}
 		total := plural.Rupees("0")
-		for _, line := range s.Lines { // refunds are lines, too
+		for _, line := range s.Lines { // some lines are refunds
 			total, _ = total.Add(plural.Rupees(line.Settled()))
 			shown.Lines = append(shown.Lines, settlementLineView{
 				orders[line.TransactionID], line.TransactionID,
@@ -180,7 +180,7 @@ func inRupees(r plural.Rupees) string {
 	return "₹" + string(r)
 }
 
-// entries lists requests and events, the latest first.
+// entries lists requests and webhooks, the latest first.
 func (d *dashboard) entries() []entry {
 	faults := map[int]string{}
 	for _, f := range d.srv.FaultLog() {
@@ -236,8 +236,8 @@ func eventEntry(d pluraltest.Delivery) entry {
 	return e
 }
 
-// refusedWebhooks returns a sentence if the shop refused each of the last
-// webhooks. It returns "" if the shop refused fewer than three in a row.
+// refusedWebhooks returns a sentence if at least the last three attempts to
+// deliver a webhook failed. Otherwise it returns "".
 func refusedWebhooks(deliveries []pluraltest.Delivery) string {
 	const telling = 3
 	var attempts []pluraltest.DeliveryAttempt
@@ -260,7 +260,7 @@ func refusedWebhooks(deliveries []pluraltest.Delivery) string {
 	text := "The shop has taken none of the last " + strconv.Itoa(refused) + " webhooks. It answers: " + answer + "."
 	switch last.Status {
 	case http.StatusUnauthorized:
-		text += " Compare the webhook secret, and -webhook-key."
+		text += " Compare the webhook secret and the setting of -webhook-key."
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
 		text += " Compare the address."
 	case 0:

@@ -26,9 +26,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// second makes another order at Plural under a number, as if Plural had not
-// noticed a repeated request.
-func second(t *testing.T, gateway *pluraltest.Server, shop *site, number string) string {
+// secondOrder makes another order at Plural under a number, as if Plural had
+// not noticed that a request was repeated.
+func secondOrder(t *testing.T, gateway *pluraltest.Server, shop *site, number string) string {
 	t.Helper()
 	id, err := gateway.AddOrder(pluraltest.OrderSpec{
 		Reference: number, Amount: pluraltest.Amount{Value: 149950, Currency: "INR"}, PreAuth: true,
@@ -45,9 +45,9 @@ func approve(t *testing.T, gateway *pluraltest.Server, id string) url.Values {
 	return back.Form
 }
 
-// Two orders at Plural have one number, and both are paid. The order that was
-// paid first keeps the number. The other order gets a page of its own. Only one
-// of the two is captured.
+// Two orders at Plural carry the same order number of the shop, and both are
+// paid. The order that was paid first keeps the number. The other order gets a
+// page of its own. Only one of the two is captured.
 func TestTwoOrdersUnderOneNumber(t *testing.T) {
 	t.Parallel()
 	postgres := func(t *testing.T) string { t.Helper(); return servertest.StartPostgres(t).URL }
@@ -66,7 +66,7 @@ func TestTwoOrdersUnderOneNumber(t *testing.T) {
 			shop := openSite(t, gateway, test.database(t), quickPace())
 			customer, staff := shop.customer(), shop.staff()
 			number, own := customer.order("lamp")
-			other := second(t, gateway, shop, number)
+			other := secondOrder(t, gateway, shop, number)
 			paid, late := own, other
 			if !test.ownFirst {
 				paid, late = other, own
@@ -99,7 +99,7 @@ func TestTwoOrdersUnderOneNumber(t *testing.T) {
 	}
 }
 
-// A database of an earlier version keeps its orders and decisions.
+// A database that an earlier version made keeps its orders and decisions.
 func TestOldDatabases(t *testing.T) {
 	t.Parallel()
 	path := sqliteFile(t)
@@ -139,7 +139,7 @@ func TestDecisionsStayWithTheirOrder(t *testing.T) {
 	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
 	customer, staff := shop.customer(), shop.staff()
 	number, own := customer.pays("lamp")
-	other := second(t, gateway, shop, number)
+	other := secondOrder(t, gateway, shop, number)
 	gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
 		if r.Op == pluraltest.OpCapturesCreate {
 			return pluraltest.ResetBeforeApply
@@ -155,8 +155,8 @@ func TestDecisionsStayWithTheirOrder(t *testing.T) {
 	require.Len(t, gateway.Captures(own), 1)
 	require.Empty(t, gateway.Captures(other))
 
-	// Somebody captures the other order on the dashboard. The shop learns of
-	// that.
+	// Somebody captures the other order on Plural's dashboard. The shop learns
+	// of that.
 	require.NoError(t, gateway.Capture(other, "by-hand", pluraltest.Amount{}))
 	staff.eventually(operatePage(number+"-1"), "captured ₹1,499.50", "Refund ₹1,499.50")
 	staff.decides(number+"-1", "refund", "whole", "1")
@@ -216,8 +216,8 @@ func TestPayersAreToldThatPluralIsDown(t *testing.T) {
 	require.NotContains(t, shop.staff().get(operatePage(number)).body, "not at Plural yet", "it has an id at Plural")
 }
 
-// rewritten connects a shop to the emulator, and changes the answers on the
-// way.
+// rewritten connects a shop to the emulator, and changes the emulator's answers
+// on their way to the shop.
 func rewritten(emulator *pluraltest.Server, rewrite func(body []byte) []byte) connect {
 	return func(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gateway, error) {
 		return connectTo(emulator)(log, webhookURL, append(opts, plural.WithMiddleware(
@@ -282,14 +282,15 @@ func TestDocumentsWithoutATime(t *testing.T) {
 	}
 }
 
-// If the books show another amount for a refund, money may have moved. A person
-// has to look, and until then the page does not offer that amount again.
+// If Plural's books show another amount for a refund than was decided, money
+// may have moved. A person has to look, and until then the page does not offer
+// that amount again.
 func TestRefundsInDoubtAreNotOfferedAgain(t *testing.T) {
 	t.Parallel()
 	emulator := pluraltest.NewServer(t)
 	shop := openWith(t, emulator, settings{connect: rewritten(emulator, func(body []byte) []byte {
 		if bytes.Contains(body, []byte(`"type":"REFUND"`)) {
-			return bytes.ReplaceAll(body, []byte(`"value":10000`), []byte(`"value":9900`)) // a fee of one rupee
+			return bytes.ReplaceAll(body, []byte(`"value":10000`), []byte(`"value":9900`)) // as if a fee of one rupee was kept
 		}
 		return body
 	})})
@@ -310,8 +311,8 @@ func TestRefundsInDoubtAreNotOfferedAgain(t *testing.T) {
 	require.Len(t, emulator.Refunds(emulator.OrdersByReference(number)[0].ID), 1)
 }
 
-// The books list a refund that failed, and a second try under the same
-// reference that may still succeed. The shop does not mark the decision as
+// Plural's books list a refund that failed, and a second try under the same
+// reference, which may still succeed. The shop does not mark the decision as
 // refused.
 func TestRefundsThatMayStillComeAreNotTakenBack(t *testing.T) {
 	t.Parallel()
@@ -348,9 +349,9 @@ func TestRefundsThatMayStillComeAreNotTakenBack(t *testing.T) {
 	}
 }
 
-// The bank has released a hold, but Plural's books still show AUTHORIZED. The
-// staff see after one call that they have to look, and can cancel. The
-// customer's page promises nothing.
+// The bank has released a hold, but Plural's books still show AUTHORIZED. After
+// one call the staff see that they have to look at Plural's dashboard. They can
+// also cancel. The customer's page promises nothing.
 func TestHoldThatLapsedAtTheBank(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t)
@@ -377,8 +378,8 @@ func TestHoldThatLapsedAtTheBank(t *testing.T) {
 	staff.eventually(operatePage(number), "Capture of ₹1,499.50 not carried out: ")
 }
 
-// Plural refuses a cancel, too. The staff can write the cancel off, and decide
-// to cancel again.
+// Plural may refuse a cancel just as it may refuse a capture. The staff can
+// write the cancel off, and decide to cancel again.
 func TestCancelsCanBeDecidedAgain(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t)
@@ -433,9 +434,9 @@ func TestWrittenOffWhileItIsCarriedOut(t *testing.T) {
 	require.Equal(t, stateDone, d.State)
 }
 
-// If somebody sends a genuine return again and again, it causes no request to
-// Plural and no job. A return that names an unknown order causes only few
-// requests.
+// If somebody sends a signed return again and again, the repeats cause no
+// request to Plural and no job. Returns that name an unknown order cause only
+// few requests.
 func TestReplayedReturns(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
@@ -472,8 +473,8 @@ func TestReplayedReturns(t *testing.T) {
 		}
 		return n
 	}
-	// Returns cause at most one look in each period of aMoment. A look that
-	// reads an old document may cause more looks.
+	// Returns make the shop read the order at most once in each period of
+	// aMoment. If it reads an old document, it may read the order again.
 	looks := func(begun time.Time) int { return 1 + int(time.Since(begun)/aMoment) }
 	n, begun := reads(id), time.Now()
 	require.Contains(t, replay(declined.Form).body, "nothing was taken")
@@ -533,7 +534,7 @@ func TestPlainAddresses(t *testing.T) {
 	}
 }
 
-// All answers have the security headers, and not only pages.
+// All answers have the security headers, not only pages.
 func TestSecurityHeaders(t *testing.T) {
 	t.Parallel()
 	_, shop := openUsual(t)
@@ -562,7 +563,8 @@ func TestReloadsCanBeStopped(t *testing.T) {
 	require.Contains(t, still, "Have it load itself again")
 }
 
-// Before the whole amount moves, a page shows the amount again.
+// Before the whole amount is captured, released or refunded, a page shows the
+// amount and asks again.
 func TestAskedAgain(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t)

@@ -13,9 +13,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// bank asks Plural each night which payments have reached the bank. It only
-// reads, and decides nothing. A payment that has not arrived may arrive
-// tomorrow.
+// bank has the nightly job that asks Plural which payments have reached the
+// shop's bank account. The job only reads, and decides nothing. A payment that
+// has not arrived may arrive tomorrow.
 type bank struct {
 	*books
 
@@ -45,14 +45,15 @@ func (a *arrival) Text() string {
 	return "arrived: UTR " + a.UTR
 }
 
-// read stores the lines of settlements. It leaves out a settlement that it has
-// read whole before, unless the settlement has changed since then.
+// A call of read gets the latest settlements from Plural, and stores their
+// lines. It skips a settlement whose lines are all stored, unless the
+// settlement has changed since then.
 func (b *bank) read(ctx context.Context) error {
 	today := time.Now().In(plural.India())
 	days := plural.Days{First: today.AddDate(0, 0, 1-bankDays), Last: today}
 	for s, err := range b.client.Settlements.List(ctx, days) {
 		if err != nil {
-			return b.later(ctx, err)
+			return b.skipIncomplete(ctx, err)
 		}
 		mark := fmt.Sprint(s.TotalTransactionsCount, " ", s.TotalAmount)
 		isRead, err := b.db.isRead(ctx, b.db, s.UTRNumber, mark)
@@ -63,7 +64,7 @@ func (b *bank) read(ctx context.Context) error {
 			continue
 		}
 		if err := b.readLines(ctx, s); err != nil {
-			if err = b.later(ctx, err); err != nil {
+			if err = b.skipIncomplete(ctx, err); err != nil {
 				return err
 			}
 			continue
@@ -86,7 +87,7 @@ func (b *bank) readLines(ctx context.Context, s *plural.Settlement) error {
 		}
 		one := arrival{PaymentID: line.TransactionID, UTR: s.UTRNumber, Day: day, Status: line.PayoutStatus}
 		if hasZero(fmt.Sprint(one)) {
-			continue // PostgreSQL refuses an id with a zero byte, and no payment has such an id
+			continue // PostgreSQL refuses a text with a zero byte, and no payment has such an id
 		}
 		if err := b.db.saveArrival(ctx, b.db, &one); err != nil {
 			return err
@@ -95,10 +96,11 @@ func (b *bank) readLines(ctx context.Context, s *plural.Settlement) error {
 	return nil
 }
 
-// later returns nil if a settlement could not be read whole, because the job
-// reads the settlement again the next night. The lines that were read are
-// already stored. later returns any other error, and the job then fails.
-func (b *bank) later(ctx context.Context, err error) error {
+// skipIncomplete returns nil if err says that a settlement could not be read
+// completely, because the job reads the settlement again the next night. The
+// lines that were read are already stored. skipIncomplete returns any other
+// error, and the job then fails.
+func (b *bank) skipIncomplete(ctx context.Context, err error) error {
 	if !errors.Is(err, plural.ErrIncomplete) || ctx.Err() != nil {
 		return err
 	}
@@ -106,12 +108,12 @@ func (b *bank) later(ctx context.Context, err error) error {
 	return nil
 }
 
-// bankArgs is the nightly job.
+// bankArgs has the arguments of the nightly job, which needs none.
 type bankArgs struct{}
 
 func (bankArgs) Kind() string { return "storefront_bank" }
 
-// InsertOpts lets at most one such job wait, for all processes together.
+// InsertOpts allows only one such job at a time, for all processes together.
 func (bankArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: queueBooks, MaxAttempts: 3, UniqueOpts: river.UniqueOpts{
 		ByQueue: true,
@@ -122,8 +124,8 @@ func (bankArgs) InsertOpts() river.InsertOpts {
 	}}
 }
 
-// nightly runs the job when the program starts, and then again after each
-// interval.
+// nightly makes River run the job when the program starts, and then again after
+// each interval.
 func nightly(every time.Duration) *river.PeriodicJob {
 	return river.NewPeriodicJob(
 		river.PeriodicInterval(every),
@@ -141,5 +143,5 @@ type bankWorker struct {
 // Work finds out which payments have reached the bank.
 func (w *bankWorker) Work(ctx context.Context, _ *river.Job[bankArgs]) error { return w.bank.read(ctx) }
 
-// Timeout is long, because each page of ten lines takes a request.
+// Timeout is long, because the job makes a request for each ten lines.
 func (w *bankWorker) Timeout(*river.Job[bankArgs]) time.Duration { return time.Hour }

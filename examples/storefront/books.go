@@ -73,8 +73,8 @@ func (s *books) lapsing(ctx context.Context, tx *sql.Tx, booked *plural.Order) e
 	return err
 }
 
-// quiet finds the orders to look at again. That is needed because customers
-// close their browsers, webhooks come late, and reads may lag behind a capture.
+// quiet finds the orders to read again. That is needed because customers close
+// their browsers, webhooks come late, and reads may lag behind a capture.
 func (s *books) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]pluralriver.LookArgs, error) {
 	orders, err := s.db.quiet(ctx, tx, after)
 	looks := make([]pluralriver.LookArgs, 0, len(orders))
@@ -84,8 +84,8 @@ func (s *books) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]p
 	return looks, err
 }
 
-// lookAt returns the arguments of a look at an order. If the shop does not know
-// the order's id at Plural, it uses the order's number.
+// lookAt returns the arguments of a job that reads an order from Plural. If the
+// shop does not know the order's id at Plural, the job uses the order's number.
 func lookAt(o *order) pluralriver.LookArgs {
 	if o.PluralID == "" {
 		return pluralriver.LookArgs{Reference: o.Reference()}
@@ -93,13 +93,14 @@ func lookAt(o *order) pluralriver.LookArgs {
 	return pluralriver.LookArgs{OrderID: o.PluralID}
 }
 
-// lookSoon stores a job that reads an order from Plural once the transaction is
-// committed.
+// lookSoon stores a job in the transaction. Once the transaction is committed,
+// the job reads an order from Plural.
 func (s *books) lookSoon(ctx context.Context, tx *sql.Tx, args pluralriver.LookArgs) error {
 	return pluralriver.LookTx(ctx, s.river, tx, args, &river.InsertOpts{Queue: queueBooks, MaxAttempts: 3})
 }
 
-// keep calls record in a new transaction.
+// A call of keep does the same as a call of record, in a transaction of its
+// own.
 func (s *books) keep(ctx context.Context, number string, booked *plural.Order) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.record(ctx, tx, number, booked) })
 }
@@ -127,10 +128,10 @@ func (s *books) record(ctx context.Context, tx *sql.Tx, number string, booked *p
 	return s.settleTwins(ctx, tx, o.Number)
 }
 
-// recordOrder stores a document of the order. Reads may lag, and an older
-// document may come after a newer one. So a document that is older than the
-// stored one changes nothing. A document without a time is always stored, and
-// the next document corrects it.
+// recordOrder stores what Plural's document of the order shows. Plural's reads
+// may lag, and an older document may come after a newer one. So a document that
+// is older than the stored one changes nothing. A document without a time is
+// always stored, and the next document corrects it.
 func (s *books) recordOrder(ctx context.Context, tx *sql.Tx, o *order, booked *plural.Order) error {
 	at := bookedAt(booked, time.Now())
 	if !at.IsZero() && at.Before(o.BookedAt) {
@@ -194,8 +195,9 @@ func bookedAt(booked *plural.Order, now time.Time) time.Time {
 }
 
 // refuseRefunds marks the decision for a refund as refused if Plural accepted
-// the refund, and the bank refused it later. It does not do so if the books
-// list another try under the same reference, because that try may succeed.
+// the refund, and the bank refused it later. It leaves the decision as it is if
+// Plural's books list another try under the same reference, because that try
+// may succeed.
 func (s *books) refuseRefunds(ctx context.Context, tx *sql.Tx, number string, refunds []plural.Order) error {
 	hasFailed := func(r plural.Order) bool {
 		return r.Status == plural.OrderStatusFailed || r.Status == plural.OrderStatusCancelled

@@ -10,8 +10,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// A document shows that money was given back, but leaves out the refunds. The
-// shop does not know the amount, so it reads the order again.
+// Plural's document of an order shows that money was given back, but leaves out
+// the refunds. The shop does not know the amount, so it reads the order again.
 func TestRefundsLeftOutAreReadAgain(t *testing.T) {
 	t.Parallel()
 	db, err := openStore(t.Context(), sqliteFile(t))

@@ -65,7 +65,7 @@ func (s *shop) cartOf(w http.ResponseWriter, r *http.Request) *cart {
 }
 
 // writeCart gives a cart a new number, so the cart will become another order.
-// It writes the cookie.
+// It writes the cart to the browser's cookie.
 func (s *shop) writeCart(w http.ResponseWriter, c *cart) {
 	c.number = newNumber()
 	parts := []string{c.number}
@@ -74,7 +74,7 @@ func (s *shop) writeCart(w http.ResponseWriter, c *cart) {
 			parts = append(parts, p.ID+"-"+strconv.FormatInt(n, 10))
 		}
 	}
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure if the shop has https
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // the cookie is Secure if the shop uses https
 		Name: cartCookie, Value: strings.Join(parts, "."), Path: "/", MaxAge: 7 * 24 * 3600,
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(s.url, "https:"),
 	})
@@ -102,8 +102,8 @@ func (c *cart) lines() (lines []line, total plural.Amount) {
 // Sum returns the price of the whole line.
 func (l line) Sum() plural.Amount { return plural.INR(l.Quantity * l.Price.Value) }
 
-// cartView is the cart's page. It also has the cart's number, so an old page
-// cannot place an order.
+// cartView is the cart's page. The page also contains the cart's number, so an
+// old page cannot place an order.
 type cartView struct {
 	Number string
 	Lines  []line

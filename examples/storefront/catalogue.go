@@ -10,7 +10,7 @@ import (
 // product is something that the shop sells. A larger shop keeps its products in
 // its database.
 type product struct {
-	ID    string // also the name of its picture
+	ID    string // also the file name of its picture
 	Name  string
 	About string
 	Price plural.Amount

@@ -41,8 +41,8 @@ func (s *shop) payOrder(w http.ResponseWriter, r *http.Request) {
 	s.pay(w, r, o)
 }
 
-// orderOf returns the order that a path names. It never returns a twin, because
-// customers do not see twins.
+// orderOf returns the order that the request's path names. The order may be a
+// twin.
 func (s *shop) orderOf(r *http.Request) (*order, error) {
 	number := r.PathValue("number")
 	if !orderNumber.MatchString(number) {
@@ -51,6 +51,8 @@ func (s *shop) orderOf(r *http.Request) (*order, error) {
 	return s.db.order(r.Context(), s.db, number)
 }
 
+// customersOrder does the same as orderOf, but never returns a twin, because
+// customers do not see twins.
 func (s *shop) customersOrder(r *http.Request) (*order, error) {
 	if number := r.PathValue("number"); firstNumber(number) != number {
 		return nil, errUnknownOrder
@@ -59,8 +61,8 @@ func (s *shop) customersOrder(r *http.Request) (*order, error) {
 }
 
 // pay makes the order at Plural, unless it exists, and sends the customer to
-// the payment page. If the browser leaves in the meantime, the work still goes
-// on.
+// the payment page. If the browser closes the connection in the meantime, the
+// work still goes on.
 func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), createTimeout)
 	defer cancel()
@@ -69,7 +71,7 @@ func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
 		link, err := s.till.wayToPay(ctx, o)
 		switch {
 		case errors.Is(err, errLinkLost) && readCart(r).number == o.Number:
-			s.writeCart(w, readCart(r)) // no customer has the link, so the cart gets a new order
+			s.writeCart(w, readCart(r)) // no customer has the link, so the cart gets the number of a new order
 			to = "/cart"
 		case err != nil:
 			s.log.ErrorContext(ctx, "create order", "order", o.Number, "error", err)
@@ -81,14 +83,15 @@ func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// unreachable is a query for an order's page. With it the page explains why the
-// customer did not get to the payment.
+// unreachable is a URL query for an order's page. With this query, the page
+// explains why the customer did not get to the payment.
 const unreachable = "unreachable=1"
 
-// comeBack handles the payer's return from the checkout. It verifies the
-// return, and then confirms it against Plural's books. It answers with 303, so
-// the next page comes from the shop itself. The browser sends the shop's
-// cookies to that page, and can load it again.
+// comeBack handles the request with which the payer's browser comes back from
+// the checkout. It verifies the signature, and then compares Plural's books
+// with the shop's order. It answers with 303, so the browser asks the shop for
+// the next page with a GET. The browser sends the shop's cookies with that GET,
+// and can reload the page.
 func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	callback, err := s.verifier.VerifyCallbackRequest(r)
 	if err != nil {
@@ -125,7 +128,7 @@ type orderView struct {
 	Head, Text string
 	Mood       string // good, bad or ""
 	CanPay     bool
-	Twice      bool // a second order under the number is paid, too
+	Twice      bool // a twin of the order is paid as well
 }
 
 func (s *shop) showOrder(w http.ResponseWriter, r *http.Request) {
@@ -169,7 +172,7 @@ func (s *shop) viewOrder(ctx context.Context, o *order) (orderView, error) {
 
 // describe tells the customer the state of an order. It uses what Plural's
 // books said, and not what the browser sent. If it is in doubt what happened to
-// a capture, it promises nothing about the hold.
+// a capture or a cancel, it promises nothing about the hold.
 func describe(o *order, decisions []*decision) orderView {
 	v := orderView{order: o, CanPay: o.payable()}
 	left := plural.INR(o.Captured.Value - o.Refunded.Value)

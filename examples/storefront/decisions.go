@@ -79,13 +79,13 @@ func (d *decision) args(o *order) pluralriver.MoneyArgs {
 
 // sums adds up the decisions about an order, except the refused ones.
 type sums struct {
-	ends      int           // captures and cancels
-	cancels   int           // cancels that wait or were carried out
+	ends      int           // number of captures and cancels
+	cancels   int           // number of cancels that wait or were carried out
 	isInDoubt bool          // a person has to look at a capture or cancel, or has written it off
-	captured  plural.Amount // by captures that were carried out
-	refunded  plural.Amount // by refunds that were carried out
-	refunding plural.Amount // by all refunds that were decided, carried out or not
-	waiting   int           // decisions that are not carried out yet
+	captured  plural.Amount // sum of the captures that were carried out
+	refunded  plural.Amount // sum of the refunds that were carried out
+	refunding plural.Amount // sum of all refunds that were decided and not written off, carried out or not
+	waiting   int           // number of decisions that wait to be carried out
 }
 
 func add(decisions []*decision) sums {
@@ -123,30 +123,29 @@ func (s *sums) addRefund(d *decision) {
 	}
 }
 
-// canCapture reports whether the hold of an order can be captured. It is false
-// for a second order under a number, because the customer owes the money only
-// once.
+// canCapture reports whether the hold of an order can be captured. For a twin
+// it reports false, because the customer owes the money only once.
 func (s *sums) canCapture(o *order) bool {
 	return o.Status == plural.OrderStatusAuthorized && s.ends == 0 && o.TwinOf == ""
 }
 
 // canCancel reports whether the hold of an order can be released. That is
-// possible even if it is in doubt what happened to a capture. Plural then
-// carries out either the cancel or the capture, and Plural's books show which
-// of them.
+// possible even if it is in doubt what happened to a capture. Plural carries
+// out either the capture or the cancel, never both, and its books show which.
 func (s *sums) canCancel(o *order) bool {
 	return o.Status == plural.OrderStatusAuthorized && s.cancels == 0 && (s.ends == 0 || s.isInDoubt)
 }
 
 // refundable returns the amount that can still be refunded. That is the
-// captured amount in Plural's books, minus the refunds made here or on Plural's
-// dashboard, and minus the refunds that are decided, but not carried out yet.
+// captured amount in Plural's books, minus the refunds that were carried out
+// (here or on Plural's dashboard), and minus the refunds that are decided, but
+// not carried out yet.
 func (s *sums) refundable(o *order) plural.Amount {
 	waiting := s.refunding.Value - s.refunded.Value
 	return plural.INR(o.Captured.Value - max(o.Refunded.Value, s.refunded.Value) - waiting)
 }
 
-// problem tells the operator why a decision cannot be made.
+// A problem tells the operator why a decision cannot be made.
 type problem string
 
 func (p problem) Error() string { return string(p) }
@@ -162,6 +161,6 @@ const (
 )
 
 // least is the smallest sum that Plural captures or refunds, in paise. The shop
-// checks this itself. Otherwise the SDK would refuse to send the sum, and the
-// job would be tried for weeks.
+// checks this before it stores a decision. Without the check, the SDK would
+// refuse to send the sum, and the job would be tried for weeks.
 const least = 100

@@ -144,9 +144,9 @@ func (s *desk) decisionOf(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome
 	return s.db.decision(ctx, tx, d.Number, d.Reference) // read again, now that the order is locked
 }
 
-// endOf turns a final answer into the decision's state. The state is "refused"
-// only if nothing was carried out and nothing will be. An operator who sees
-// "refused" may decide again.
+// endOf turns the final result of a call into the decision's state. The state
+// is "refused" only if nothing was carried out and nothing will be. An operator
+// who sees "refused" may decide again.
 func endOf(err error) (state, reason string) {
 	if twice, ok := errors.AsType[*plural.DoubleRefundError](err); ok {
 		return stateDone, fmt.Sprintf("%d times: settle it with Plural", len(twice.Refunds))
@@ -177,11 +177,11 @@ func refusal(err error) string {
 	return "look at Plural's dashboard"
 }
 
-// retry runs a job now instead of later. River would also run a job that has
+// retry runs a job now instead of later. River would run even a job that has
 // ended. So retry checks that the job's decision still waits.
 func (s *desk) retry(ctx context.Context, number string, job int64) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {
-		// the job's row is locked before the order's row, because the end of a job locks them in this order
+		// lock the job's row before the order's row, because the end of a job locks them in the same sequence
 		if _, err := s.river.JobRetryTx(ctx, tx, job); err != nil && !errors.Is(err, rivertype.ErrNotFound) {
 			return err
 		}

@@ -36,8 +36,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// runShop runs a process of the fleet until it is killed. The process has the
-// program's settings, but a quicker pace. It prints "open" when it is ready.
+// runShop is the main function of a process of the fleet, which runs until it
+// is killed. It has the program's settings, but a quicker pace. It prints
+// "open" when it is ready.
 func runShop() {
 	s, err := parseSettings(nil)
 	if err == nil {
@@ -109,8 +110,8 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// pick returns the address of the next process that runs. If no process runs,
-// it returns any address.
+// pick returns the address of a running process, of each in turn. If none runs,
+// it returns the address of a stopped one.
 func (f *fleet) pick() *url.URL {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -146,7 +147,7 @@ func (f *fleet) kill(i int) {
 }
 
 // havoc kills and restarts processes until ctx ends. Sometimes it makes Plural
-// fail instead, for longer than a call repeats its requests.
+// fail instead, for longer than the SDK retries a request.
 func (f *fleet) havoc(ctx context.Context, random *rand.Rand, usual func(pluraltest.Request) pluraltest.Fault) {
 	for n := 0; ; n++ {
 		select {
@@ -156,7 +157,7 @@ func (f *fleet) havoc(ctx context.Context, random *rand.Rand, usual func(pluralt
 		}
 		if n%12 == 0 {
 			f.gateway.SetFaultPlan(outage)
-			time.Sleep(6 * time.Second) // longer than a call repeats its requests
+			time.Sleep(6 * time.Second) // longer than the SDK retries a request
 			f.gateway.SetFaultPlan(usual)
 			f.outages++
 			continue
@@ -168,7 +169,9 @@ func (f *fleet) havoc(ctx context.Context, random *rand.Rand, usual func(pluralt
 	}
 }
 
-// outage carries out half of the requests, and answers none of them.
+// During an outage, Plural carries out half of the captures, cancels, refunds
+// and new orders, but does not confirm any of them. It refuses all other
+// requests.
 func outage(r pluraltest.Request) pluraltest.Fault {
 	switch r.Op {
 	case pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate, pluraltest.OpRefundsCreate, pluraltest.OpOrdersCreate:
@@ -180,12 +183,13 @@ func outage(r pluraltest.Request) pluraltest.Fault {
 	return pluraltest.UnavailableBeforeApply
 }
 
-// TestFleet plays a sale. Customers buy. Some pay, and some of them come back.
-// Two operators capture, cancel and refund, sometimes against each other.
-// Plural's answers get lost, and the shop's processes are killed. Afterwards
-// the shop's database and Plural's books agree to the paisa.
+// TestFleet plays a sale. Customers make orders. Some customers pay, and some
+// of those come back to the shop. Two operators capture, cancel and refund,
+// sometimes against each other. Plural's answers get lost, and the shop's
+// processes are killed. Afterwards the shop's database and Plural's books agree
+// to the paisa.
 //
-// STOREFRONT_PURCHASES has the number of customers (`make sale`).
+// STOREFRONT_PURCHASES is the number of customers, and `make sale` sets it.
 func TestFleet(t *testing.T) {
 	t.Parallel()
 	purchases := 100
@@ -235,7 +239,7 @@ func TestFleet(t *testing.T) {
 	trouble.Wait()
 	gateway.ClearFaults()
 	gateway.Flush()
-	for i := range fleetSize { // a process that starts finds the work of a killed process
+	for i := range fleetSize { // a process that starts takes over the jobs of a killed one
 		f.kill(i)
 		f.start(i)
 	}
@@ -312,7 +316,7 @@ func (a asUser) RoundTrip(r *http.Request) (*http.Response, error) {
 	return a.next.RoundTrip(r)
 }
 
-// do repeats a request until a process answers it, and the answer is not a
+// A call of do repeats a request until a process gives an answer that is not a
 // server error.
 func (v *visit) do(c *http.Client, method, path string, form url.Values) page {
 	for range 200 {
@@ -343,8 +347,8 @@ func request(ctx context.Context, c *http.Client, method, link string, form url.
 	return page{res.StatusCode, res.Request.URL, res.Header.Get("Location"), string(body)}, err
 }
 
-// order makes an order, and reports whether the customer gets to the hosted
-// page and stays there.
+// order makes an order, and reports whether the customer gets to Plural's page
+// and stays there.
 func (v *visit) order(c *http.Client) bool {
 	v.do(c, http.MethodPost, "/cart", url.Values{"product": {products[v.random.IntN(len(products))].ID}})
 	cart := v.do(c, http.MethodGet, "/cart", nil)
@@ -364,8 +368,8 @@ func (v *visit) order(c *http.Client) bool {
 	return v.random.IntN(10) > 0 // some customers close the browser
 }
 
-// pay acts as the payer on the hosted page. Not all payers come back to the
-// shop. pay reports whether the order was paid.
+// pay acts as the payer on Plural's page. Not all payers come back to the shop.
+// pay reports whether the order was paid.
 func (v *visit) pay(c *http.Client) bool {
 	if v.random.IntN(5) == 0 {
 		back, err := v.f.gateway.Pay(v.id, pluraltest.Decline("insufficient funds"))
@@ -464,7 +468,7 @@ type ledger struct {
 	gateway *pluraltest.Server
 }
 
-// compare lists the differences.
+// compare lists the differences between the two.
 func (b *ledger) compare() string {
 	b.t.Helper()
 	var differ strings.Builder
@@ -539,7 +543,8 @@ func (b *ledger) compareDecisions(o pluraltest.Order, say func(format string, ar
 	}
 }
 
-// events requires that each event reached the shop, and took effect only once.
+// events fails the test unless each webhook reached the shop and took effect
+// only once.
 func (b *ledger) events() {
 	b.t.Helper()
 	for _, d := range b.gateway.Deliveries() {

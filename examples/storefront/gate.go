@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// only asks for the operator's password before it shows a page.
-func (s *staff) only(next http.HandlerFunc) http.Handler {
+// withPassword asks for the operator's password before it calls next.
+func (s *staff) withPassword(next http.HandlerFunc) http.Handler {
 	want := sha256.Sum256([]byte(s.password))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, isGiven := r.BasicAuth()
@@ -107,8 +107,9 @@ func (g *gate) forget(now time.Time) {
 }
 
 // sender returns the address that a request comes from. For an IPv6 address it
-// returns the network. Behind a proxy all requests have the proxy's address.
-// The shop does not know the proxy, so it cannot trust a header from it.
+// returns the network (/64). Behind a proxy all requests have the proxy's
+// address. The shop does not know the proxy, so it cannot trust a header from
+// it.
 func sender(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -145,7 +146,7 @@ func (s *staff) isKnown(r *http.Request) bool {
 
 func (s *staff) rememberBrowser(w http.ResponseWriter) {
 	until := strconv.FormatInt(time.Now().Add(knownFor).Unix(), 10)
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure if the shop has https
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // the cookie is Secure if the shop uses https
 		Name: knownCookie, Value: until + "." + s.browserMark(until), Path: "/operator", MaxAge: int(knownFor / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: strings.HasPrefix(s.url, "https:"),
 	})

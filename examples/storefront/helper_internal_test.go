@@ -47,7 +47,7 @@ type site struct {
 	db      string
 	url     string
 	logged  *bytes.Buffer // the log, complete once the site is closed
-	close   func()        // ends the site like SIGTERM
+	close   func()        // ends the site as SIGTERM would
 }
 
 // connectTo connects a shop to the test's emulator.
@@ -222,7 +222,7 @@ func (b *browser) comeBack(form url.Values) page {
 	return page{status: res.StatusCode, at: res.Request.URL, body: html.UnescapeString(string(body))}
 }
 
-// pays orders a product and pays it.
+// A call of pays orders a product and pays for it.
 func (b *browser) pays(product string) (number, id string) {
 	b.t.Helper()
 	number, id = b.order(product)
@@ -234,14 +234,14 @@ func (b *browser) pays(product string) (number, id string) {
 	return number, id
 }
 
-// decides posts a decision from the operator's page of an order.
+// A call of decides posts a decision from the operator's page of an order.
 func (b *browser) decides(number, kind string, pairs ...string) page {
 	b.t.Helper()
 	version := b.get("/operator/orders/"+number).field(b.t, "version")
 	return b.post("/operator/orders/"+number+"/"+kind, append(pairs, "version", version)...)
 }
 
-// eventually waits until the page shows all of the texts.
+// A call of eventually waits until the page shows all of the texts.
 func (b *browser) eventually(path string, texts ...string) {
 	b.t.Helper()
 	var last string
@@ -259,7 +259,7 @@ func (b *browser) eventually(path string, texts ...string) {
 	}
 }
 
-// query returns the only value that a statement finds in the shop's SQLite
+// query returns the one value that an SQL statement finds in the shop's SQLite
 // database.
 func (s *site) query(t *testing.T, statement string) (value string) {
 	t.Helper()
@@ -270,13 +270,14 @@ func (s *site) query(t *testing.T, statement string) (value string) {
 	return value
 }
 
-// eventually waits until a statement finds a value.
+// A call of eventually waits until an SQL statement finds the wanted value.
 func (s *site) eventually(t *testing.T, want, statement string) {
 	t.Helper()
 	require.Eventually(t, func() bool { return s.query(t, statement) == want }, 30*time.Second, 50*time.Millisecond)
 }
 
-// outcomeOf returns the outcome that contrib/river passes for a decision.
+// outcomeOf returns the outcome that contrib/river would pass to the desk for a
+// decision.
 func outcomeOf(d *decision, err error) pluralriver.Outcome {
 	kinds := map[string]string{
 		kindCapture: pluralriver.KindCapture, kindCancel: pluralriver.KindCancel, kindRefund: pluralriver.KindRefund,

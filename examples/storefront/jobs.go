@@ -16,8 +16,8 @@ import (
 // never delay a capture.
 const queueBooks = "books"
 
-// startJobs starts the workers. They make money calls with contrib/river, and
-// read Plural's books.
+// startJobs starts the workers. With contrib/river they make the calls that
+// move money, and read Plural's books.
 func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Middleware) error {
 	workers := river.NewWorkers()
 	err := errors.Join(
@@ -88,7 +88,7 @@ func stopJobs(ctx context.Context, jobs *river.Client[*sql.Tx]) {
 	}
 }
 
-// levelled passes on the records that have at least a given level.
+// levelled passes on the log records that have at least a given level.
 type levelled struct {
 	slog.Handler
 

@@ -5,16 +5,15 @@
 //
 //	go run -C examples/storefront .
 //
-// Without any of the SDK's variables (PLURAL_CLIENT_ID and so on) it runs
-// against the emulator, in the same process. README.md in this folder has the
-// settings.
+// If none of the SDK's variables (PLURAL_CLIENT_ID and so on) is set, it starts
+// the emulator in its own process. README.md in this folder has the settings.
 //
 // Where to find things: desk.go has the staff's decisions and their results.
 // decisions.go has the rules for decisions. till.go takes customers to Plural
-// and back. webhook.go handles Plural's webhooks. books.go and twins.go use
-// Plural's books. jobs.go has the background work. store.go has all SQL.
-// shop.go, catalogue.go, cart.go, checkout.go and operator.go have the pages.
-// gate.go asks for the staff's password.
+// and back. webhook.go handles Plural's webhooks. books.go and twins.go store
+// what Plural's books show. jobs.go has the background work. store.go has all
+// SQL. shop.go, catalogue.go, cart.go, checkout.go and operator.go have the
+// pages. gate.go asks for the staff's password.
 package main
 
 import (
@@ -49,7 +48,7 @@ func main() {
 	}
 	if err != nil {
 		log.Error("stopped", "error", err)
-		os.Exit(1) //nolint:gocritic // stop has nothing left to do
+		os.Exit(1) //nolint:gocritic // os.Exit skips stop, which is not needed here
 	}
 }
 
@@ -142,7 +141,7 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	return nil
 }
 
-// grace is the time that running requests and jobs have after the program was
-// told to stop. A customer on the way to the payment may wait half a minute for
-// Plural.
+// grace is the time that running requests and jobs get to end after the program
+// was told to stop. A customer who goes to Plural's page may wait half a minute
+// for Plural.
 const grace = 35 * time.Second

@@ -194,7 +194,8 @@ func (s *staff) writeOff(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, "write off", err)
 }
 
-// sureView is the page that asks again before the whole amount moves.
+// sureView is the page that asks again before the whole amount is captured,
+// released or refunded, or a decision is written off.
 type sureView struct {
 	Number    string
 	Version   int64
@@ -240,7 +241,7 @@ func (s *staff) askAgain(w http.ResponseWriter, r *http.Request) {
 		}
 		v.Ask, v.Do = "Write off this decision?", "Write it off"
 		v.About = decisions[i].Text() + ". Look at Plural's dashboard first. The shop then stops trying. " +
-			"If Plural has carried it out, that stays, and this page shows it as soon as Plural's books do."
+			"If Plural has carried it out, the order's page shows that as soon as Plural's books do."
 	default:
 		s.showOrderWith(w, r, http.StatusConflict, errChanged)
 		return

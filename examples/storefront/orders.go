@@ -42,8 +42,8 @@ var errUnknownOrder = errors.New("there is no such order")
 // Reference returns the order's merchant_order_reference at Plural.
 func (o *order) Reference() string { return cmp.Or(o.TwinOf, o.Number) }
 
-// payable reports whether the customer can still pay. It uses only what the
-// shop has stored.
+// payable reports whether the customer can still pay, as far as the shop's own
+// row shows.
 func (o *order) payable() bool {
 	return o.Status == "" || o.Status == plural.OrderStatusCreated || o.Status == plural.OrderStatusAttempted
 }

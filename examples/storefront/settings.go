@@ -34,12 +34,12 @@ type settings struct {
 	opened  func(url string) // for tests; may be nil
 }
 
-// connect makes a client for Plural, with additional options. Plural has to
-// deliver webhooks to webhookURL. connect also returns the secret that signs
-// callbacks and webhooks.
+// connect makes a client for Plural. It uses webhookURL if it starts an
+// emulator, which then delivers webhooks to that address.
 type connect func(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gateway, error)
 
-// gateway is a client of Plural.
+// gateway is a client for Plural, with the secret that signs callbacks and
+// webhooks.
 type gateway struct {
 	client *plural.Client
 	secret string
@@ -53,8 +53,8 @@ type pace struct {
 	Timeout time.Duration // time limit of one try of a job
 	Rescue  time.Duration // how long until a job counts as left behind by a dead process
 	Sweep   time.Duration // the time between two searches for orders to read again
-	Look    time.Duration // how long until an order that is not settled is read again
-	Hold    time.Duration // how long a hold is safe to capture
+	Look    time.Duration // how long until an order that may still change is read again
+	Hold    time.Duration // for how long a hold can safely be captured
 	Bank    time.Duration // the time between two runs of the nightly job
 	Retry   river.ClientRetryPolicy
 }
@@ -106,9 +106,9 @@ func parseSettings(args []string) (settings, error) {
 	return s, nil
 }
 
-// configured reports whether any of the SDK's variables is set. If so, the
-// program does not use the emulator. It then ends with an error if a needed
-// variable is missing.
+// configured reports whether any of the SDK's variables is set. If one is set,
+// the program does not use the emulator, and ends with an error if another
+// variable that it needs is missing.
 func configured() bool {
 	return slices.ContainsFunc(
 		[]string{"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL"},
@@ -137,8 +137,8 @@ func fromEnv(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gatew
 	return &gateway{client, emulator.ClientSecret, emulator.Close}, nil
 }
 
-// If the settings name no database, temporary makes a temporary database.
-// remove deletes it.
+// If the settings name no database, temporary makes a temporary one, and remove
+// deletes it.
 func (s *settings) temporary() (remove func(), err error) {
 	if s.Database != "" {
 		return func() {}, nil

@@ -25,8 +25,8 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 
 var india = time.FixedZone("IST", 5*3600+1800)
 
-// shop has the pages. It trusts only its own database and Plural's books. It
-// reaches them through till and desk.
+// shop has the pages. It trusts only its own database and Plural's books, which
+// it uses through till and desk.
 type shop struct {
 	till     *till
 	desk     *desk
@@ -40,13 +40,13 @@ type shop struct {
 	gate     gate // protects the staff's pages
 }
 
-// routes makes the shop's handler. It protects all pages against requests from
-// other sites, except the payer's return and the webhooks. Those two come from
-// other sites, and their signatures protect them.
+// routes makes the shop's handler. It refuses forms that other sites post, with
+// two exceptions: the payer's return and the webhooks come from outside, and
+// the shop verifies their signatures.
 func (s *shop) routes() http.Handler {
 	static, err := fs.Sub(files, "static")
 	if err != nil {
-		panic(err) // the file is embedded
+		panic(err) // impossible, because the folder is embedded
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.catalogue)
@@ -62,17 +62,17 @@ func (s *shop) routes() http.Handler {
 	mux.Handle("POST /plural/webhook", s.inbox.Handler(s.verifier, s.till.event, plural.WithHandlerLogger(s.log)))
 
 	staff := &staff{s}
-	mux.Handle("GET /operator", staff.only(staff.showOrders))
-	mux.Handle("GET /operator/orders/{number}", staff.only(staff.showOrder))
-	mux.Handle("GET /operator/orders/{number}/sure", staff.only(staff.askAgain))
-	mux.Handle("POST /operator/orders/{number}/{kind}", staff.only(staff.decide))
-	mux.Handle("POST /operator/orders/{number}/writeoff", staff.only(staff.writeOff))
-	mux.Handle("POST /operator/orders/{number}/jobs/{id}", staff.only(staff.retry))
-	mux.Handle("GET /metrics", staff.only(s.metrics.ServeHTTP))
+	mux.Handle("GET /operator", staff.withPassword(staff.showOrders))
+	mux.Handle("GET /operator/orders/{number}", staff.withPassword(staff.showOrder))
+	mux.Handle("GET /operator/orders/{number}/sure", staff.withPassword(staff.askAgain))
+	mux.Handle("POST /operator/orders/{number}/{kind}", staff.withPassword(staff.decide))
+	mux.Handle("POST /operator/orders/{number}/writeoff", staff.withPassword(staff.writeOff))
+	mux.Handle("POST /operator/orders/{number}/jobs/{id}", staff.withPassword(staff.retry))
+	mux.Handle("GET /metrics", staff.withPassword(s.metrics.ServeHTTP))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { s.notFound(w) })
 
 	protection := http.NewCrossOriginProtection()
-	if err := protection.AddTrustedOrigin(s.url); err != nil { // a proxy may change the Host
+	if err := protection.AddTrustedOrigin(s.url); err != nil { // needed if a proxy changes the Host
 		s.log.Warn("the shop's own address is not an origin", "url", s.url, "error", err)
 	}
 	protection.AddInsecureBypassPattern("POST /plural/return")
@@ -88,7 +88,7 @@ func withHeaders(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("Content-Security-Policy",
 			"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'")
-		h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers post forms with a null origin
+		h.Set("Referrer-Policy", "same-origin") // no-referrer would make browsers send Origin: null with forms
 		h.Set("X-Content-Type-Options", "nosniff")
 		next.ServeHTTP(w, r)
 	})

@@ -29,8 +29,8 @@ import (
 var schema embed.FS
 
 // store is the shop's database, with all SQL. The statements are the same for
-// SQLite and PostgreSQL. They run on a database or in a transaction. They
-// decide nothing: books and desk make the decisions.
+// SQLite and PostgreSQL. They run directly on the database, or in a
+// transaction. The rules for orders are elsewhere, in books and desk.
 type store struct {
 	*sql.DB
 	orderRows
@@ -81,9 +81,9 @@ func openStore(ctx context.Context, where string) (*store, error) {
 
 // makeTables makes River's tables. Then it runs each file of the folder schema
 // once, sorted by name. If several processes do so at once, they wait for each
-// other. The files do not run at every start, because CREATE INDEX IF NOT
+// other. It does not run the files at every start, because CREATE INDEX IF NOT
 // EXISTS locks the table even if the index exists. The lock would delay the
-// running processes, or lead to a deadlock with one of them.
+// processes that are already running, or lead to a deadlock with one of them.
 func (s *store) makeTables(ctx context.Context) error {
 	if err := pluralriver.Migrate(ctx, s.river); err != nil {
 		return err
@@ -128,7 +128,7 @@ func runOnce(ctx context.Context, tx *sql.Tx, text []byte) error {
 	return err
 }
 
-// orderRows are the statements about orders.
+// orderRows has the SQL statements about orders.
 type orderRows struct{}
 
 const orderColumns = `number, twin_of, plural_id, link, lines, amount, status, unsettled, captured, refunded,
@@ -164,9 +164,9 @@ func (orderRows) orderByPluralID(ctx context.Context, q querier, id string) (*or
 	return scanOrder(q.QueryRowContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE plural_id = $1`, id))
 }
 
-// locked returns the order, and locks it with its twins until the transaction
-// ends. It locks only the row of the order without a suffix, and that lock is
-// enough for all of them.
+// locked returns an order, and locks it and its twins until the transaction
+// ends. For that it locks one row, which all callers lock first: the row of the
+// order whose number has no twin suffix.
 func (orderRows) locked(ctx context.Context, tx *sql.Tx, number string) (*order, error) {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET version = version WHERE number = $1`, firstNumber(number))
 	if err != nil {
@@ -184,15 +184,14 @@ func (orderRows) orders(ctx context.Context, q querier, most int) ([]*order, err
 	return collect(rows, err, func(rows *sql.Rows) (*order, error) { return scanOrder(rows) })
 }
 
-// Plural may have two orders under one number. This happens if the shop sends
-// two requests at the same time, or repeats a request whose answer was lost,
-// and Plural does not notice that the number is the same. A payer can pay both
-// orders. So the shop stores the second order as an order of its own, a twin,
-// and knows about all money that is on hold or taken. The order that was paid
-// first keeps the number, and the other order does not replace it.
+// Plural may have two orders under one order number of the shop. This happens
+// if the shop sends two requests at the same time, or repeats a request whose
+// answer was lost, and Plural does not notice that the number is the same. A
+// payer can pay both orders. So the shop stores the second order as an order of
+// its own, called a twin. Then it knows about all money that is on hold or
+// taken. The order that was paid first keeps the number.
 
-// twins returns the other orders under the number of the first one. The list
-// begins with the oldest.
+// twins returns the twins of the order with this number, the oldest first.
 func (orderRows) twins(ctx context.Context, q querier, number string) ([]*order, error) {
 	rows, err := q.QueryContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE twin_of = $1
 		ORDER BY created_at, number`, number)
@@ -211,8 +210,8 @@ func (orderRows) insertOrder(ctx context.Context, tx *sql.Tx, o *order) (isNew b
 	return changed(result, err)
 }
 
-// moveOn changes the order's version, so nobody can make a decision from a page
-// that shows an older state.
+// moveOn raises the order's version. After that, nobody can make a decision
+// from a page that shows an older version.
 func (orderRows) moveOn(ctx context.Context, tx *sql.Tx, number string) error {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET version = version + 1 WHERE number = $1`, number)
 	return err
@@ -227,8 +226,8 @@ func (orderRows) saveBooks(ctx context.Context, tx *sql.Tx, o *order) error {
 	return err
 }
 
-// standFor lets the row of a number stand for o's order at Plural. It copies
-// the id, the link, and what the books show.
+// standFor copies o's id at Plural, its link, and what Plural's books show
+// about it, into the row of another number.
 func (orderRows) standFor(ctx context.Context, tx *sql.Tx, number string, o *order) error {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET plural_id = $2, link = $3, status = $4, unsettled = $5,
 		captured = $6, refunded = $7, booked_at = $8, looked_at = $9, version = version + 1 WHERE number = $1`,
@@ -248,8 +247,8 @@ func (orderRows) setLink(ctx context.Context, tx *sql.Tx, number, link string) e
 }
 
 // linkOf returns the link at which an order can be paid. If two orders have the
-// number, it returns the link of the first, so two tabs lead to one page. It
-// returns "" if there is no link.
+// number, it returns the link of the first, so two browser tabs lead to the
+// same page. It returns "" if there is no link.
 func (orderRows) linkOf(ctx context.Context, q querier, number string) (link string, err error) {
 	err = q.QueryRowContext(ctx, `SELECT link FROM orders WHERE (number = $1 OR twin_of = $1) AND link <> ''
 		AND status IN ('', 'CREATED', 'ATTEMPTED') ORDER BY number LIMIT 1`, number).Scan(&link)
@@ -267,7 +266,8 @@ const (
 )
 
 // mayCreate reports whether this process may make the order at Plural. Only one
-// process at a time may do so. Call done when the work has ended.
+// process at a time may do so. Call done when this process has made the order,
+// or has failed to make it.
 func (orderRows) mayCreate(
 	ctx context.Context, q querier, number string,
 ) (done func(), ok bool, err error) {
@@ -280,8 +280,9 @@ func (orderRows) mayCreate(
 	}, ok, err
 }
 
-// isNews stores a payer's return. It reports whether the return differs from
-// the last one, or comes some time after it.
+// isNews stores the time and the status of a payer's return, unless the stored
+// return has the same status and is younger than aMoment. It reports whether it
+// has stored the return.
 func (orderRows) isNews(ctx context.Context, q querier, o *order, status plural.OrderStatus) (bool, error) {
 	now := time.Now()
 	return changed(q.ExecContext(ctx, `UPDATE orders SET returned_at = $2, returned_as = $3
@@ -290,7 +291,7 @@ func (orderRows) isNews(ctx context.Context, q querier, o *order, status plural.
 }
 
 // quiet finds orders about which the shop has heard nothing for some time. It
-// records that the shop looks at them now.
+// records for each of them that the shop reads it now.
 func (orderRows) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]order, error) {
 	now := time.Now()
 	rows, err := tx.QueryContext(ctx, `SELECT number, plural_id FROM orders o
@@ -308,7 +309,8 @@ func (orderRows) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(found, func(a, b order) int { return cmp.Compare(a.Number, b.Number) }) // all lock in this order
+	// Every process locks the rows in this sequence, so there is no deadlock.
+	slices.SortFunc(found, func(a, b order) int { return cmp.Compare(a.Number, b.Number) })
 	for _, o := range found {
 		_, err := tx.ExecContext(ctx, `UPDATE orders SET looked_at = $2 WHERE number = $1`, o.Number, micro(now))
 		if err != nil {
@@ -318,13 +320,13 @@ func (orderRows) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]
 	return found, nil
 }
 
-// sweepAge limits how long the sweep looks at an order that nobody pays, or
-// whose sums differ from the decisions, for example because somebody refunded
-// it on Plural's dashboard. If an order does not change for this time, the
-// sweep does not read it again.
+// If an order has not changed for sweepAge, the sweep does not read it any
+// more. This matters for an order that nobody pays. It also matters for an
+// order whose sums differ from the decisions, for example because somebody
+// refunded it on Plural's dashboard.
 const sweepAge = 30 * 24 * time.Hour
 
-// decisionRows are the statements about decisions.
+// decisionRows has the SQL statements about decisions.
 type decisionRows struct{}
 
 const decisionColumns = `reference, order_number, kind, amount, whole, state, reason, job_id, decided_at, ended_at`
@@ -360,8 +362,8 @@ func (decisionRows) decision(ctx context.Context, q querier, number, reference s
 }
 
 // decisionOfJob returns the decision that a job carries out. The decision and
-// the job have the same reference. A cancel has no reference, so the job
-// belongs to the last cancel of the order.
+// the job have the same reference. The job of a cancel has no reference, and
+// belongs to the order's last decision to cancel.
 func (decisionRows) decisionOfJob(
 	ctx context.Context, tx *sql.Tx, kind, pluralID, reference string,
 ) (*decision, error) {
@@ -374,8 +376,8 @@ func (decisionRows) decisionOfJob(
 		ORDER BY decided_at DESC LIMIT 1`, pluralID, kind))
 }
 
-// refundDone returns a refund that was carried out. It returns nil if there is
-// no such refund.
+// refundDone returns the decision for a refund, if that refund was carried out.
+// Otherwise it returns nil.
 func (decisionRows) refundDone(ctx context.Context, tx *sql.Tx, number, reference string) (*decision, error) {
 	d, err := scanDecision(tx.QueryRowContext(ctx, `SELECT `+decisionColumns+` FROM decisions
 		WHERE order_number = $1 AND kind = 'refund' AND reference = $2 AND state = 'done'`, number, reference))
@@ -427,7 +429,7 @@ func (decisionRows) anyDecided(ctx context.Context, tx *sql.Tx, one, other strin
 	return decided, err
 }
 
-// historyRows are the statements about an order's payments and its history.
+// historyRows has the SQL statements about an order's payments and its history.
 type historyRows struct{}
 
 func (historyRows) payments(ctx context.Context, q querier, number string) ([]payment, error) {
@@ -469,8 +471,8 @@ func (historyRows) history(ctx context.Context, q querier, number string) ([]ent
 	})
 }
 
-// note adds an entry to an order's history. An event's type can have a zero
-// byte. PostgreSQL refuses zero bytes, so note replaces them.
+// note adds an entry to an order's history. The type of a webhook's event may
+// contain a zero byte, which PostgreSQL refuses. So note replaces zero bytes.
 func (historyRows) note(ctx context.Context, q querier, number, what string) error {
 	_, err := q.ExecContext(ctx, `INSERT INTO history (order_number, happened_at, what) VALUES ($1, $2, $3)`,
 		number, micro(time.Now()), strings.ReplaceAll(what, "\x00", "\uFFFD"))
@@ -485,7 +487,7 @@ func (historyRows) noteOnce(ctx context.Context, tx *sql.Tx, number, what string
 		WHERE NOT EXISTS (SELECT 1 FROM history WHERE order_number = $1 AND what = $3)`, number, micro(time.Now()), what))
 }
 
-// arrivalRows are the statements about what has reached the bank.
+// arrivalRows has the SQL statements about money that has reached the bank.
 type arrivalRows struct{}
 
 // arrivals returns the arrivals of an order's payments.
@@ -505,7 +507,7 @@ func (arrivalRows) saveArrival(ctx context.Context, q querier, a *arrival) error
 	return err
 }
 
-// isRead reports whether all lines of a settlement were read before, and the
+// isRead reports whether all lines of a settlement are stored, and the
 // settlement has not changed since then.
 func (arrivalRows) isRead(ctx context.Context, q querier, utr, mark string) (isRead bool, err error) {
 	err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM settlements_read WHERE utr = $1 AND mark = $2)`,

@@ -66,7 +66,7 @@ func TestFromCartToRefund(t *testing.T) {
 
 // TestWhatReachedTheBank runs the nightly job, which reads the settlements. The
 // staff see the arrival on the order's page. If a settlement could not be read
-// whole, it is read again.
+// completely, the job reads it again.
 func TestWhatReachedTheBank(t *testing.T) {
 	t.Parallel()
 	databases := map[string]func(*testing.T) string{
@@ -101,8 +101,8 @@ func TestWhatReachedTheBank(t *testing.T) {
 			require.NotContains(t, shop.customer().get(orderPage(number)).body, utr, "the customer does not see the UTR")
 			require.Eventually(t, readWhole(1), 30*time.Second, 50*time.Millisecond)
 
-			// A second settlement has another line of the payment, and cannot
-			// be read whole yet.
+			// A second settlement has another line about the same payment, and
+			// cannot be read completely yet.
 			order, _ := gateway.Order(id)
 			require.NoError(t, gateway.AddSettlement(pluraltest.Settlement{
 				UTR: "520019904418", SettledAt: time.Now(), ProcessedAt: time.Now(), SaidLines: 2,
@@ -155,8 +155,8 @@ func TestReturnsThatProveNothing(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, customer.comeBack(forged).status)
 	require.Contains(t, customer.get(orderPage(number)).body, "Not paid yet")
 
-	// The return has a genuine signature, but Plural's books show that the
-	// order is not paid.
+	// The return has a valid signature, but Plural's books show that the order
+	// is not paid.
 	signed := gateway.SignForm(url.Values{"order_id": {id}, "status": {"AUTHORIZED"}})
 	require.Contains(t, customer.comeBack(signed).body, "Not paid yet")
 	unknown := gateway.SignForm(url.Values{"order_id": {"v1-000000000000-aa-aaaaaa"}, "status": {"AUTHORIZED"}})
@@ -243,7 +243,7 @@ func TestWhatOperatorsAreShown(t *testing.T) {
 	gateway.AssertExactlyOnce(t)
 }
 
-// later is a retry policy that delays each try by an hour.
+// The retry policy later delays each try by an hour.
 type later struct{}
 
 func (later) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(time.Hour) }
@@ -251,15 +251,15 @@ func (later) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(time
 // decidesAgain presses "Try now".
 func (b *browser) decidesAgain(number string) {
 	b.t.Helper()
-	b.eventually(operatePage(number), operatePage(number)+"/jobs/") // River stores the end of the try a moment later
+	b.eventually(operatePage(number), operatePage(number)+"/jobs/") // River stores the end of a try a little later
 	_, rest, ok := strings.Cut(b.get(operatePage(number)).body, operatePage(number)+"/jobs/")
 	require.True(b.t, ok)
 	id, _, _ := strings.Cut(rest, `"`)
 	require.Equal(b.t, http.StatusOK, b.post(operatePage(number)+"/jobs/"+id).status)
 }
 
-// The answer to the order's creation is lost. So the shop does not know
-// Plural's id of the order.
+// Plural makes the order, but its answer is lost. So the shop does not know the
+// order's id at Plural.
 func TestOrdersThatPluralKnowsByNumber(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateRejected))
@@ -421,9 +421,9 @@ func TestLargeFormsAreRefused(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, shop.customer().post("/cart", "product", strings.Repeat("x", 2<<20)).status)
 }
 
-// A process can start while other processes use the tables. It does not wait
-// for their locks. If it did, there could be a deadlock, and PostgreSQL would
-// abort one of the transactions.
+// A process can start while other processes use the tables. The new process
+// does not wait for their locks. If it did, there could be a deadlock, and
+// PostgreSQL would abort one of the transactions.
 func TestStartBesideOthersAtWork(t *testing.T) {
 	t.Parallel()
 	where := servertest.StartPostgres(t).URL

@@ -55,13 +55,13 @@ func startTelemetry(ctx context.Context) (*telemetry, error) {
 	return t, nil
 }
 
-// client returns options for the client of package plural. They make spans
-// named after the operation, and metrics of calls.
+// client returns options for the client of package plural. With them the client
+// records a span with the name of each operation, and metrics of its calls.
 func (t *telemetry) client() []plural.Option {
 	return pluralotel.Instrument(pluralotel.WithTracerProvider(t.tracers), pluralotel.WithMeterProvider(t.meters))
 }
 
-// jobs returns middleware for River, which makes spans and metrics of jobs.
+// jobs returns River middleware that records spans and metrics of jobs.
 func (t *telemetry) jobs() []rivertype.Middleware {
 	return []rivertype.Middleware{otelriver.NewMiddleware(&otelriver.MiddlewareConfig{
 		DurationUnit: "s", MeterProvider: t.meters, TracerProvider: t.tracers,

@@ -42,7 +42,7 @@ func (s *till) wayToPay(ctx context.Context, o *order) (string, error) {
 		if waited >= createWait {
 			return "", errBeingCreated
 		}
-		select { // another tab or process is making it
+		select { // another tab or process is making the order
 		case <-time.After(createPoll):
 		case <-ctx.Done():
 			return "", ctx.Err()
@@ -92,10 +92,11 @@ var (
 	errBeingCreated = errors.New("the order is still being made at Plural")
 )
 
-// isNews reports whether the books have to be read because of a return. Anybody
-// who has a genuine return can send it again at any time. So the shop ignores
-// returns once the order is paid, or has ended unpaid. Before that, the shop
-// reads the books only once in a while.
+// When a payer's browser comes back from Plural's page, isNews reports whether
+// the shop has to read Plural's books. Anybody who has a signed return can send
+// it again at any time. So the shop ignores returns once the order is paid, or
+// has ended unpaid. Before that, returns with the same status make the shop
+// read the books at most once in aMoment.
 func (s *till) isNews(ctx context.Context, o *order, status plural.OrderStatus) (bool, error) {
 	if o.isPaid() || o.isOver() {
 		return false, nil
@@ -103,8 +104,8 @@ func (s *till) isNews(ctx context.Context, o *order, status plural.OrderStatus) 
 	return s.db.isNews(ctx, s.db, o, status)
 }
 
-// confirm compares a return with Plural's books, and stores what the books
-// show.
+// confirm compares a payer's return with Plural's books, and stores what the
+// books show.
 func (s *till) confirm(ctx context.Context, o *order, callback *plural.Callback) error {
 	confirmed, err := s.client.Orders.Confirm(ctx, callback, plural.Expected{
 		MerchantOrderReference: o.Reference(), OrderAmount: o.Amount,
@@ -124,13 +125,14 @@ func (s *till) confirm(ctx context.Context, o *order, callback *plural.Callback)
 	return err
 }
 
-// aMoment is the time for which a read counts as recent.
+// aMoment is how long the shop ignores a repeated return after it has read the
+// books.
 const aMoment = 10 * time.Second
 
 // orderAtPlural finds the shop's order by Plural's id. If the shop has no order
 // with that id, it reads the order at Plural, and finds its own order by the
-// number. That happens if a process died before it had stored the id, or if
-// Plural has a second order under the number.
+// number. The shop does not know the id if a process died before it had stored
+// it, or if Plural has a second order under the number.
 func (s *till) orderAtPlural(ctx context.Context, id string) (*order, error) {
 	o, err := s.db.orderByPluralID(ctx, s.db, id)
 	if !errors.Is(err, errUnknownOrder) {

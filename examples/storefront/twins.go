@@ -10,14 +10,14 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Plural may have two orders under one number. This happens if the shop sends
-// two requests at the same time, or repeats a request whose answer was lost,
-// and Plural does not notice that the number is the same. A payer can pay both
-// orders. So the shop stores the second order as an order of its own, a twin,
-// and knows about all money that is on hold or taken. The order that was paid
-// first keeps the number, and the other order does not replace it.
+// Plural may have two orders under one order number of the shop. This happens
+// if the shop sends two requests at the same time, or repeats a request whose
+// answer was lost, and Plural does not notice that the number is the same. A
+// payer can pay both orders. So the shop stores the second order as an order of
+// its own, called a twin. Then it knows about all money that is on hold or
+// taken. The order that was paid first keeps the number.
 
-// otherOrders returns the orders under the number of o, without o.
+// otherOrders returns the other orders under o's number.
 func (s *books) otherOrders(ctx context.Context, o *order) ([]*order, error) {
 	list, err := s.db.twins(ctx, s.db, o.Reference())
 	if err != nil || o.TwinOf == "" {
@@ -35,8 +35,8 @@ const maxTwins = 99
 
 var errManyTwins = errors.New("too many orders at Plural under one number")
 
-// orderFor returns the shop's order that has this id at Plural, and locks it. A
-// second order under the number becomes a twin.
+// orderFor returns the shop's order that has this id at Plural, and locks it.
+// If Plural has a second order under the number, orderFor stores it as a twin.
 func (s *books) orderFor(ctx context.Context, tx *sql.Tx, number, id string, amount plural.Amount) (*order, error) {
 	first, err := s.db.locked(ctx, tx, firstNumber(number))
 	if err != nil || first.PluralID == id {
@@ -98,7 +98,8 @@ func (s *books) settleTwins(ctx context.Context, tx *sql.Tx, number string) erro
 	return nil
 }
 
-// trade lets two of the shop's orders exchange their orders at Plural.
+// trade exchanges the Plural orders of two of the shop's orders, with their
+// payments.
 func (s *books) trade(ctx context.Context, tx *sql.Tx, first, twin *order) error {
 	return errors.Join(
 		s.db.tradePayments(ctx, tx, first.Number, twin.Number),
@@ -108,8 +109,8 @@ func (s *books) trade(ctx context.Context, tx *sql.Tx, first, twin *order) error
 	)
 }
 
-// link stores what Plural returned for an order. If two orders have the number,
-// the answer belongs to the order with this id.
+// link stores the id and the link that Plural returned for an order. If several
+// orders have the number, link stores both with the order that has this id.
 func (s *books) link(ctx context.Context, o *order, pluralID, link string) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {
 		o, err := s.orderFor(ctx, tx, o.Number, pluralID, o.Amount)

@@ -13,13 +13,13 @@ import (
 
 // event handles a webhook, in the transaction that also records the webhook as
 // handled. A webhook is only a hint that something happened. The shop then
-// reads the order again, and trusts only that read.
+// reads the order from Plural, and trusts only what it has read.
 //
 // The SDK's README shows Orders.ConfirmEvent, which reads the order at once.
 // Here a job reads the order. While event runs, its transaction holds one of
 // the shop's connections, and event has only four seconds. ConfirmEvent may
-// take longer if the books lag. The sweep and the payer's return also make such
-// a job, so only one place stores what the books show (books.go). A shop that
+// take longer if the books lag. The sweep makes the same kind of job. All reads
+// of orders end in books.go, which stores what Plural's books show. A shop that
 // handles events without a transaction uses plural.NewWebhookHandler, and calls
 // ConfirmEvent.
 func (s *till) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
@@ -49,7 +49,7 @@ func (s *till) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 
 // orderOfEvent finds the shop's order by the number in the event. It returns
 // nil if the order belongs to another shop. It is needed if the shop has not
-// stored the order's id yet, and for a second order under the number.
+// stored the order's id at Plural yet, and for a second order under the number.
 func (s *till) orderOfEvent(ctx context.Context, tx *sql.Tx, e *plural.Event) (*order, error) {
 	booked, err := e.Order()
 	if err != nil || hasZero(booked.MerchantOrderReference) {

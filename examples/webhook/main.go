@@ -4,12 +4,12 @@
 //	export PLURAL_CLIENT_ID=... PLURAL_CLIENT_SECRET=... PLURAL_ENVIRONMENT=uat
 //	go run ./examples/webhook -addr 127.0.0.1:8081
 //
-// Without any of these variables the server uses the emulator, in the same
+// If none of these variables is set, the server starts the emulator in its own
 // process. To use the sandbox, set PLURAL_BASE_URL instead of
 // PLURAL_ENVIRONMENT, and start the sandbox with -webhook-url
 // http://127.0.0.1:8081/plural/webhook. This server keeps its orders in memory.
-// A real shop keeps its orders in its database, and needs a Deduper that keeps
-// the webhook ids after the process ends.
+// A real shop keeps its orders in its database, and needs a Deduper that still
+// knows the ids of handled webhooks after a restart.
 //
 // The shop itself is in shop.go, and its pages in page.html.
 package main
@@ -39,7 +39,7 @@ func main() {
 	log := slog.New(slog.NewTextHandler(os.Stdout, nil))
 	if err := run(ctx, *addr, log); err != nil {
 		log.Error("stopped", "error", err)
-		os.Exit(1) //nolint:gocritic // stop has nothing left to do
+		os.Exit(1) //nolint:gocritic // os.Exit skips stop, which is not needed here
 	}
 }
 
@@ -96,9 +96,9 @@ func connect(log *slog.Logger, webhookURL string) (client *plural.Client, secret
 	return client, emulator.ClientSecret, emulator.Close, err
 }
 
-// configured reports whether any of the SDK's variables is set. If so, the
-// program does not use the emulator. It then ends with an error if a needed
-// variable is missing.
+// configured reports whether any of the SDK's variables is set. If one is set,
+// the program does not use the emulator, and ends with an error if another
+// variable that it needs is missing.
 func configured() bool {
 	return slices.ContainsFunc(
 		[]string{"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL"},

@@ -38,17 +38,17 @@ type shop struct {
 type order struct {
 	id    string
 	want  plural.Expected // what was ordered
-	state string          // text for the payer
+	state string          // heading of the order's page
 	body  string
 
-	isOver bool               // paid, or ended without a payment: a return then brings no news
-	asked  time.Time          // when the books were last read because of a return
+	isOver bool               // paid, or ended without a payment; the shop then ignores returns
+	asked  time.Time          // when a payer's return last made the shop read the books
 	saying plural.OrderStatus // the status in that return
 }
 
-// routes makes the shop's handler. It protects all pages against requests from
-// other sites, except the payer's return and the webhooks. Those two come from
-// other sites, and their signatures protect them.
+// routes makes the shop's handler. It refuses forms that other sites post, with
+// two exceptions: the payer's return and the webhooks come from outside, and
+// the shop verifies their signatures.
 func (s *shop) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.index)
@@ -75,7 +75,7 @@ func withHeaders(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
 		h.Set("Cache-Control", "no-store")
-		h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers post forms with a null origin
+		h.Set("Referrer-Policy", "same-origin") // no-referrer would make browsers send Origin: null with forms
 		h.Set("X-Content-Type-Options", "nosniff")
 		next.ServeHTTP(w, r)
 	})
@@ -119,10 +119,11 @@ func (s *shop) buy(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, created.RedirectURL, http.StatusSeeOther)
 }
 
-// comeBack handles the payer's return from the checkout. It verifies the
-// return, and then confirms it against the shop's order. It answers with 303,
-// so the next page comes from the shop itself. The browser sends the shop's
-// cookies to that page, and can load it again.
+// comeBack handles the request with which the payer's browser comes back from
+// the checkout. It verifies the signature, and then compares Plural's books
+// with the shop's order. It answers with 303, so the browser asks the shop for
+// the next page with a GET. The browser sends the shop's cookies with that GET,
+// and can reload the page.
 func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	callback, err := s.verifier.VerifyCallbackRequest(r)
 	if err != nil {
@@ -147,13 +148,15 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/orders/"+known.id, http.StatusSeeOther)
 }
 
-// aMoment is the time for which a read counts as recent.
+// aMoment is how long the shop ignores a repeated return after it has read the
+// books.
 const aMoment = 10 * time.Second
 
-// isNews reports whether the books have to be read because of a return. Anybody
-// who has a genuine return can send it again at any time. So the shop ignores
-// returns once the order is paid, or has ended unpaid. Before that, the shop
-// reads the books only once in a while.
+// When a payer's browser comes back from Plural's page, isNews reports whether
+// the shop has to read Plural's books. Anybody who has a signed return can send
+// it again at any time. So the shop ignores returns once the order is paid, or
+// has ended unpaid. Before that, returns with the same status make the shop
+// read the books at most once in aMoment.
 func (s *shop) isNews(id string, status plural.OrderStatus) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,7 +169,7 @@ func (s *shop) isNews(id string, status plural.OrderStatus) bool {
 }
 
 // event handles a webhook. A webhook is only a hint that something happened.
-// The shop then reads the order again, and trusts only that read.
+// The shop then reads the order from Plural, and trusts only what it has read.
 func (s *shop) event(ctx context.Context, e *plural.Event) error {
 	id, err := e.OrderID()
 	if errors.Is(err, plural.ErrNoOrder) {
@@ -190,8 +193,8 @@ func (s *shop) event(ctx context.Context, e *plural.Event) error {
 	return nil
 }
 
-// note stores what the order's page shows. err is the result of a look at the
-// books.
+// note stores the text for the order's page. err is the error of the last
+// Confirm or ConfirmEvent.
 func (s *shop) note(id string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -201,7 +204,7 @@ func (s *shop) note(id string, err error) {
 	case err == nil:
 		o.state, o.body, o.isOver = "Thank you", "Your payment is on hold. We take it when your lamp ships.", true
 	case isUnpaid && notPaid.MayStillBePaid():
-		// The shop makes no new order, because the payer can still pay this one.
+		// The page stays as it is, because the payer can still pay this order.
 	case isUnpaid && notPaid.WasPaid():
 		o.state, o.body, o.isOver = "Paid", "This order is paid.", true
 	case isUnpaid:
@@ -221,7 +224,8 @@ func (s *shop) find(id string) (order, bool) {
 	return *o, true
 }
 
-// show shows the page of an order. A real shop checks here who is looking.
+// show writes an order's page. A real shop would check here who asks for the
+// page.
 func (s *shop) show(w http.ResponseWriter, r *http.Request) {
 	o, ok := s.find(r.PathValue("id"))
 	if !ok {

@@ -14,7 +14,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// open starts a shop on an emulator.
+// open starts a shop that uses an emulator.
 func open(t *testing.T) (*pluraltest.Server, *httptest.Server) {
 	t.Helper()
 	emulator := pluraltest.NewServer(t)
@@ -45,8 +45,8 @@ func send(t *testing.T, method, link string, form url.Values) *http.Response {
 	return res
 }
 
-// If somebody sends a genuine return again and again, the shop reads the order
-// only after the first return.
+// If somebody sends a signed return again and again, the shop reads the order
+// only after the first one.
 func TestReplayedReturns(t *testing.T) {
 	t.Parallel()
 	decisions := map[string][]pluraltest.Decision{

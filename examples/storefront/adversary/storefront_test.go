@@ -5,7 +5,7 @@
 // out. The files with the gateway's code are symbolic links to that folder.
 //
 // All scenarios run at the same time, in real time, and share one address. The
-// gateway's times are shorter than in the other tests.
+// gateway's delays are shorter than in the other tests that use it.
 //
 //	PLURAL_SEED=7        the first seed (1 by default)
 //	PLURAL_ADVERSARY=n   n scenarios (36 by default)
@@ -39,12 +39,12 @@ import (
 const (
 	defaultScenarios = 36
 	fleetSize        = 2
-	faster           = 2 // the gateway's times are divided by this
+	faster           = 2 // the gateway's delays are divided by this
 	trouble          = 15 * time.Second
-	patience         = 2 * time.Minute // time to finish, once the gateway is healthy
+	patience         = 2 * time.Minute // how long the shop may take to finish, once the gateway is healthy
 	password         = "shipping-and-handling"
 	secret           = "5c0f9a3de1b2476688aa1f0b7c3d9e24"
-	maxVersions      = 300 // more than an order in the shop ever gets
+	maxVersions      = 300 // more versions than an order of the shop ever has
 )
 
 func TestStorefront(t *testing.T) {
@@ -74,7 +74,7 @@ func TestStorefront(t *testing.T) {
 	watching.Go(func() { f.watch(watched) })
 	work.Wait()
 	for _, o := range f.orders {
-		o.wg.Wait() // until the late effects have happened
+		o.wg.Wait() // until the calls that take effect late have done so
 		o.mu.Lock()
 		o.well = true
 		o.record("-", "the gateway is well")
@@ -83,7 +83,7 @@ func TestStorefront(t *testing.T) {
 	well := time.Since(began)
 	f.settle()
 	for _, o := range f.orders {
-		o.wg.Wait() // until the effects of the last tries have happened
+		o.wg.Wait() // until the last tries have taken effect
 	}
 	f.settle()
 	settled := time.Since(began)
@@ -114,7 +114,7 @@ type fleet struct {
 	binary string
 	env    []string
 	orders []*shopOrder
-	by     map[string]*shopOrder // by the ids and references of the orders and of their refunds
+	by     map[string]*shopOrder // keys: the ids and references of the orders and their refunds
 
 	mu        sync.Mutex
 	addresses []string
@@ -128,7 +128,7 @@ type shopOrder struct {
 
 	number string
 	hold   int64
-	seen   map[string]map[string]time.Time // by a decision's reference: when each of its states was first seen
+	seen   map[string]map[string]time.Time // when each state was first seen, by a decision's reference and the state
 }
 
 func open(t *testing.T, first, n int) *fleet {
@@ -137,8 +137,8 @@ func open(t *testing.T, first, n int) *fleet {
 		t: t, by: map[string]*shopOrder{}, binary: filepath.Join(t.TempDir(), "storefront.test"),
 		addresses: make([]string, fleetSize), processes: make([]*servertest.Process, fleetSize),
 	}
-	// The storefront's tests have a main function that runs a storefront with
-	// quick jobs.
+	// The test binary of the storefront can also run a storefront with quick
+	// jobs: see its TestMain.
 	out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", f.binary, "..").CombinedOutput()
 	require.NoError(t, err, string(out))
 	plurals := httptest.NewServer(f)
@@ -213,7 +213,7 @@ func (f *fleet) add(seed uint64) {
 		f.by[plural.Reference("refund", o.number, i)] = o
 	}
 	for _, reference := range []string{"R-other", "R-desk"} {
-		f.by[reference] = o // the gateway uses these references, and the shop does not
+		f.by[reference] = o // the gateway's own references, for refunds that the shop did not make
 	}
 	for i := range 1000 {
 		f.by[fmt.Sprintf("v1-r%d", int(seed)*1000+i)] = o
@@ -231,7 +231,8 @@ func (f *fleet) add(seed uint64) {
 	}
 }
 
-// ServeHTTP passes a request to the gateway of its order.
+// ServeHTTP passes a request to the gateway of the order that the request is
+// about.
 func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/api/settlements/") { // the nightly job asks for settlements, and there are none
 		w.Header().Set("Content-Type", "application/json")
