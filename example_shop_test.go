@@ -18,6 +18,7 @@ type lampShop struct {
 	client   *plural.Client
 	verifier *plural.Verifier
 	orders   map[string]plural.Expected
+	refunds  map[string]plural.Amount
 }
 
 func (s *lampShop) checkout(ctx context.Context, orderNo string, price plural.Amount) (*plural.CheckoutOrder, error) {
@@ -69,16 +70,20 @@ func (s *lampShop) giveUp(ctx context.Context, id string) error {
 }
 
 func (s *lampShop) refundTheRest(ctx context.Context, id, orderNo string) error {
-	order, err := s.client.Orders.Get(ctx, id)
-	if err != nil {
-		return err
-	}
-	rest, ok := order.RefundableAmount()
-	if !ok {
-		return errLater
+	rest, isStored := s.refunds[orderNo]
+	if !isStored { // each call sends the same amount, because the first one may have been carried out
+		order, err := s.client.Orders.Get(ctx, id)
+		if err != nil {
+			return err
+		}
+		var ok bool
+		if rest, ok = order.RefundableAmount(); !ok {
+			return errLater
+		}
+		s.refunds[orderNo] = rest
 	}
 	req := &plural.RefundRequest{MerchantOrderReference: plural.Reference("refund", orderNo), OrderAmount: rest}
-	_, err = s.client.Refunds.Create(ctx, id, req)
+	_, err := s.client.Refunds.Create(ctx, id, req)
 	return settled("refunded "+rest.Display(), err)
 }
 
@@ -102,7 +107,7 @@ func Example_shop() {
 	srv, client := emulator()
 	defer srv.Close()
 	verifier, _ := plural.NewVerifier(srv.ClientSecret)
-	s := &lampShop{client, verifier, map[string]plural.Expected{}}
+	s := &lampShop{client, verifier, map[string]plural.Expected{}, map[string]plural.Amount{}}
 	http.NewServeMux().Handle("POST /plural/webhook", plural.NewWebhookHandler(verifier, s.event))
 	ctx := context.Background()
 	order, err := s.checkout(ctx, "1042", plural.INR(149950))
