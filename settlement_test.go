@@ -68,7 +68,8 @@ func TestLostRequestIsSentAgain(t *testing.T) {
 	}
 }
 
-// If four tries are lost, it is not known whether one of them arrives later.
+// If all four tries are lost, one of them may still arrive later, so the
+// outcome is unknown.
 func TestAttemptsRunOut(t *testing.T) {
 	t.Parallel()
 	forEachWrite(t, func(t *testing.T, d *desk, w write) {
@@ -122,8 +123,8 @@ func TestWithoutRetryStillSettles(t *testing.T) {
 	}
 }
 
-// If a request was not sent, or was refused only for the moment, the call
-// returns an ordinary error.
+// If a write was not sent, or if Plural refused it only for the moment, the
+// call returns an ordinary error.
 func TestNothingReachedIsNotUnknown(t *testing.T) {
 	t.Parallel()
 	forEachWrite(t, func(t *testing.T, d *desk, w write) {
@@ -153,15 +154,15 @@ func TestNothingReachedIsNotUnknown(t *testing.T) {
 		o = d.agrees(t.Context(), w, c)
 		require.ErrorIs(t, o.err, plural.ErrRateLimited)
 		require.NotErrorIs(t, o.err, plural.ErrOutcomeUnknown)
-		require.Zero(t, d.reads(), "there is nothing to ask the books about")
+		require.Zero(t, d.reads(), "no write can have arrived, so the books are not read")
 
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.Refuse, pluraltest.RateLimitedRetryAfter, pluraltest.Refuse)
 		require.NoError(t, d.agrees(t.Context(), w, c).err)
 	})
 }
 
-// If a first try may have arrived and the next was not sent, the outcome of the
-// first stays unknown.
+// If the first try may have arrived and the second was not sent, the outcome is
+// unknown.
 func TestNotSentAfterAmbiguous(t *testing.T) {
 	t.Parallel()
 	for name, then := range map[string]pluraltest.Fault{
@@ -179,9 +180,9 @@ func TestNotSentAfterAmbiguous(t *testing.T) {
 				require.Equal(t, 1, w.effects(d.srv), "it did arrive")
 			})
 			forEachWrite(t, func(t *testing.T, d *desk, w write) {
-				// The lost request arrives, but the repeats do not get through.
-				// The look after the last repeat finds that the write was
-				// carried out.
+				// The first request arrives, but its answer is lost, and the
+				// repeats do not arrive. A look at the books after the last
+				// repeat finds that the write was carried out.
 				d.srv.Inject(
 					pluraltest.On(w.op),
 					append([]pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Nanosecond)}, repeated(then, 3)...)...)
@@ -285,8 +286,8 @@ func TestPendingResultIsWaitedFor(t *testing.T) {
 	}
 }
 
-// If a look is under way when the minute is over, it is cut off, although the
-// caller's context has not ended.
+// If a look at the books is under way when the minute for settling ends, it is
+// cut off, even if the caller's context has not ended.
 func TestSettlingWindowEndsWithinALook(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
