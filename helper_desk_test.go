@@ -131,9 +131,9 @@ func (o outcome) contradictsLater(srv *pluraltest.Server) string {
 	return o.contradictsLaterWith(o.effects(srv), srv)
 }
 
-// contradictsLaterWith does what contradictsLater does. The caller passes n,
-// the number of effects in the books, so that all checks use the same count:
-// with a real socket a refund may fail between two counts.
+// contradictsLaterWith does what contradictsLater does. The caller counts the
+// effects in the books once, as n, because with a real socket a refund may fail
+// between two counts.
 func (o outcome) contradictsLaterWith(n int, srv *pluraltest.Server) string {
 	if o.err == nil && o.op == pluraltest.OpRefundsCreate && o.order.Status == plural.OrderStatusPending && n == 0 {
 		return "" // the refund was accepted, as its document said, and has failed since then
