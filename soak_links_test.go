@@ -81,7 +81,7 @@ func TestSoakOfLinks(t *testing.T) {
 				t.Logf("%v; %d links, %d requests, %d faults, %d doubles",
 					result, len(srv.Links()), len(srv.Requests()), len(srv.FaultLog()), len(srv.Doubles()))
 				for _, w := range writes {
-					require.False(t, w.err == nil && len(w.links) > 1, "%v: no error, but the call saw two links; seed %d", w.write, seed)
+					require.False(t, w.err == nil && len(w.links) > 1, "%v: nil, and the call saw two links; seed %d", w.write, seed)
 				}
 				if mode == pluraltest.DuplicateAccepted {
 					for _, what := range wrong { // another link with the reference may hide the call's own link

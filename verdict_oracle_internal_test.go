@@ -345,8 +345,8 @@ func oracleRefund(r Order) ruling {
 	}
 }
 
-// isUnderWay reports whether the order may still change, so that a later read
-// may show more.
+// isUnderWay reports whether the order may still change. Then a later read may
+// show more.
 func isUnderWay(o *Order) bool {
 	return o.Status == OrderStatusPending || o.Status == OrderStatusAuthorized ||
 		slices.ContainsFunc(o.Payments, func(p Payment) bool {

@@ -30,9 +30,9 @@ func TestOracle(t *testing.T) {
 		setup string
 		plan  plan
 		fault writeFault
-		sent  bool // the gateway carries out the plan
+		sent  bool // the gateway carries out the plan's write before the check
 		err   error
-		kind  string // the mistake; "": the answer is right
+		kind  string // how the finding begins; "": the result is right
 	}{
 		{
 			"nothing was captured",
