@@ -19,8 +19,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// An error text quotes no JSON, even if the body has other text before the
-// JSON.
+// An error's text quotes no JSON, even if the answer's body has other text
+// before the JSON.
 func TestAnswersWithJSONBehindSomethingAreNotQuoted(t *testing.T) {
 	t.Parallel()
 	const personal = `{"email_id":"payer@example.test","mobile_number":"9000000001","token":"checkout-link"}`
@@ -515,8 +515,8 @@ func TestNoClientPrints(t *testing.T) {
 }
 
 // An error answer to a write that was sent once means either that the write was
-// not carried out, or that its outcome is not known. With some codes the code
-// alone decides which. With all others the status decides.
+// not carried out, or that its outcome is not known. Some codes decide which of
+// the two it is, whatever the status. For all other codes the status decides.
 func TestWhatAnAnswerLeavesOpen(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

@@ -385,7 +385,7 @@ func TestTokenFetchFailuresAreRepeated(t *testing.T) {
 				}
 				c := g.client(t)
 				require.NoError(
-					t, c.Do(t.Context(), http.MethodPost, somePath, nil, nil), "a write succeeds, too, because it was not sent before",
+					t, c.Do(t.Context(), http.MethodPost, somePath, nil, nil), "even a write, because nothing of it was sent before",
 				)
 				tokens, calls, refused := g.counts()
 				require.Equal(t, []int{3, 1, 0}, []int{tokens, calls, refused})

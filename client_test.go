@@ -415,7 +415,7 @@ func TestWarmHoldsItsDeadline(t *testing.T) {
 		began := time.Now()
 		require.ErrorIs(t, c.Warm(ctx), context.DeadlineExceeded)
 		require.Equal(t, time.Second, time.Since(began))
-		pass(29 * time.Second) // a token request ends after 30 s at most, and then nothing of it may be left
+		pass(29 * time.Second) // a token request ends after at most 30 s, and then no goroutine may be left
 	})
 }
 

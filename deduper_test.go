@@ -280,7 +280,8 @@ func TestMemoryDeduperConforms(t *testing.T) {
 	})
 }
 
-// recorder stands in for a testing.TB and records the reported problems.
+// recorder is a testing.TB that only records the problems that are reported to
+// it.
 type recorder struct {
 	testing.TB
 

@@ -29,7 +29,7 @@ func ExamplePaymentLinkService_Create() {
 		CallbackURL:                  "https://hotel.example.com/plural/return",
 	})
 	if err != nil {
-		fmt.Println(err) // ErrConflict is final; after any other error, call again with the same reference
+		fmt.Println(err) // ErrConflict is final; after most other errors, call again with the same reference
 		return
 	}
 	want := link.Expected()

@@ -395,8 +395,8 @@ func settledOrder(ctx context.Context, srv *pluraltest.Server, client *plural.Cl
 	return order.Captures()[0].PaymentID, srv.Settle()
 }
 
-// List the money that reached the bank in the last week, with the order of the
-// shop that each payment belongs to. The shop stored the id of each payment
+// List the payments whose money reached the bank in the last week, each with
+// the shop's order that it belongs to. The shop stored the id of each payment
 // when it captured the payment.
 func ExampleSettlementService_List() {
 	srv, client := emulator()

@@ -37,7 +37,7 @@ func Example() {
 	clientSecret := srv.ClientSecret
 	ctx := context.Background()
 
-	// With PreAuth the money is only put on hold when the payer pays.
+	// With PreAuth, a payment only puts the money on hold.
 	link, err := client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: "order-1001",
 		OrderAmount:            plural.INR(149950), // paise: 1499.50 rupees
@@ -154,8 +154,8 @@ func ExampleCancelService_Create() {
 	}
 	fmt.Println(cancelled.Status)
 
-	// A cancelled order cannot be captured. The error holds the order as the
-	// books show it.
+	// A cancelled order cannot be captured. The error's Order field shows the
+	// order.
 	_, err = client.Captures.Create(
 		ctx, orderID, &plural.CaptureRequest{MerchantCaptureReference: "capture-1003", FullAmount: true},
 	)

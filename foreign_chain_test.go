@@ -317,7 +317,7 @@ func TestMalformedHeaderOfTheTokensAnswer(t *testing.T) {
 	)
 }
 
-// rawServer answers every connection with the same bytes.
+// rawServer sends the same bytes on every connection, whatever the request is.
 func rawServer(t *testing.T, bytes string) string {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -318,9 +318,9 @@ func (s brokenStore) Lock(context.Context, string, time.Duration) (func(context.
 
 // An error of this package about another order may reach a call from outside.
 // With errgroup it is the cause of the call's context. It can also come from
-// middleware or a store. Then the call's error must not say of this order what
-// that error says of the other. Errors of other packages can still be found in
-// the chain.
+// middleware or a store. Then the call's error must not match what that error
+// matches, because it is about another order. Errors of other packages can
+// still be found in the chain.
 func TestForeignErrorsAreNoVerdict(t *testing.T) {
 	t.Parallel()
 	for place, in := range places() {

@@ -236,8 +236,8 @@ func FuzzDo(f *testing.F) {
 }
 
 // Whatever the peer answers, each method ends with an order or with an error of
-// one line. That order is the order, and has the amount, that the call asked
-// for.
+// one line. The order is the one that the call asked for, with the right
+// amount.
 func FuzzServices(f *testing.F) {
 	for _, name := range payloadsLike(f, "order_*", "capture_*", "refund_*", "cancel_*", "error_*") {
 		for method := range uint8(6) {

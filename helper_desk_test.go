@@ -95,7 +95,7 @@ func isAlive(r pluraltest.Refund) bool {
 	)
 }
 
-// touches counts the requests with which w was sent, including refused ones.
+// touches counts how often w was sent, including requests that were refused.
 func (w write) touches(srv *pluraltest.Server) int {
 	n := 0
 	for _, r := range srv.RequestsTo(w.op) {

@@ -87,7 +87,8 @@ func (h keepingHandler) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// numberedWebhook makes delivery number n. webhookVerifier accepts it.
+// numberedWebhook makes delivery number n, signed so webhookVerifier accepts
+// it.
 func numberedWebhook(n int) (header http.Header, id, orderID, body string) {
 	id, orderID = fmt.Sprintf("msg_%04d", n), fmt.Sprintf("v1-order-%04d", n)
 	body = fmt.Sprintf(`{"event_type":"TYPE_%04d","data":{"order_id":%q,"status":"AUTHORIZED"}}`, n, orderID)
@@ -322,7 +323,7 @@ func TestRequestsOfCGI(t *testing.T) {
 	require.Equal(t, webhookID, event.ID)
 }
 
-// unreadBody is a body that nobody may read.
+// unreadBody is a body that fails the test if somebody reads it.
 func unreadBody(t *testing.T) io.ReadCloser {
 	t.Helper()
 	return io.NopCloser(readerFunc(func([]byte) (int, error) {
@@ -463,7 +464,8 @@ func TestLongEventTypesAreCutShortInTexts(t *testing.T) {
 	})
 }
 
-// heapAfter returns how many more bytes are in use after work than before it.
+// heapAfter calls work, and returns by how many bytes the heap has grown since
+// before.
 func heapAfter(work func()) int64 {
 	var before, after runtime.MemStats
 	runtime.GC()

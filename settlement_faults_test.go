@@ -115,8 +115,8 @@ func TestRejections(t *testing.T) {
 	}
 }
 
-// Only several looks in a row that agree confirm a rejection. A single look at
-// stale books is not enough if the other looks show a capture under way.
+// Only several looks in a row that agree confirm a rejection. If other looks
+// show a capture under way, a single look at stale books is not enough.
 func TestRejectionAfterPendingAndStale(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {

@@ -450,7 +450,7 @@ func TestIdempotentByReference(t *testing.T) {
 						w := d.readyWrite(op, partAmount)
 						c := newClient(t, d.srv)
 						require.NoError(t, d.agrees(t.Context(), w, c).err)
-						time.Sleep(time.Minute) // the entry in the books must be old enough to be an earlier call's
+						time.Sleep(time.Minute) // the capture or refund in the books must be clearly older than the next call
 						other := w
 						other.amount = partAmount - 100
 						reused := stateError(t, d.agrees(t.Context(), other, c).err, plural.ErrReferenceReused)

@@ -191,9 +191,9 @@ func (s *soak) complaint(w *soaked) string {
 // check counts as review, and not as unknown.
 type soakResult struct{ applied, ruledOut, review, rejected, notSent, unknown int }
 
-// readSettlements settles all captures. Then it reads the settlements, with the
-// same faults as in the soak. A list that ends without an error must have each
-// line exactly once.
+// readSettlements settles all captures. Then it reads the settlements, while
+// requests get the same faults as in the soak. A list that ends without an
+// error must have each line exactly once.
 func (s *soak) readSettlements(t *testing.T, seed uint64) {
 	t.Helper()
 	time.Sleep(48 * time.Hour)

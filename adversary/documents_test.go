@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// docFault says what a document leaves out or lists twice.
+// docFault says what an order's document leaves out, and what it lists twice.
 type docFault struct {
 	noCaptures, noPayments  bool
 	emptyRefunds, noRefunds bool // used only if the order's status shows that there are refunds

@@ -298,8 +298,8 @@ func (o *linkOracle) cancelled(c *linkCall) {
 	}
 }
 
-// TestLinkOracle checks the oracle itself. The oracle gets answers with known
-// mistakes, and must report each mistake.
+// TestLinkOracle checks the oracle itself. It gives the oracle results with
+// known mistakes, and the oracle must report each of them.
 func TestLinkOracle(t *testing.T) {
 	t.Parallel()
 	conflict := func(op string) error {

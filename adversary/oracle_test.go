@@ -193,8 +193,8 @@ func (o *oracle) refunded(c *call) {
 			if r.reference != c.reference {
 				continue
 			}
-			// A refund that was good counts as good as long as a replica may
-			// still show it so.
+			// A refund that was good still counts as good while a replica may
+			// show it so.
 			if o.wasGood(c.order, r.id, c.end) {
 				good++
 				if r.amount == c.amount {

@@ -41,8 +41,9 @@ const (
 	ourRefund = "refund-1"
 )
 
-// worths returns payments that have only an amount, each another one. Some
-// amounts are in a foreign currency, with or without a base amount.
+// worths returns payments that have nothing but an amount, which differs from
+// payment to payment. Some amounts are in a foreign currency, with or without a
+// base amount.
 func worths() []leg {
 	return []leg{
 		{amount: rupees(2000)},
