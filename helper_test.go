@@ -56,7 +56,8 @@ func answer[T string | []byte](status int, body T, headers ...string) *http.Resp
 }
 
 // answers returns an API that answers each request with the next of the
-// statuses, and goes on with the last one. Each body is an empty object.
+// statuses. When they run out, it goes on with the last one. Each body is an
+// empty object.
 func answers(statuses ...int) func(sent) (*http.Response, error) {
 	var mu sync.Mutex
 	return func(sent) (*http.Response, error) {

@@ -87,8 +87,7 @@ func (h keepingHandler) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// numberedWebhook makes delivery number n, signed so webhookVerifier accepts
-// it.
+// numberedWebhook makes delivery number n, which webhookVerifier accepts.
 func numberedWebhook(n int) (header http.Header, id, orderID, body string) {
 	id, orderID = fmt.Sprintf("msg_%04d", n), fmt.Sprintf("v1-order-%04d", n)
 	body = fmt.Sprintf(`{"event_type":"TYPE_%04d","data":{"order_id":%q,"status":"AUTHORIZED"}}`, n, orderID)
@@ -513,8 +512,9 @@ func TestKeptIDsDoNotKeepDocuments(t *testing.T) {
 	runtime.KeepAlive(kept)
 }
 
-// strangers sends many requests to h at once. Each of them stalls after sent
-// bytes of its body. The result is how much memory one request holds.
+// strangers sends many requests to h at once. Each of them sends the given
+// number of bytes of its body, and then stalls. The result is how much memory
+// one request holds.
 func strangers(t *testing.T, h http.Handler, header http.Header, announced int64, sent int) int64 {
 	t.Helper()
 	const count = 200

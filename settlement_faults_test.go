@@ -305,7 +305,7 @@ func TestEveryFaultSequence(t *testing.T) {
 		name string
 		opts []pluraltest.Option
 	}{
-		{"a duplicate gets the existing refund", nil},
+		{"a duplicate gets the first result", nil},
 		{"duplicates are rejected", []pluraltest.Option{
 			pluraltest.WithDuplicateRefunds(pluraltest.DuplicateRejected),
 			pluraltest.WithDuplicateCaptures(pluraltest.DuplicateRejected),

@@ -633,8 +633,8 @@ func TestUnknownSaysWhatToDo(t *testing.T) {
 }
 
 // While a write is under way, the call goes on reading the books. The error
-// asks for a person only if nothing has changed for minutes. If the caller
-// gives up, it does not ask for one.
+// asks for a person only if nothing has changed for minutes. If only the caller
+// has given up, the error asks for nobody.
 func TestWhatStaysUnderWayNeedsReview(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -644,7 +644,7 @@ func manyLines(n int) transportFunc {
 }
 
 // TestListWithTotalsOfOnePage sends totals that count only the rows of one
-// page. The list is still read to its end. The emulator may refuse the request
+// page. The list is still read to its end. The server may refuse the request
 // for a page after the last one.
 func TestListWithTotalsOfOnePage(t *testing.T) {
 	t.Parallel()

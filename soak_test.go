@@ -39,8 +39,8 @@ func soakSeed(t *testing.T) uint64 {
 }
 
 // soakSize returns how many writes a soak makes. With PLURAL_SOAK=full (`make
-// soak`) it is full. Otherwise it is a tenth of full, or a twentieth under the
-// race detector.
+// soak`) that is the number full. Otherwise it is a tenth of full, or a
+// twentieth under the race detector.
 func soakSize(full int) int {
 	switch {
 	case isFullSoak():
