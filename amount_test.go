@@ -122,8 +122,8 @@ func TestAmountString(t *testing.T) {
 	}
 }
 
-// The test has every currency of ISO 4217 whose minor unit is not a hundredth,
-// and some others.
+// The test covers every ISO 4217 currency whose minor unit is not a hundredth
+// of its major unit, and some others.
 func TestCurrencyExponents(t *testing.T) {
 	t.Parallel()
 	exponents := map[int]string{

@@ -19,8 +19,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// An error text quotes no JSON, even if the body has other text before the
-// JSON.
+// An error's text quotes no JSON, even if the answer's body has other text
+// before the JSON.
 func TestAnswersWithJSONBehindSomethingAreNotQuoted(t *testing.T) {
 	t.Parallel()
 	const personal = `{"email_id":"payer@example.test","mobile_number":"9000000001","token":"checkout-link"}`
@@ -75,8 +75,8 @@ func TestEvery429IsARateLimit(t *testing.T) {
 	}
 }
 
-// answering calls Get, lets the server send the given answer, and returns the
-// error of Get.
+// answering calls Get with a server that sends the given answer, and returns
+// the error of Get.
 func answering(tb testing.TB, status int, header http.Header, body string) *plural.Error {
 	tb.Helper()
 	client := newPeerClient(tb, func(*http.Request) (*http.Response, error) {
@@ -96,8 +96,8 @@ func answering(tb testing.TB, status int, header http.Header, body string) *plur
 	return e
 }
 
-// The API sends errors in ten shapes. Each shape is tested with what the SDK
-// reads from it.
+// The API sends errors in ten shapes. The test checks what the SDK reads from
+// each of them.
 func TestErrorShapes(t *testing.T) {
 	t.Parallel()
 	html := http.Header{"Content-Type": {"text/html; charset=utf-8"}}
@@ -457,8 +457,9 @@ func TestTokenAnswersAreNotQuoted(t *testing.T) {
 	}
 }
 
-// An error document in an answer with a 2xx status is an error. If the document
-// also has data, the service method judges the data. Do cannot judge it.
+// An error document is an error even if the answer's status is 2xx. If the
+// document also has data, a service method decides by the data. Do cannot
+// decide that, because it does not know the data.
 func TestErrorInATwoHundred(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
@@ -482,7 +483,7 @@ func TestErrorInATwoHundred(t *testing.T) {
 			})
 			err := client.Do(t.Context(), http.MethodPost, "/api/x", nil, new(struct{ Data *plural.Order }))
 			switch want {
-			case "decoded": // Do decodes a document whose code it does not know into the caller's type
+			case "decoded": // Do does not know the code, so it decodes the document into the caller's type
 				require.NoError(t, err)
 			case "unknown":
 				require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
@@ -513,9 +514,9 @@ func TestNoClientPrints(t *testing.T) {
 	require.Equal(t, "plural.Client{}", fmt.Sprint(&plural.Client{}))
 }
 
-// After a write that is sent once, an answer means either that the write was
-// not carried out, or that its outcome is not known. Some codes decide this for
-// every status. For all other codes the status decides.
+// An error answer to a write that was sent once means either that the write was
+// not carried out, or that its outcome is not known. Some codes decide which of
+// the two it is, whatever the status. For all other codes the status decides.
 func TestWhatAnAnswerLeavesOpen(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -552,13 +553,14 @@ func TestWhatAnAnswerLeavesOpen(t *testing.T) {
 	}
 }
 
-// mostGrowth is the largest factor by which an answer may grow in memory.
-// Memory that is freed again counts, too.
+// mostGrowth is the largest factor by which an answer may grow in memory when
+// it is decoded. Memory that is freed meanwhile is counted as well.
 const mostGrowth = 100
 
-// lists calls visit for each list and each map inside a type. visit gets a
-// function that writes a whole document with n elements in that place.
-func lists(
+// inLists calls visit for each list and each map inside a type. It gives
+// visit a function that returns a whole document in which that list or map has
+// n elements.
+func inLists(
 	t reflect.Type,
 	around func(inner string) string,
 	seen map[reflect.Type]bool,
@@ -590,7 +592,7 @@ func lists(
 				return inside("[" + strings.TrimSuffix(strings.Repeat(element+",", n), ",") + "]")
 			})
 			if elem.Elem().Kind() == reflect.Struct {
-				lists(elem.Elem(), func(inner string) string { return inside("[{" + inner + "}]") }, seen, visit)
+				inLists(elem.Elem(), func(inner string) string { return inside("[{" + inner + "}]") }, seen, visit)
 			}
 		case elem.Kind() == reflect.Map:
 			visit(t.Name()+"."+f.Name, func(n int) string {
@@ -601,7 +603,7 @@ func lists(
 				return inside("{" + strings.TrimPrefix(b.String(), ",") + "}")
 			})
 		case elem.Kind() == reflect.Struct:
-			lists(elem, func(inner string) string { return inside("{" + inner + "}") }, seen, visit)
+			inLists(elem, func(inner string) string { return inside("{" + inner + "}") }, seen, visit)
 		}
 	}
 }
@@ -616,7 +618,7 @@ func TestDocumentsGrowWithinBounds(t *testing.T) {
 		return `{"order_id":"v1-1-aa-b","status":"PROCESSED",` + inner + `}`
 	}
 	documents := map[string]string{}
-	lists(reflect.TypeFor[plural.Order](), order, map[reflect.Type]bool{}, func(name string, document func(int) string) {
+	inLists(reflect.TypeFor[plural.Order](), order, map[reflect.Type]bool{}, func(name string, document func(int) string) {
 		for _, n := range []int{100, 1_900, 100_000} {
 			documents[fmt.Sprint(name, " ", n)] = document(n)
 		}

@@ -158,8 +158,8 @@ func TestTokenErrorsAreNoVerdictOnTheCall(t *testing.T) {
 	}
 }
 
-// A fetch that takes too long is repeated, and is not reported as the end of
-// the caller's context.
+// A token request that takes too long is repeated. Its timeout is not reported
+// as the end of the caller's context.
 func TestTokenFetchThatTimesOutIsRepeated(t *testing.T) {
 	t.Parallel()
 	timeouts := map[string]func(s sent) error{
@@ -231,7 +231,7 @@ func TestUnusableTokenAnswers(t *testing.T) {
 
 func TestErrorsDoNotRepeatTheSecret(t *testing.T) {
 	t.Parallel()
-	const secret = `a"<&>\b/+-zq1x` // some of these characters can be escaped in more than one way
+	const secret = `a"<&>\b/+-zq1x` // some of these characters can be escaped in more than one way in JSON
 	tests := map[string]func(sent) (*http.Response, error){
 		"message": func(sent) (*http.Response, error) {
 			return answer(400, `{"message":"bad secret a\"<&>\\b/+-zq1x"}`), nil
@@ -355,7 +355,7 @@ func TestTokenFetchFailuresAreRepeated(t *testing.T) {
 	tests := map[string]func() (*http.Response, error){
 		"no connection":      func() (*http.Response, error) { return nil, errors.New("connection refused") },
 		"server error":       func() (*http.Response, error) { return answer(500, `{}`), nil },
-		"neither of the two": func() (*http.Response, error) { return nil, nil }, //nolint:nilnil // this is the case to test
+		"neither of the two": func() (*http.Response, error) { return nil, nil }, //nolint:nilnil // the case under test
 		"answer without body": func() (*http.Response,
 			error,
 		) {
@@ -385,7 +385,7 @@ func TestTokenFetchFailuresAreRepeated(t *testing.T) {
 				}
 				c := g.client(t)
 				require.NoError(
-					t, c.Do(t.Context(), http.MethodPost, somePath, nil, nil), "for a write, too: the write was not sent",
+					t, c.Do(t.Context(), http.MethodPost, somePath, nil, nil), "even a write, because nothing of it was sent before",
 				)
 				tokens, calls, refused := g.counts()
 				require.Equal(t, []int{3, 1, 0}, []int{tokens, calls, refused})

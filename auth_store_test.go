@@ -62,7 +62,8 @@ func (s *memoryStore) saved() int {
 	return s.saves
 }
 
-// sealed returns the only value in the store, with its key.
+// sealed returns the only entry in the store: its key, and its value as the
+// client sealed it.
 func (s *memoryStore) sealed(t *testing.T) (key string, sealed []byte) {
 	t.Helper()
 	s.mu.Lock()
@@ -283,7 +284,7 @@ func TestNoCallFailsBecauseOfItsStore(t *testing.T) {
 				var log bytes.Buffer
 				logger := slog.New(slog.NewTextHandler(&lockedWriter{w: &log}, nil))
 				g, s := &gateway{}, &spoiledStore{TokenStore: newMemoryStore()}
-				test.spoil(s, func() { <-end }) // this store ignores its context
+				test.spoil(s, func() { <-end }) // this store does not return when its context ends
 				c := g.client(t, plural.WithTokenStore(s), plural.WithLogger(logger))
 				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 				defer cancel()
@@ -435,8 +436,8 @@ func TestStoreFailuresInTheLogNameTheStep(t *testing.T) {
 	})
 }
 
-// A store may keep returning old tokens that this client sealed and that were
-// revoked later. No call fails because of that: after two such tokens the
+// A store may keep returning old tokens that this client sealed and that Plural
+// has revoked since. No call fails because of that: after two such tokens the
 // client fetches a new one.
 func TestStoreOfOldTokens(t *testing.T) {
 	t.Parallel()

@@ -402,8 +402,8 @@ func TestRefusedTokenIsReplacedAndTheRequestReplayed(t *testing.T) {
 	}
 }
 
-// net/http may still be reading a request when its answer has come. So the SDK
-// must not change a request that was sent.
+// net/http may still be reading a request after the answer to it has come. So
+// the SDK must not change a request that was sent.
 func TestRequestThatWasSentIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	g := &gateway{}
@@ -436,7 +436,7 @@ func TestTokenThatIsRefusedAgain(t *testing.T) {
 					require.ErrorAs(t, err, &e)
 					require.Equal(t, "tr-1", e.TraceID)
 					tokens, calls, _ := g.counts()
-					require.Equal(t, 2*n, calls, "each call is sent twice, and not more often")
+					require.Equal(t, 2*n, calls, "each call sends its request twice and not more often")
 					require.Equal(t, n+1, tokens, "one token request for each call")
 				}
 			})
@@ -463,7 +463,7 @@ func TestRefusedTokenWithoutASuccessor(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		token   func(sent) (*http.Response, error)
-		healsAt int // number of the token request from which the endpoint works; 0: never
+		healsAt int // the endpoint works from this token request on (1 is the first); 0: it never works
 		check   func(*testing.T, error)
 	}{
 		"the endpoint is down for a moment": {answers(503), 4, func(t *testing.T, err error) {
@@ -508,8 +508,8 @@ func TestRefusedTokenWithoutASuccessor(t *testing.T) {
 	}
 }
 
-// The connection on which the refusal came must be free for the fetch of the
-// next token.
+// The connection on which the API refused a token must be free for the request
+// that fetches the next token.
 func TestRefusalFreesItsConnection(t *testing.T) {
 	t.Parallel()
 	var tokens, connections atomic.Int64

@@ -57,7 +57,7 @@ func TestMiddlewareNeverSeesTheToken(t *testing.T) {
 		t,
 		[]string{"outer do " + somePath, "middle do " + somePath, "inner do " + somePath},
 		seen,
-		"middleware sees one try; it does not see the second send or the token requests",
+		"middleware sees one try, but neither the second send nor the token requests",
 	)
 	require.Empty(t, plural.OperationFromContext(t.Context()))
 
@@ -136,9 +136,9 @@ func TestMiddlewareThatLosesTheContext(t *testing.T) {
 	require.Equal(t, []int{0, 0, 0}, []int{tokens, calls, refused})
 }
 
-// A circuit breaker returns at its own time limit, and the transport may still
-// be at work then. The request that was left behind must not be sent later. If
-// it may still be sent, the error must not call it unsent.
+// A circuit breaker returns at its own time limit, even if the transport inside
+// it is still at work. The transport must not send the request after that. If
+// it may still do so, the error must not say that nothing was sent.
 func TestMiddlewareThatReturnsEarly(t *testing.T) {
 	t.Parallel()
 	errBreaker := errors.New("breaker: took too long")

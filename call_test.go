@@ -29,7 +29,7 @@ func TestCallsAllocateLittle(t *testing.T) {
 	capture := capturing(t)
 	require.NoError(t, capture())
 	require.LessOrEqual(
-		t, testing.AllocsPerRun(200, func() { _ = capture() }), 80.0, "allocations of a capture, with those of its transport",
+		t, testing.AllocsPerRun(200, func() { _ = capture() }), 80.0, "allocations of a capture and its transport",
 	)
 
 	document := dataOf(t, payload(t, "capture_response_partially_captured.json"))
@@ -200,7 +200,7 @@ func TestCallsKeepNothingOfTheCallersMemory(t *testing.T) {
 				require.Equal(t, observed, seen.OrderID+" "+seen.Reference+" "+seen.RequestID)
 				require.Equal(t, "own-id", response.RequestID)
 
-				unknown, ok := err.(*plural.OutcomeUnknownError) //nolint:errorlint // a wrapped one does not count
+				unknown, ok := err.(*plural.OutcomeUnknownError) //nolint:errorlint // only if err itself has this type
 				if !ok || unknown.OrderID == "" {
 					return
 				}
@@ -248,9 +248,10 @@ func TestSettleJudgesWhatWasAskedFor(t *testing.T) {
 }
 
 // If the caller's deadline cut a call short, the error matches
-// context.DeadlineExceeded. It also does so if a limit derived from that
-// deadline ended a try, or if no time was left for another try. Once the
-// deadline has passed, the error also matches the cause that the caller set.
+// context.DeadlineExceeded. This also holds if a limit derived from that
+// deadline ended a try, or if too little time was left for another try. Once
+// the deadline has passed, the error also matches the cause that the caller
+// gave to the context.
 func TestDeadlineIsInTheError(t *testing.T) {
 	t.Parallel()
 	why := errors.New("the shop is closing")
@@ -301,7 +302,7 @@ func TestDeadlineIsInTheError(t *testing.T) {
 			"is not there":  pluraltest.Refuse,
 		} {
 			if name == "do" && peer == "is busy" {
-				continue // for Do, 503 is the answer: Do does not repeat a POST
+				continue // Do returns the 503 at once, because it does not repeat a POST
 			}
 			t.Run(name+" of one that "+peer, func(t *testing.T) {
 				t.Parallel()
@@ -338,7 +339,8 @@ func verifiedCallbackOf(t *testing.T, orderID string) *plural.Callback {
 }
 
 // If an order is known to exist, a read that does not find it is repeated for
-// two seconds, because reads lag. An HTML page with status 404 is not evidence.
+// two seconds, because reads lag. An HTML page with status 404 does not show
+// that the order is not found.
 func TestRealOrdersThatAreNotFoundYet(t *testing.T) {
 	t.Parallel()
 	page := pluraltest.Fault{Answer: pluraltest.AnswerHTML, Status: http.StatusNotFound, Effect: pluraltest.ApplyNever}

@@ -43,8 +43,8 @@ func TestCallbackRequestAttackHostileQuery(t *testing.T) {
 		require.NoError(t, err, query)
 		require.Equal(t, map[string]string{"order_id": callbackOrderID, "status": "AUTHORIZED"}, cb.Fields)
 
-		// The result is the same if a framework has already parsed the request
-		// with its query.
+		// The result is the same if a framework has already parsed the request,
+		// including its query.
 		r = formRequest(goodForm(t).Encode())
 		r.URL.RawQuery = query
 		_ = r.ParseForm()
@@ -83,8 +83,8 @@ func TestCallbackRequestBodyReadBefore(t *testing.T) {
 	_, err = v.VerifyCallbackRequest(r)
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyEmpty)
 
-	// If the form was parsed and is empty, somebody had read the body before.
-	// The rest of the body is not used then.
+	// If somebody parsed the form and it is empty, it counts as the whole body.
+	// What can still be read from the body is not used.
 	r = formRequest("")
 	require.NoError(t, r.ParseForm())
 	r.Body = io.NopCloser(strings.NewReader(goodForm(t).Encode()))
@@ -133,8 +133,8 @@ func TestCallbackRequestAttackWrongContentType(t *testing.T) {
 		{"Content-Type": {formContentType + "; charset=UTF-8"}},
 		{"Content-Type": {formContentType + "; charset"}}, // a parameter without a value
 		{"Content-Type": {"Application/X-WWW-Form-Urlencoded;charset=utf-8"}},
-		{"content-type": {formContentType}},                  // some gateways hand the header on like this
-		{"Content-Type": {formContentType, formContentType}}, // CGI does this
+		{"content-type": {formContentType}},                  // some gateways pass the header's name on in lower case
+		{"Content-Type": {formContentType, formContentType}}, // CGI sends the header twice
 		{"Content-Type": {formContentType}, "content-type": {formContentType}},
 		{"CONTENT-TYPE": {formContentType}, "content-type": {formContentType}, "Content-Type": nil},
 	} {

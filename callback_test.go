@@ -22,8 +22,8 @@ const (
 	callbackMaxBytes = 64 << 10
 )
 
-// naiveCallbackText joins the fields of a form as the guide says, and does not
-// check their contents.
+// naiveCallbackText joins the fields of a form as Plural's guide says, and does
+// not check their contents.
 func naiveCallbackText(form url.Values, keepEmpty bool) string {
 	var pairs []string
 	for name, values := range form {
@@ -182,8 +182,9 @@ func TestCallbackTamperedWith(t *testing.T) {
 	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
 }
 
-// The text that is signed is not escaped. If Plural signed a text for a failed
-// payment, nobody may cut that text into the fields of a success.
+// The values in a signed text are not escaped. If Plural signed the text of a
+// failed payment, nobody may cut that text into other fields that report a
+// success.
 func TestCallbackAttackFieldResplitting(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
@@ -221,9 +222,9 @@ func TestCallbackAttackFieldResplitting(t *testing.T) {
 			_, err := v.VerifyCallback(tc.forged)
 			require.ErrorIs(t, err, plural.ErrMalformedCallback, "texts:\n%s\n%s", signed, forged)
 
-			// The original form, from which the forged text comes, is refused
-			// too if its own text is ambiguous. A forgery must not be refused
-			// only because its signature belongs to another text.
+			// The forged form is refused even with a signature of its own text.
+			// So it was not refused only because its signature belonged to
+			// another text.
 			tc.forged.Set("signature", naiveSignature(t, signatureSecret, forged))
 			_, err = v.VerifyCallback(tc.forged)
 			require.ErrorIs(t, err, plural.ErrMalformedCallback)
@@ -243,7 +244,7 @@ func TestCallbackAttackNameResplitting(t *testing.T) {
 		_, err := v.VerifyCallback(signedForm(t, signatureSecret, form))
 		requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldName)
 
-		form[name] = []string{""} // an empty value is left out of the text, but its name is still checked
+		form[name] = []string{""} // an empty value is left out of the signed text, but the field's name is still checked
 		_, err = v.VerifyCallback(signedForm(t, signatureSecret, form))
 		requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldName)
 	}
@@ -434,8 +435,8 @@ func TestCallbackAttackTruncatedOrOverlongSignature(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A secret of hex digits is valid base64, too. A callback may only be verified
-// with the secret read as documented.
+// A secret of hex digits is valid base64 as well. A callback may only be
+// verified with the key that results from the documented reading of the secret.
 func TestCallbackAttackKeyConfusion(t *testing.T) {
 	t.Parallel()
 	const text = "order_id=" + callbackOrderID + "&status=AUTHORIZED"
@@ -461,7 +462,7 @@ func TestCallbackAttackKeyConfusion(t *testing.T) {
 		for pinned := range readings {
 			v := mustVerifier(t, signatureSecret, plural.WithCallbackKeys(mustKey(t, readings[pinned].make, signatureSecret)))
 			_, err := v.VerifyCallback(form)
-			require.Equal(t, pinned == signedWith, err == nil, "secret read as %s to sign, as %s to verify", signedWith, pinned)
+			require.Equal(t, pinned == signedWith, err == nil, "signed with key %s, verified with key %s", signedWith, pinned)
 		}
 	}
 }
@@ -536,7 +537,7 @@ func TestCallbackAttackOversized(t *testing.T) {
 	_, err = v.VerifyCallbackRequest(formRequest(goodForm(t).Encode() + strings.Repeat("&", 62)))
 	requireRefused(
 		t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields,
-	) // counted before they are parsed, because parsing costs more
+	) // the fields are counted before they are parsed, because parsing costs more
 	_, err = v.VerifyCallback(url.Values{"order_id": make([]string, 100_000)})
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields)
 }
@@ -634,7 +635,7 @@ func TestCallbackKeepsPersonalDataOutOfLogs(t *testing.T) {
 	for _, value := range []any{cb, *cb, []*plural.Callback{cb}, map[string]plural.Callback{"cb": *cb}} {
 		for how, text := range formattings(t, value) {
 			if how == "slog JSON" &&
-				value != any(cb) { // JSON handlers encode values inside a slice or a map as json.Marshal does
+				value != any(cb) { // slog's JSON handler encodes values inside a slice or a map with json.Marshal
 				continue
 			}
 			require.NotContains(t, text, "Asha", how)

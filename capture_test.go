@@ -56,8 +56,8 @@ func TestFindCapture(t *testing.T) {
 	require.Len(t, fieldsOf(err), 2)
 }
 
-// If an order was paid outright, the money is not on hold any more. So a
-// capture of it fails for good, even if the books name no capture.
+// If an order was paid outright, no money is on hold. So a capture of the order
+// fails for good, even if the books name no capture.
 func TestCaptureWithoutAHold(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -70,8 +70,8 @@ func TestCaptureWithoutAHold(t *testing.T) {
 		require.NotErrorIs(t, state, plural.ErrOperationNotAllowed)
 		require.Equal(t, id, state.Order.OrderID)
 
-		// The next capture may have been carried out, and the books do not show
-		// whether it was. A second call settles it.
+		// Plural may have carried out the next capture, and the books do not
+		// show whether it did. A second call settles it.
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetBeforeApply)
 		requireUnknown(t, d.agrees(t.Context(), w, c).err)
 		require.ErrorIs(t, d.agrees(t.Context(), w, c).err, plural.ErrNoHold)
@@ -108,8 +108,9 @@ func TestSettleAnUnknownOutcome(t *testing.T) {
 	require.Same(t, byHand, err)
 }
 
-// A rejection is not believed while the books may lag. Here a replica lags for
-// two and a half seconds, so it does not show the capture of an earlier call.
+// While the books may lag, the SDK does not believe a rejection. Here a replica
+// lags by two and a half seconds, so it does not show the capture of an earlier
+// call yet.
 func TestRejectionOverBooksThatLag(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -149,9 +150,9 @@ func TestCaptureDataAbsent(t *testing.T) {
 }
 
 // If the server asks for a wait that is too long, the request is not repeated,
-// but the books are still read. An entry for a capture without a reference may
-// belong to this call. So such an entry does not settle the call, and it is not
-// a conflict: the order is read until time runs out.
+// but the books are still read. A capture that the books show without a
+// reference may belong to this call. So it neither settles the call nor counts
+// as a conflict: the order is read until time runs out.
 func TestCaptureDataWithoutAReference(t *testing.T) {
 	t.Parallel()
 	entries := func(data map[string]any, change func(payment map[string]any)) any {
@@ -237,15 +238,16 @@ func TestReferenceUsedForAnotherAmount(t *testing.T) {
 		require.ErrorAs(t, err, &state)
 		require.Equal(t, o.OrderID, state.Order.OrderID)
 
-		// If nothing shows that the entry is older than this call, this call
-		// may have made it, with an amount that was rounded or discounted. A
-		// person has to check that case, too.
+		// If nothing shows that the capture in the books is older than this
+		// call, this call may have made it, and Plural may have rounded or
+		// discounted the amount. That is a conflict as well, so a person has to
+		// check it.
 		dated = false
 		requireIsOnly(t, capture(), "conflict")
 	})
 }
 
-// If an order is paid with two payments, they are captured one after the other.
+// If an order was paid with two payments, Plural captures one after the other.
 // The call waits until both are captured, no matter which is first.
 func TestCaptureOfTwoPayments(t *testing.T) {
 	t.Parallel()
@@ -294,7 +296,7 @@ func TestCaptureOfTwoPayments(t *testing.T) {
 	}
 }
 
-// If the books are unclear and nothing is under way, a person must check the
+// If the books are unclear and no capture is under way, a person must check the
 // order.
 func TestCaptureThatNeedsReview(t *testing.T) {
 	t.Parallel()

@@ -194,7 +194,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 func TestNewClientFromEnv(t *testing.T) {
 	tests := map[string]struct {
 		id, secret, environment, base string
-		want                          plural.Environment // "": the variable's value is refused
+		want                          plural.Environment // "": NewClientFromEnv returns an error
 	}{
 		"uat":                 {"id", "leak", "uat", "", plural.UAT},
 		"production":          {"id", "leak", "production", "", plural.Production},
@@ -415,7 +415,7 @@ func TestWarmHoldsItsDeadline(t *testing.T) {
 		began := time.Now()
 		require.ErrorIs(t, c.Warm(ctx), context.DeadlineExceeded)
 		require.Equal(t, time.Second, time.Since(began))
-		pass(29 * time.Second) // the token request may take 30 s in all, and then leaves nothing behind
+		pass(29 * time.Second) // a token request ends after at most 30 s, and then no goroutine may be left
 	})
 }
 
@@ -481,7 +481,7 @@ func TestDoSendsAndDecodesDocuments(t *testing.T) {
 		t,
 		c.Do(t.Context(), http.MethodGet, somePath, map[string]int{}, nil),
 		plural.ErrInvalidRequest,
-		"a GET would not send its body",
+		"a GET would not send this body",
 	)
 	require.ErrorIs(t, c.Do(t.Context(), http.MethodPost, somePath, func() {}, nil), plural.ErrInvalidRequest)
 	require.Len(t, g.calls, 2)
@@ -597,7 +597,7 @@ func TestAnswersAreReadWithinBounds(t *testing.T) {
 		err := c.Do(t.Context(), http.MethodGet, path, nil, nil, plural.WithResponseInto(&got))
 		require.ErrorContains(t, err, "larger than 4 MiB", path)
 		require.LessOrEqual(t, len(got.Body), limit)
-		require.EqualValues(t, 1, served.Load()-before, "not repeated: the next answer would be as large")
+		require.EqualValues(t, 1, served.Load()-before, "not repeated, because the next answer would be as large")
 	}
 	require.ErrorIs(t, c.Do(t.Context(), http.MethodPost, "/bomb", nil, nil), plural.ErrOutcomeUnknown)
 	err = c.Do(t.Context(), http.MethodGet, "/error", nil, nil, plural.WithResponseInto(&got))
@@ -609,8 +609,8 @@ func TestAnswersAreReadWithinBounds(t *testing.T) {
 	require.Greater(t, len(got.Body), 64<<10)
 }
 
-// A short body can take much memory when it is decoded. Do first checks the
-// body's lists, objects and depth.
+// A short body can take much memory when it is decoded. So Do checks the sizes
+// of the body's lists and objects, and its depth, before it decodes the body.
 func TestDoBoundsWhatAnAnswerBecomes(t *testing.T) {
 	t.Parallel()
 	list := func(element string, n int) string {
@@ -660,7 +660,8 @@ func TestDoBoundsWhatAnAnswerBecomes(t *testing.T) {
 	})
 }
 
-// card is a type of the caller. Its errors quote the data that it was given.
+// card stands for a type that the caller of the SDK defines. Its errors quote
+// the JSON that it was given.
 type card struct{}
 
 var errCard = errors.New("of a card")
@@ -709,7 +710,7 @@ func TestDoDoesNotQuoteWhatDoesNotFit(t *testing.T) {
 				requireTidy(t, err.Error())
 				for walk := []error{err}; len(walk) > 0; walk = walk[1:] {
 					require.NotContains(t, walk[0].Error(), "98765")
-					switch wrapper := walk[0].(type) { //nolint:errorlint // it walks the tree of errors as error reporters do
+					switch wrapper := walk[0].(type) { //nolint:errorlint // this loop walks the tree of errors as error reporters do
 					case interface{ Unwrap() error }:
 						if inner := wrapper.Unwrap(); inner != nil {
 							walk = append(walk, inner)
@@ -723,7 +724,8 @@ func TestDoDoesNotQuoteWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-// Do decodes an answer into a type of this package as the service methods do.
+// When Do gets a type of this package, it decodes the answer into it exactly as
+// the service methods do.
 func TestDoDecodesOwnTypesAsMethodsDo(t *testing.T) {
 	t.Parallel()
 	client := newPeerClient(t, func(*http.Request) (*http.Response, error) {

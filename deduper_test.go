@@ -103,8 +103,8 @@ func TestMemoryDeduperLeaseEnds(t *testing.T) {
 	})
 }
 
-// A late Commit is accepted if nobody else has claimed the event. The work is
-// done, and doing it again would not help.
+// A Commit after the lease has ended is accepted if nobody else has claimed the
+// event. The event was handled, and handling it again would not help.
 func TestMemoryDeduperLateCommitWithoutRival(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -172,7 +172,7 @@ func TestMemoryDeduperReleaseMakesRoom(t *testing.T) {
 	require.ErrorIs(t, err, plural.ErrDeduperFull)
 }
 
-// Entries may end in another order than the one in which they came.
+// Entries may expire in another order than the one in which they were made.
 func TestMemoryDeduperEvictsOnlyWhatEnded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -280,7 +280,8 @@ func TestMemoryDeduperConforms(t *testing.T) {
 	})
 }
 
-// recorder stands in for a testing.TB and records the reported problems.
+// recorder is a testing.TB that only records the problems that are reported to
+// it.
 type recorder struct {
 	testing.TB
 
@@ -363,7 +364,7 @@ func TestMemoryDeduperDefaultIsBounded(t *testing.T) {
 	}
 }
 
-// scriptedDeduper does what the test says and records its calls.
+// scriptedDeduper does what the test says, and records how it was called.
 type scriptedDeduper struct {
 	claim                             plural.Claim // zero value: the event is claimed
 	claimErr, commitErr, releaseErr   error
@@ -515,8 +516,8 @@ func TestWebhookHandlerDeduper(t *testing.T) {
 	}
 }
 
-// The deduper's calls have a time limit. They do not use the function's
-// context, and their own context does not end when the sender hangs up.
+// Each call of the deduper has a time limit. Its context is not that of the
+// shop's function, and does not end when the sender hangs up.
 func TestWebhookHandlerDeduperHangs(t *testing.T) {
 	t.Parallel()
 	for call, want := range map[string]struct {
@@ -545,7 +546,7 @@ func TestWebhookHandlerDeduperHangs(t *testing.T) {
 	}
 }
 
-// The lease has to last longer than the function and the commit, even if the
+// The lease has to outlast the shop's function and the commit, even if the
 // claim was slow.
 func TestWebhookHandlerCountsTheClaimsTime(t *testing.T) {
 	t.Parallel()
@@ -595,7 +596,7 @@ func TestWebhookHandlerMemoryDeduperFull(t *testing.T) {
 	})
 }
 
-// A handled event is remembered at least as long as a replay of the event could
+// A handled event is remembered at least for as long as a replay of it could
 // pass the timestamp check.
 func TestWebhookHandlerKeepsLongerThanTheTolerance(t *testing.T) {
 	t.Parallel()

@@ -233,7 +233,7 @@ func TestRequestsAreGolden(t *testing.T) {
 		},
 		"settlements_list": func(t *testing.T, c *plural.Client) {
 			t.Helper()
-			_, _ = all(c.Settlements.List(t.Context(), lastDays(90))) // the clock of the test starts in January 2000
+			_, _ = all(c.Settlements.List(t.Context(), lastDays(90))) // the test's clock starts in January 2000
 		},
 		"settlements_lines": func(t *testing.T, c *plural.Client) {
 			t.Helper()

@@ -199,11 +199,11 @@ func TestErrorsMatchAndUnwrap(t *testing.T) {
 	requireIsOnly(t, &plural.Error{StatusCode: 404, Code: "NEW_CODE"})
 	requireIsOnly(
 		t, &plural.Error{StatusCode: 400, Code: plural.CodeInvalidRequest, Message: "No matching records"}, "invalid",
-	) // not on a read, so the message does not count
+	) // Op names no read, so the message does not make it a "not found"
 	requireIsOnly(t, &plural.NotPaidError{}, "not paid")
 
-	// An unknown outcome does not take its meaning from the last answer before
-	// it.
+	// Which sentinels an unknown outcome matches does not depend on the last
+	// answer that it wraps.
 	last := &plural.Error{
 		StatusCode: http.StatusUnprocessableEntity,
 		Code:       plural.CodeOperationNotAllowed,
@@ -347,8 +347,8 @@ func TestWasPaid(t *testing.T) {
 	}
 }
 
-// If net/http cannot read an answer, its error quotes that answer. Our error
-// says what is wrong with the answer, and does not quote it.
+// If net/http cannot read an answer, its error quotes that answer. The SDK's
+// error says what is wrong with the answer, and does not quote it.
 func TestCausesAreNotQuoted(t *testing.T) {
 	t.Parallel()
 	const personal = "payer@example.test"
@@ -434,8 +434,8 @@ type errorReader struct{}
 
 func (errorReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// An error for refused credentials shows one request id: that of the token
-// request. No other request was sent.
+// If Plural refuses the credentials, only the token request was sent. So the
+// error shows one request id: that of the token request.
 func TestRefusedCredentialsShowOneRequestID(t *testing.T) {
 	t.Parallel()
 	client := newClientOver(

@@ -29,8 +29,9 @@ func (f fakeCaptures) Create(
 	return &plural.Order{OrderID: orderID, Status: plural.OrderStatusProcessed}, nil
 }
 
-// next says what a merchant's queue does with the message.
-func next(ctx context.Context, captures capturer, orderID string) string {
+// nextStep says what a merchant's queue does with the message that asks for a
+// capture.
+func nextStep(ctx context.Context, captures capturer, orderID string) string {
 	req := &plural.CaptureRequest{MerchantCaptureReference: plural.Reference("capture", orderID), FullAmount: true}
 	switch _, err := captures.Create(ctx, orderID, req); {
 	case err == nil:
@@ -57,7 +58,7 @@ func Example_fake() {
 		"v1-busy":      &plural.Error{StatusCode: 429, Code: plural.CodeAPIRateLimit},
 	}
 	for _, id := range []string{"v1-fine", "v1-cancelled", "v1-other", "v1-declined", "v1-lost", "v1-busy"} {
-		fmt.Printf("%s: %s\n", id, next(context.Background(), captures, id))
+		fmt.Printf("%s: %s\n", id, nextStep(context.Background(), captures, id))
 	}
 	// Output:
 	// v1-fine: done

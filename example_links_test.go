@@ -10,9 +10,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// A hotel takes a deposit by link: the customer gets a message, and pays on
-// Plural's page. When the link is made, store with it what its order must look
-// like. Confirm compares the order with that.
+// A hotel takes a deposit by payment link: the customer gets a message, and
+// pays on Plural's page. When you make a link, store with it what link.Expected
+// returns. Confirm later compares the link's order with that.
 func ExamplePaymentLinkService_Create() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -29,7 +29,7 @@ func ExamplePaymentLinkService_Create() {
 		CallbackURL:                  "https://hotel.example.com/plural/return",
 	})
 	if err != nil {
-		fmt.Println(err) // not known yet, unless it is ErrConflict: call again with the same reference
+		fmt.Println(err) // ErrConflict is final; after most other errors, call again with the same reference
 		return
 	}
 	want := link.Expected()
@@ -43,7 +43,7 @@ func ExamplePaymentLinkService_Create() {
 		fmt.Println(err)
 		return
 	}
-	order, err := client.Orders.Confirm(ctx, callback, want) // want comes from the store, found by callback.OrderID
+	order, err := client.Orders.Confirm(ctx, callback, want) // load want from where it was stored, by callback.OrderID
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -85,7 +85,7 @@ func ExamplePaymentLinkService_Cancel() {
 		case errors.Is(err, plural.ErrNotApplied):
 			fmt.Println("expired")
 		default:
-			fmt.Println(err) // not known yet: call again
+			fmt.Println(err) // the outcome is not known yet: call again
 		}
 	}
 	// Output:

@@ -65,7 +65,7 @@ func ExampleOrderService_GetByReference() {
 	// no such order
 }
 
-// A program without a server waits until the payer has decided.
+// A program that cannot receive webhooks can wait until the payer has paid.
 func ExampleOrderService_Wait() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -103,8 +103,8 @@ func ExampleOrderService_Get() {
 	// INR 500.00 true
 }
 
-// The reference is made from data that the shop has. So every process, and
-// every repetition, makes the same reference.
+// Make a reference from data that the shop has stored. Then every process, and
+// every repetition of a call, makes the same reference.
 func ExampleReference() {
 	fmt.Println(plural.Reference("capture", 1001))
 	fmt.Println(plural.Reference("refund", "1001", 2))
@@ -171,8 +171,8 @@ func ExampleErrorDetail() {
 	// INSUFFICIENT_FUNDS true
 }
 
-// The payer's browser comes back: the callback is verified, and compared with
-// the order in Plural's books.
+// When the payer's browser comes back, verify the callback, and compare the
+// order in Plural's books with what the shop expects.
 func ExampleOrderService_Confirm() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -207,7 +207,8 @@ func ExampleOrderService_Confirm() {
 	// another order or amount: true
 }
 
-// The payer did not pay. Can the link still lead to a payment?
+// If the payer has not paid, ask whether the payer may still pay through the
+// link.
 func ExampleNotPaidError() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -348,8 +349,8 @@ func bothKeys(secret string) (hex, raw plural.Key) {
 	return hex, raw
 }
 
-// If a payer closes the browser, only the webhook reports the payment. The
-// event is only a hint, because the order in Plural's books counts.
+// If a payer closes the browser, only the webhook reports the payment. Its
+// event is only a hint: what counts is the order in Plural's books.
 func ExampleOrderService_ConfirmEvent() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -394,8 +395,8 @@ func settledOrder(ctx context.Context, srv *pluraltest.Server, client *plural.Cl
 	return order.Captures()[0].PaymentID, srv.Settle()
 }
 
-// List the money that reached the bank in the last week, with the order of the
-// shop that each payment belongs to. The shop stored the id of each payment
+// List the payments whose money reached the bank in the last week, each with
+// the shop's order that it belongs to. The shop stored the id of each payment
 // when it captured the payment.
 func ExampleSettlementService_List() {
 	srv, client := emulator()
@@ -408,7 +409,7 @@ func ExampleSettlementService_List() {
 	week := plural.Days{First: today.AddDate(0, 0, -6), Last: today}
 	for settlement, err := range client.Settlements.List(ctx, week) {
 		if err != nil {
-			fmt.Println(err) // the list ends; errors.Is(err, plural.ErrIncomplete) if a part of it came
+			fmt.Println(err) // the list ends here; the error matches plural.ErrIncomplete if a part of the list has come
 			return
 		}
 		for line, err := range client.Settlements.Lines(ctx, settlement.UTRNumber) {
@@ -423,8 +424,8 @@ func ExampleSettlementService_List() {
 	// order-3001 500 488.2 true
 }
 
-// Add up the lines of one settlement. The figures are as Plural sends them, so
-// the shop has to check that they are right.
+// Add up the lines of one settlement. The SDK returns the figures as Plural
+// sends them, so the shop has to check that they are right.
 func ExampleSettlementService_Lines() {
 	srv, client := emulator()
 	defer srv.Close()

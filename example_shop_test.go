@@ -10,9 +10,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-var errLater = errors.New("not known yet: the queue delivers the message again")
+var errLater = errors.New("the outcome is not known yet: the queue delivers the message again")
 
-// lampShop takes the money when the lamp is shipped. The map of its orders
+// lampShop captures the money when it ships the lamp. The map of its orders
 // stands for a table in a database.
 type lampShop struct {
 	client   *plural.Client

@@ -37,7 +37,7 @@ func Example() {
 	clientSecret := srv.ClientSecret
 	ctx := context.Background()
 
-	// PreAuth puts the money on hold.
+	// With PreAuth, a payment only puts the money on hold.
 	link, err := client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: "order-1001",
 		OrderAmount:            plural.INR(149950), // paise: 1499.50 rupees
@@ -110,8 +110,8 @@ func Example() {
 	// REFUND PROCESSED INR 200.00
 }
 
-// The connection breaks after Plural has captured. The call still reports what
-// happened.
+// The connection breaks after Plural has carried out the capture. The call
+// still finds out what happened.
 func ExampleCaptureService_Create() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -154,7 +154,8 @@ func ExampleCancelService_Create() {
 	}
 	fmt.Println(cancelled.Status)
 
-	// An order that is cancelled cannot be captured. The error shows the order.
+	// A cancelled order cannot be captured. The error's Order field shows the
+	// order.
 	_, err = client.Captures.Create(
 		ctx, orderID, &plural.CaptureRequest{MerchantCaptureReference: "capture-1003", FullAmount: true},
 	)
@@ -172,7 +173,7 @@ func ExampleNewWebhookHandler() {
 	srv, client := emulator()
 	defer srv.Close()
 	orderID := heldOrder(context.Background(), srv, client, "order-1004")
-	expected := func(string) plural.Expected { // from the shop's database
+	expected := func(string) plural.Expected { // looked up in the shop's database
 		return plural.Expected{MerchantOrderReference: "order-1004", OrderAmount: plural.INR(50000)}
 	}
 	paid := func(_ context.Context, order *plural.Order) error { // the shop's own work
@@ -190,12 +191,12 @@ func ExampleNewWebhookHandler() {
 		func(ctx context.Context, e *plural.Event) error {
 			id, err := e.OrderID() // for a refund's event, this is the order that was refunded
 			if errors.Is(err, plural.ErrNoOrder) {
-				return nil // about a customer, a token, a subscription
+				return nil // the event is about a customer, a token or a subscription
 			}
 			if err != nil {
 				return err // Plural delivers the event again
 			}
-			order, err := client.Orders.ConfirmEvent(ctx, e, expected(id)) // an event is only a hint
+			order, err := client.Orders.ConfirmEvent(ctx, e, expected(id)) // reads the order, because an event is only a hint
 			if errors.Is(err, plural.ErrNotPaid) {
 				return nil // not paid, changed since, or another order: see NotPaidError
 			}
@@ -206,7 +207,7 @@ func ExampleNewWebhookHandler() {
 		},
 	))
 
-	// The emulator makes a signed delivery. The second one is a repetition.
+	// The emulator makes two signed deliveries of one event.
 	for range 2 {
 		r, err := srv.WebhookRequest("ORDER_AUTHORIZED", orderID, pluraltest.WebhookID("msg_1"))
 		if err != nil {
@@ -379,7 +380,7 @@ func ExampleWithResponseInto() {
 	// 0d9e4c1e-6a37-4a39-9d0c-6d0b3f3f5003
 }
 
-// If Plural refuses a call, its answer has what to log and what to tell
+// If Plural refuses a call, the error has what to log, and what to tell
 // Plural's support.
 func ExampleError() {
 	srv, client := emulator()
@@ -402,7 +403,7 @@ func ExampleError() {
 	// true 1 false
 }
 
-// Take a part of the money that is on hold. Plural then releases the rest,
+// Capture a part of the money that is on hold. Plural then releases the rest,
 // because an order can be captured only once.
 func ExampleCaptureRequest() {
 	srv, client := emulator()
@@ -428,7 +429,7 @@ func ExampleCaptureRequest() {
 	// still to be had: 0 true
 }
 
-// Take all the money that is on hold.
+// Capture all the money that is on hold.
 func ExampleCaptureRequest_fullAmount() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -449,9 +450,10 @@ func ExampleCaptureRequest_fullAmount() {
 	// Output: PROCESSED INR 500.00 true
 }
 
-// Call again with the same reference, after a restart or from another process.
+// After a restart, or from another process, call again with the same reference.
 // The call finds the first capture, and does not capture again. If the amount
-// is another one, the error is a conflict, and a person has to look.
+// differs from the first one, the error matches ErrConflict, and a person has
+// to look at the order.
 func ExampleCaptureService_Create_again() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -509,8 +511,9 @@ func ExampleCaptureService_Find() {
 	// capture-3005 took nothing, and cannot any more
 }
 
-// Plural captures, but its answer is lost and the books cannot be read. When
-// Plural works again, Settle reads the books again. It captures nothing.
+// Plural carries out the capture, but its answer is lost and the books cannot
+// be read. When Plural works again, Settle reads the books. It captures
+// nothing.
 func ExampleOutcomeUnknownError_Settle() {
 	srv, client := emulator(plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2, MaxDelay: time.Millisecond}))
 	defer srv.Close()
@@ -545,7 +548,7 @@ func ExampleOutcomeUnknownError_Settle() {
 	// capture-3006 PROCESSED
 }
 
-// Give a part back, and then the rest.
+// Refund a part of an order, and then the rest.
 func ExampleRefundService_Create() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -606,8 +609,8 @@ func ExampleOrder_RefundableAmount() {
 	// Output: refund_3008_rest INR 380.00
 }
 
-// A sale is paid outright, by card, and refunded in part. The order does not
-// show how much was taken, so the shop keeps its own sum of refunds.
+// A card payment without a hold is refunded in part. The order does not show
+// how much was taken, so the shop adds up its refunds itself.
 func ExampleOrder_CanRefund() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -629,7 +632,7 @@ func ExampleOrder_CanRefund() {
 		fmt.Println(err)
 		return
 	}
-	// The shop has given 150 rupees back, and wants to give back 200 more.
+	// The shop has refunded 150 rupees, and wants to refund 200 more.
 	_, _ = srv.Refund(orderID, "refund-3012-1", pluraltest.Amount{Value: 15000, Currency: "INR"})
 	refunded, back, reference := plural.INR(15000), plural.INR(20000), "refund-3012-2"
 
@@ -692,8 +695,10 @@ func ExampleRefundService_Find() {
 	// Output: PROCESSED INR 120.00
 }
 
-// A job takes writes from a queue. After each answer it decides what to do with
-// the message. The text of a StateError says why the write cannot be made.
+// A job takes messages from a queue, and each message asks for a capture, a
+// cancel or a refund. After the call the job decides what to do with the
+// message. The text of a StateError says why Plural cannot carry out the
+// request.
 func ExampleStateError() {
 	srv, client := emulator()
 	defer srv.Close()

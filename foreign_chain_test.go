@@ -29,8 +29,8 @@ const (
 	chainPayer  = "payer@example.test"
 )
 
-// chainTexts returns all that a program prints if it walks a chain of errors
-// and prints each error in every way.
+// chainTexts returns everything that a program can print if it walks a chain of
+// errors and prints each of them with every verb.
 func chainTexts(err error) string {
 	var b strings.Builder
 	var walk func(error)
@@ -64,9 +64,8 @@ func requireCleanChain(t *testing.T, err error) {
 	requireTidy(t, err.Error())
 }
 
-// chainClient makes a client. peer answers every request of that client. If the
-// test is not about the token, the token request gets a good answer, and not
-// that of peer.
+// chainClient makes a client whose requests peer answers. Unless isOfToken is
+// set, the token request does not go to peer and gets a good answer.
 func chainClient(t *testing.T, isOfToken bool, peer transportFunc, opts ...plural.Option) *plural.Client {
 	t.Helper()
 	opts = append([]plural.Option{
@@ -83,7 +82,8 @@ func chainClient(t *testing.T, isOfToken bool, peer transportFunc, opts ...plura
 	return client
 }
 
-// dumps returns errors that a transport might return, and that show too much.
+// dumps returns errors of the kind with which a transport shows too much, such
+// as a dump of the request.
 func dumps() map[string]func(*http.Request) error {
 	fixed := func(err error) func(*http.Request) error { return func(*http.Request) error { return err } }
 	return map[string]func(*http.Request) error{
@@ -114,8 +114,8 @@ func dumps() map[string]func(*http.Request) error {
 	}
 }
 
-// A program that walks a chain and prints every step sees neither the secret
-// nor the token, nor what an answer says about the payer.
+// A program that walks a chain of errors and prints every error in it sees
+// neither the secret nor the token, nor what an answer says about the payer.
 func TestChainsAreClean(t *testing.T) {
 	t.Parallel()
 	for name, dump := range dumps() {
@@ -173,8 +173,8 @@ type unmarshaler struct{ err error }
 
 func (u *unmarshaler) UnmarshalJSON([]byte) error { return u.err }
 
-// An error of a standard library type can be found with errors.As. The
-// quotations in its text are blanked.
+// If an error in the chain has a type of the standard library, errors.As finds
+// it. What its text quotes is blanked out.
 func TestStandardErrorsAreFoundBlanked(t *testing.T) {
 	t.Parallel()
 	through := func(t *testing.T, cause error) error {
@@ -249,7 +249,7 @@ func asType[E error](err error) error {
 	return nil
 }
 
-// slowError is an error of a transport that belongs to the caller.
+// slowError is an error from a transport that the caller of the SDK wrote.
 type slowError struct{}
 
 func (slowError) Error() string { return `too slow for "` + chainPayer + `"` }
@@ -258,7 +258,8 @@ func (slowError) Timeout() bool { return true }
 
 func (slowError) Temporary() bool { return true }
 
-// A foreign error whose methods panic is treated like any other.
+// An error from outside the SDK is treated like any other, even if its methods
+// panic.
 func TestErrorsThatPanic(t *testing.T) {
 	t.Parallel()
 	client := chainClient(t, false, func(*http.Request) (*http.Response, error) { return nil, (*panickingError)(nil) })
@@ -277,7 +278,8 @@ func (p *panickingError) Is(error) bool { return p.text != "" }
 
 func (p *panickingError) As(any) bool { return p.text != "" }
 
-// A proxy's text is not taken for an answer from Plural, and is not repeated.
+// The text of a proxy's answer is not taken for an answer from Plural, and the
+// error does not show it.
 func TestProxyThatRefuses(t *testing.T) {
 	t.Parallel()
 	proxy := rawServer(t, "HTTP/1.1 401 Unauthorized for "+chainPayer+"\r\nContent-Length: 0\r\n\r\n")
@@ -295,8 +297,8 @@ func TestProxyThatRefuses(t *testing.T) {
 	}
 }
 
-// If the header of the token's answer cannot be read, the error is about the
-// token request.
+// If the header of the answer to the token request cannot be read, the error is
+// about the token request.
 func TestMalformedHeaderOfTheTokensAnswer(t *testing.T) {
 	t.Parallel()
 	peer := rawServer(t, "HTTP/1.1 200 OK\r\n"+chainPayer+"\r\n\r\n")
@@ -315,7 +317,7 @@ func TestMalformedHeaderOfTheTokensAnswer(t *testing.T) {
 	)
 }
 
-// rawServer answers every connection with the same bytes.
+// rawServer sends the same bytes on every connection, whatever the request is.
 func rawServer(t *testing.T, bytes string) string {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

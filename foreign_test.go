@@ -316,10 +316,11 @@ func (s brokenStore) Lock(context.Context, string, time.Duration) (func(context.
 	return nil, s.err
 }
 
-// An error of this package about another order may come back from outside. It
-// can be the cause of a context, as with errgroup, or come from middleware or
-// elsewhere. Such an error must say nothing about this order. Errors of other
-// packages can still be found.
+// An error of this package about another order may reach a call from outside.
+// With errgroup it is the cause of the call's context. It can also come from
+// middleware or a store. Then the call's error must not match what that error
+// matches, because it is about another order. Errors of other packages can
+// still be found in the chain.
 func TestForeignErrorsAreNoVerdict(t *testing.T) {
 	t.Parallel()
 	for place, in := range places() {
@@ -362,8 +363,8 @@ func TestForeignErrorsAreNoVerdict(t *testing.T) {
 	}
 }
 
-// As with errgroup, the error about the first order ends the context of the
-// calls for all orders.
+// The error about the first order ends the context that all calls share, as
+// errgroup does.
 func TestOneOrdersVerdictIsNotTheOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -411,8 +412,9 @@ func TestOneOrdersVerdictIsNotTheOthers(t *testing.T) {
 	})
 }
 
-// If the token is refused, middleware may wrap that error, and it still counts.
-// An error kept from an earlier try does not count.
+// If Plural refuses the credentials, the error still counts as that refusal
+// when middleware has wrapped it. An error that middleware kept from an earlier
+// try does not count.
 func TestMiddlewareWrapsTheTokensRefusal(t *testing.T) {
 	t.Parallel()
 	var kept error

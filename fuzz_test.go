@@ -21,7 +21,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// A decoded order can be written and decoded again without a change, and the
+// A decoded order can be encoded and decoded again without a change, and the
 // methods that judge the order do not panic.
 func FuzzDecodeOrder(f *testing.F) {
 	for _, name := range payloadsLike(f, "order_*", "capture_*", "event_order_*", "event_refund_*", "refund_*") {
@@ -167,8 +167,8 @@ func FuzzParseAmount(f *testing.F) {
 	})
 }
 
-// A Timestamp accepts any JSON value. When it is encoded and decoded again, it
-// is the same.
+// A Timestamp accepts any JSON value. Encoding it and decoding it again gives
+// the same Timestamp.
 func FuzzTimestamp(f *testing.F) {
 	for _, text := range []string{
 		`"2027-07-09T07:57:08.523516426Z"`, `"2027-07-09 07:57:08Z"`, `"2027-07-09T07:57:08"`, `"2027-04-30T08:01:321Z"`,
@@ -200,8 +200,8 @@ func FuzzTimestamp(f *testing.F) {
 	})
 }
 
-// Within its limits, Do decodes as encoding/json does. Its errors are one line
-// and quote no number.
+// Within its limits, Do decodes as encoding/json does. The text of its errors
+// is one line and quotes no number.
 func FuzzDo(f *testing.F) {
 	for _, document := range []string{
 		`{"a":9876501234}`, `{"a":"98765"}`, `[1,{"a":null}]`, `"\ud800"`, `nul`, `]]]`, `{"a":1}{}`, "\ufeff{}", ``,
@@ -228,15 +228,16 @@ func FuzzDo(f *testing.F) {
 		}
 		if err := client.Do(t.Context(), http.MethodPost, "/x", nil, &typed); err != nil {
 			requireTidy(t, err.Error())
-			if mismatch, ok := err.(*plural.Error); ok && mismatch.Code == "" { //nolint:errorlint // not in an unknown outcome
+			if mismatch, ok := err.(*plural.Error); ok && mismatch.Code == "" { //nolint:errorlint // unwrapped ones only
 				require.NotContains(t, err.Error(), "98765")
 			}
 		}
 	})
 }
 
-// For any answer to any method, the call ends with an order or with an error of
-// one line. The result is about the order and amount that were asked for.
+// Whatever the peer answers, each method ends with an order or with an error of
+// one line. The order is the one that the call asked for, with the right
+// amount.
 func FuzzServices(f *testing.F) {
 	for _, name := range payloadsLike(f, "order_*", "capture_*", "refund_*", "cancel_*", "error_*") {
 		for method := range uint8(6) {
@@ -291,9 +292,9 @@ func FuzzServices(f *testing.F) {
 	})
 }
 
-// A call about a payment link may get any answer. It ends with the link that
-// the call asked about, which a customer can open, or with an error of one
-// line. A decoded link is the same after it was encoded and decoded again.
+// Whatever the peer answers, a call about a payment link ends with that link or
+// with an error of one line. A customer can open a link that is returned.
+// Encoding a decoded link and decoding it again does not change it.
 func FuzzPaymentLinks(f *testing.F) {
 	for _, name := range payloadsLike(f, "link_*", "error_422_*") {
 		for method := range uint8(5) {
@@ -357,7 +358,7 @@ func FuzzPaymentLinks(f *testing.F) {
 	})
 }
 
-// No constructor panics or shows its arguments, and a client that it makes
+// No constructor panics, and none shows its arguments in an error. A client
 // sends its token only over https, or to loopback.
 func FuzzConstructors(f *testing.F) {
 	f.Add("client-id", "s3cr3t-4f9c2b7e", "https://api.example.in/base", "shop/1.0")
@@ -408,10 +409,10 @@ func FuzzConstructors(f *testing.F) {
 	})
 }
 
-// requireHonest compares an accepted callback with its form. The callback has
-// the fields of the form that are not empty. The signed text keeps the form's
-// empty values or leaves them out. For one of these two texts an independent
-// implementation must make the same signature.
+// requireHonest compares an accepted callback with its form. The callback must
+// have the fields of the form that are not empty. The signed text may contain
+// the form's empty values or leave them out. For one of these two texts an
+// independent implementation must make the same signature.
 func requireHonest(t *testing.T, cb *plural.Callback, form url.Values) {
 	t.Helper()
 	given, err := hex.DecodeString(form.Get("signature"))
@@ -442,9 +443,9 @@ func requireHonest(t *testing.T, cb *plural.Callback, form url.Values) {
 	require.Equal(t, fields["error_message"], cb.ErrorMessage)
 }
 
-// requireUnambiguous cuts the signed text into fields in every possible way,
-// and verifies each of these forms with the same signature. Any form that is
-// accepted has to mean the same as the original.
+// requireUnambiguous cuts the signed text into fields in every possible way. It
+// verifies each of the resulting forms with the same signature. Each form that
+// is accepted has to mean the same as the original form.
 func requireUnambiguous(t *testing.T, v *plural.Verifier, cb *plural.Callback, text, signature string) {
 	t.Helper()
 	pieces := strings.Split(text, "&")
@@ -460,8 +461,8 @@ func requireUnambiguous(t *testing.T, v *plural.Verifier, cb *plural.Callback, t
 				pairs[len(pairs)-1] += "&" + piece
 			}
 		}
-		// In a pair any "=" may end the name, so both the first and the last
-		// are tried.
+		// Any "=" of a pair may end the name, so both the first and the last
+		// "=" are tried.
 		for _, index := range []func(string, string) int{strings.Index, strings.LastIndex} {
 			form := url.Values{"signature": {signature}}
 			for _, pair := range pairs {
@@ -479,8 +480,8 @@ func requireUnambiguous(t *testing.T, v *plural.Verifier, cb *plural.Callback, t
 	}
 }
 
-// signNaively signs a form that has no signature. The signed text keeps the
-// empty values or leaves them out.
+// signNaively signs a form that has no signature. keepEmpty tells it whether
+// the signed text contains the empty values.
 func signNaively(t *testing.T, form url.Values, keepEmpty bool) string {
 	t.Helper()
 	text := naiveCallbackText(form, keepEmpty)
@@ -503,8 +504,8 @@ func FuzzVerifyCallbackForm(f *testing.F) {
 	v := mustVerifier(f, signatureSecret)
 
 	f.Fuzz(func(t *testing.T, body, rival string, keepEmpty bool) {
-		// The body as it is: only Plural can sign, so it may pass only with a
-		// signature from the seeds.
+		// First, verify the body as it is. The fuzzer cannot sign, so a body
+		// can only be accepted with a signature from the seeds.
 		raw, err := v.VerifyCallbackRequest(formRequest(body))
 		requireCallbackResult(t, raw, err)
 		form, parseErr := url.ParseQuery(body)
@@ -516,7 +517,7 @@ func FuzzVerifyCallbackForm(f *testing.F) {
 			return
 		}
 
-		// The same form, signed as Plural would sign it.
+		// Then, verify the same form, signed as Plural would sign it.
 		text := signNaively(t, form, keepEmpty)
 		cb, err := v.VerifyCallback(form)
 		requireCallbackResult(t, cb, err)
@@ -528,7 +529,7 @@ func FuzzVerifyCallbackForm(f *testing.F) {
 			requireSameCallback(t, cb, fromRequest)
 		}
 
-		// Another form with the same signature.
+		// Last, verify another form with the same signature.
 		other, parseErr := url.ParseQuery(rival)
 		if parseErr != nil {
 			return
@@ -577,8 +578,9 @@ func FuzzVerifyCallbackJSON(f *testing.F) {
 		cb, err := v.VerifyCallbackJSON(body)
 		requireCallbackResult(t, cb, err)
 
-		// Compare with an ordinary decoder. It is less strict, so it may find
-		// more fields. The fields that both find must have the same values.
+		// Compare the result with that of encoding/json, which is less strict
+		// and may find more fields. The fields that both find must have the
+		// same values.
 		var loose map[string]any
 		if json.Unmarshal(body, &loose) != nil {
 			require.Error(t, err)
@@ -710,9 +712,9 @@ func FuzzVerifyWebhook(f *testing.F) {
 	})
 }
 
-// requireSignedByUs checks that an independent implementation gives one of the
+// requireSignedByUs checks that an independent implementation makes one of the
 // header's signatures with one of the keys. It also checks that the timestamp
-// is right.
+// is close to the current time.
 func requireSignedByUs(t *testing.T, keys [][]byte, header http.Header, body []byte) {
 	t.Helper()
 	id, timestamp := header.Get("Webhook-Id"), header.Get("Webhook-Timestamp")

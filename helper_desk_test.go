@@ -28,7 +28,7 @@ func paise(value int64) pluraltest.Amount {
 	return pluraltest.Amount{Value: value, Currency: "INR"}
 }
 
-// write is a call that moves money or changes a payment link.
+// write is a call that moves money, or makes or cancels a payment link.
 type write struct {
 	op        string // pluraltest.OpCapturesCreate and so on
 	orderID   string
@@ -60,7 +60,8 @@ func (w write) run(ctx context.Context, c *plural.Client, opts ...plural.CallOpt
 	return w.runLink(ctx, c, opts...)
 }
 
-// effects counts how often w was carried out according to the books.
+// effects counts how often w was carried out, according to the emulator's
+// books.
 func (w write) effects(srv *pluraltest.Server) int {
 	n := 0
 	switch w.op {
@@ -94,7 +95,7 @@ func isAlive(r pluraltest.Refund) bool {
 	)
 }
 
-// touches counts the requests for w, including refused ones.
+// touches counts how often w was sent, including requests that were refused.
 func (w write) touches(srv *pluraltest.Server) int {
 	n := 0
 	for _, r := range srv.RequestsTo(w.op) {
@@ -118,29 +119,30 @@ func (o outcome) unknown() bool {
 	return o.err != nil && !errors.Is(o.err, plural.ErrNotApplied) && !errors.Is(o.err, plural.ErrConflict)
 }
 
-// contradicts compares the answer of a call that has just returned with the
+// contradicts compares the result of a call that has just returned with the
 // books. It returns a text if they disagree, and "" if not.
 func (o outcome) contradicts(srv *pluraltest.Server) string {
 	return o.contradictsWith(o.effects(srv), srv)
 }
 
-// contradictsLater does what contradicts does, after all that was under way has
-// ended.
+// contradictsLater does what contradicts does, but for a time when everything
+// that was under way has ended.
 func (o outcome) contradictsLater(srv *pluraltest.Server) string {
 	return o.contradictsLaterWith(o.effects(srv), srv)
 }
 
-// contradictsLaterWith does what contradictsLater does, for n effects in the
-// books. The caller counts them once for all checks, because with a real socket
-// a refund may fail between two counts.
+// contradictsLaterWith does what contradictsLater does. The caller counts the
+// effects in the books once, as n, because with a real socket a refund may fail
+// between two counts.
 func (o outcome) contradictsLaterWith(n int, srv *pluraltest.Server) string {
 	if o.err == nil && o.op == pluraltest.OpRefundsCreate && o.order.Status == plural.OrderStatusPending && n == 0 {
-		return "" // the refund was accepted, as the document said, and has failed since
+		return "" // the refund was accepted, as its document said, and has failed since then
 	}
 	return o.contradictsWith(n, srv)
 }
 
-// contradictsWith does what contradicts does, for n effects in the books.
+// contradictsWith does what contradicts does. The caller passes n, the number
+// of effects in the books.
 func (o outcome) contradictsWith(n int, srv *pluraltest.Server) string {
 	switch {
 	case n > 1:
@@ -150,9 +152,9 @@ func (o outcome) contradictsWith(n int, srv *pluraltest.Server) string {
 	case errors.Is(o.err, plural.ErrNotApplied) && n != 0:
 		return fmt.Sprintf("%v: the error says not applied, but the books have the write: %v", o.write, o.err)
 	case errors.Is(o.err, plural.ErrConflict) && !errors.Is(o.err, plural.ErrNoHold) && n == 1:
-		return fmt.Sprintf("%v: the error says conflict, but the books have the very write: %v", o.write, o.err)
+		return fmt.Sprintf("%v: the error says conflict, but the books have exactly this write: %v", o.write, o.err)
 	case errors.Is(o.err, plural.ErrConflict) && o.isUntrueOfLink(srv):
-		return fmt.Sprintf("%v: the error says conflict, but the books show none: %v", o.write, o.err)
+		return fmt.Sprintf("%v: the error says conflict, but the books show no conflict: %v", o.write, o.err)
 	case errors.Is(o.err, plural.ErrNotApplied) && errors.Is(o.err, plural.ErrConflict),
 		!o.unknown() && plural.NeedsReview(o.err):
 		return fmt.Sprintf("%v: a final error that contradicts itself: %v", o.write, o.err)
@@ -162,10 +164,11 @@ func (o outcome) contradictsWith(n int, srv *pluraltest.Server) string {
 	return ""
 }
 
-// misdocumented says what is wrong with the document that came with a success.
+// misdocumented says what is wrong with the document that a successful call
+// returned.
 func (o outcome) misdocumented(srv *pluraltest.Server) string {
 	wrong := func(what string) string {
-		return fmt.Sprintf("%v: the document of the answer has a wrong %s: %s", o.write, what, o.order.RawJSON())
+		return fmt.Sprintf("%v: the returned document has a wrong %s: %s", o.write, what, o.order.RawJSON())
 	}
 	switch {
 	case o.order == nil:
@@ -216,12 +219,13 @@ type startingState struct {
 	telling bool // most outcomes can be reached from this state
 }
 
-// desk is the merchant's dashboard and the payer, and never has faults.
+// desk plays the merchant's dashboard and the payer. What it does never meets a
+// fault.
 type desk struct {
 	t   testing.TB
 	srv *pluraltest.Server
 
-	doubles int // double effects that a test makes on purpose
+	doubles int // how many writes a test lets happen twice on purpose
 }
 
 // order makes an order that nobody has paid yet.
@@ -255,8 +259,8 @@ func (d *desk) refund(id, reference string, amount int64) {
 	require.NoError(d.t, err)
 }
 
-// startingStates returns the states that matter to a write. States that only a
-// fault of the write can make are left out.
+// startingStates returns the states of an order that matter to a write. It
+// leaves out states that only a fault in the write itself can bring about.
 func startingStates(op string) []startingState {
 	if isOfLink(op) {
 		return linkStates(op)
@@ -346,7 +350,8 @@ func inBubble(t *testing.T, test func(t *testing.T, d *desk), opts ...pluraltest
 	})
 }
 
-// readyWrite makes an order that allows the operation, and returns the write.
+// readyWrite makes an order that allows the operation, and returns a write of
+// that operation on that order.
 func (d *desk) readyWrite(op string, amount int64) write {
 	d.t.Helper()
 	w := write{op: op, orderID: d.order("order-"+strconv.Itoa(len(d.srv.Orders())), true), amount: amount}
@@ -378,7 +383,8 @@ func forEachWrite(t *testing.T, test func(t *testing.T, d *desk, w write), opts 
 	}
 }
 
-// agrees makes the call and compares its answer with the books.
+// agrees makes the call, and fails the test if the result contradicts the
+// books.
 func (d *desk) agrees(ctx context.Context, w write, c *plural.Client, opts ...plural.CallOption) outcome {
 	d.t.Helper()
 	o := outcome{write: w}

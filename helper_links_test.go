@@ -15,14 +15,15 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// isOfLink reports whether an operation makes or cancels a payment link. For a
-// cancel, the orderID of the write is the link's id. For a create it is "".
+// isOfLink reports whether an operation makes or cancels a payment link. A
+// write that cancels a link has the link's id in its orderID field. In a write
+// that makes a link, the field is "".
 func isOfLink(op string) bool { return strings.HasPrefix(op, "payment_links.") }
 
 var linkCustomer = json.RawMessage(`{"email_id":"meera.iyer@example.in"}`)
 
-// runLink makes a write of a payment link. It returns an order with the id,
-// reference, amount and status of the link, because tests compare these fields.
+// runLink makes or cancels a payment link. It returns an order with the link's
+// id, reference, amount and status, because tests compare these fields.
 func (w write) runLink(ctx context.Context, c *plural.Client, opts ...plural.CallOption) (*plural.Order, error) {
 	var link *plural.PaymentLink
 	var err error
@@ -62,8 +63,8 @@ func (w write) linkEffects(srv *pluraltest.Server) (n int) {
 }
 
 // isUntrueOfLink reports whether the error names a conflict that the books do
-// not show. After a create the books must have a link with the reference. After
-// a cancel they must have a payment.
+// not show. After a conflict in a create the books must have a link with the
+// reference. After a conflict in a cancel they must have a payment.
 func (o outcome) isUntrueOfLink(srv *pluraltest.Server) bool {
 	var conflict *plural.PaymentLinkError
 	switch {
@@ -105,7 +106,7 @@ func (d *desk) link(reference string, value int64) string {
 }
 
 // subject makes the order or the payment link that a write is about. For a
-// create of a link it makes nothing.
+// write that makes a link, it makes nothing.
 func (d *desk) subject(op string, n int, preAuth bool) (id, reference string) {
 	d.t.Helper()
 	switch op {
@@ -119,8 +120,8 @@ func (d *desk) subject(op string, n int, preAuth bool) (id, reference string) {
 	return d.order(fmt.Sprint("order-", n), preAuth), fmt.Sprint("write-", n)
 }
 
-// orderOf returns the id of the order that a write is about, also if the write
-// is about the order's link.
+// orderOf returns the id of the order that a write is about. If the write is
+// about a payment link, that is the link's order.
 func (d *desk) orderOf(w write) string {
 	if l, ok := d.srv.Link(w.orderID); ok {
 		return l.OrderID
@@ -128,9 +129,9 @@ func (d *desk) orderOf(w write) string {
 	return w.orderID
 }
 
-// These are things that others do between two requests. They are written as
-// faults that do nothing to the request, so a sequence of faults can contain
-// them.
+// These are things that the payer or another process does between two requests
+// of the test. They have the form of faults that do nothing to the request, so
+// a sequence of faults can contain them.
 const (
 	rivalMakesSame  = "another process makes the link"
 	rivalMakesOther = "another process makes a link with another amount"
@@ -151,8 +152,8 @@ func linkEvents(op string) (list []pluraltest.Fault) {
 	return list
 }
 
-// happen lets others do something before a request arrives. If it comes too
-// late, it changes nothing.
+// happen does what the payer or another process does before a request arrives.
+// If it is too late for that, nothing changes.
 func (e *explorer) happen(what string) {
 	srv, w := e.desk.srv, e.about
 	spec := pluraltest.LinkSpec{Reference: w.reference, Amount: paise(w.amount), PreAuth: true, Customer: linkCustomer}
@@ -174,7 +175,7 @@ func (e *explorer) happen(what string) {
 }
 
 // linkFaults lists the faults that may come next in a sequence about a payment
-// link. A sequence may have two such faults.
+// link. Such a sequence may have two faults.
 func (e *explorer) linkFaults(op string, depth int) []pluraltest.Fault {
 	used := 0
 	for _, s := range e.path {
@@ -194,7 +195,7 @@ func (e *explorer) linkFaults(op string, depth int) []pluraltest.Fault {
 	return nil
 }
 
-// linkStates returns the states that matter to a write of a payment link.
+// linkStates returns the states of a payment link that matter to a write.
 func linkStates(op string) []startingState {
 	state := func(name string, prep func(d *desk, w write)) startingState {
 		return startingState{name: name, prep: prep}

@@ -33,7 +33,7 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
-		_ = flag.Set(parallel.Name, strconv.Itoa(4*runtime.GOMAXPROCS(0))) // such a number can be set
+		_ = flag.Set(parallel.Name, strconv.Itoa(4*runtime.GOMAXPROCS(0))) // this number is valid, so Set does not fail
 	}
 	m.Run()
 }
@@ -55,8 +55,9 @@ func answer[T string | []byte](status int, body T, headers ...string) *http.Resp
 	}
 }
 
-// answers answers the requests with the statuses, one after the other, and
-// repeats the last one. Each body is an empty object.
+// answers returns an API that answers each request with the next of the
+// statuses. When they run out, it goes on with the last one. Each body is an
+// empty object.
 func answers(statuses ...int) func(sent) (*http.Response, error) {
 	var mu sync.Mutex
 	return func(sent) (*http.Response, error) {
@@ -77,18 +78,18 @@ func mustURL(t *testing.T, text string) *url.URL {
 	return u
 }
 
-// quietLog is a log for servers. It drops their complaints, which the tests
-// expect.
+// quietLog is a log for servers. It drops what they report, because the tests
+// cause these errors on purpose.
 func quietLog() *log.Logger { return log.New(io.Discard, "", 0) }
 
-// pass advances the bubble's clock.
+// pass waits until the clock of synctest's bubble has advanced by d.
 func pass(d time.Duration) { <-time.After(d) }
 
 var update = flag.Bool("update", false, "rewrite the golden files of the requests")
 
-// skipUnderRace skips a test that measures memory, or that is too slow under
-// the race detector, because that detector allocates memory and slows
-// everything down.
+// skipUnderRace skips a test under the race detector, which allocates memory
+// and slows everything down. Use it in a test that measures memory, or that
+// would be too slow.
 func skipUnderRace(t *testing.T) {
 	t.Helper()
 	if racetest.Enabled {
@@ -111,8 +112,8 @@ func newClientOver(tb testing.TB, peer transportFunc, opts ...plural.Option) *pl
 	return client
 }
 
-// newPeerClient is like newClientOver, but each token request gets a token, so
-// peer answers only the other requests.
+// newPeerClient is like newClientOver, but peer answers only the requests that
+// are not for tokens. Each token request gets a token.
 func newPeerClient(tb testing.TB, peer transportFunc, opts ...plural.Option) *plural.Client {
 	tb.Helper()
 	return newClientOver(tb, func(r *http.Request) (*http.Response, error) {
@@ -280,9 +281,10 @@ const (
 	gatewayClientSecret = "s3cr3t-4f9c2b7e"
 )
 
-// gateway is a transport in memory, so it runs in synctest's bubbles. It plays
-// Plural's token endpoint, and passes other requests to the test's API. Set its
-// fields before the first request, or later through change.
+// gateway is a transport in memory, so it works inside synctest's bubbles. It
+// plays Plural's token endpoint, and gives all other requests to its api
+// function. Set its fields before the first request, or later through its
+// method change.
 type gateway struct {
 	mu       sync.Mutex
 	token    func(sent) (*http.Response, error) // nil: each request gets a new token, which is valid for an hour
@@ -301,8 +303,8 @@ type sent struct {
 	at   time.Time
 }
 
-// wait waits as long as the server takes, but not longer than the request's
-// context.
+// wait plays a server that takes time d to answer. It returns early if the
+// request's context ends.
 func (s sent) wait(d time.Duration) error {
 	select {
 	case <-time.After(d):
@@ -399,7 +401,7 @@ func gatewayCredentials() plural.Credentials {
 	return plural.Credentials{ClientID: gatewayClientID, ClientSecret: gatewayClientSecret}
 }
 
-// client makes a client that sends through the gateway.
+// client makes an SDK client that sends its requests through the gateway.
 func (g *gateway) client(t *testing.T, opts ...plural.Option) *plural.Client {
 	t.Helper()
 	c, err := plural.NewClient(

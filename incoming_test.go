@@ -25,8 +25,8 @@ import (
 )
 
 // arena is memory that a server uses for one request after the other, as
-// fasthttp does. If somebody keeps data of a request, that data changes at the
-// next request.
+// fasthttp does. Code that keeps a piece of it after a request finds other data
+// in it at the next request.
 type arena struct {
 	memory []byte
 	used   int
@@ -72,7 +72,8 @@ func (a *arena) overwrite() {
 	a.used = 0
 }
 
-// keepingHandler keeps log records, as a handler does that writes them later.
+// keepingHandler keeps log records, as a slog.Handler does that writes them
+// later.
 type keepingHandler struct {
 	slog.Handler
 
@@ -86,7 +87,7 @@ func (h keepingHandler) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// numberedWebhook makes delivery number n. webhookVerifier accepts it.
+// numberedWebhook makes delivery number n, which webhookVerifier accepts.
 func numberedWebhook(n int) (header http.Header, id, orderID, body string) {
 	id, orderID = fmt.Sprintf("msg_%04d", n), fmt.Sprintf("v1-order-%04d", n)
 	body = fmt.Sprintf(`{"event_type":"TYPE_%04d","data":{"order_id":%q,"status":"AUTHORIZED"}}`, n, orderID)
@@ -95,8 +96,8 @@ func numberedWebhook(n int) (header http.Header, id, orderID, body string) {
 	return webhookHeader(id, timestamp, signature), id, orderID, body
 }
 
-// Each delivery is handled once, and the data that the function keeps does not
-// change.
+// The shop's function handles each delivery once. The events that it keeps do
+// not change when the server uses its memory again.
 func TestWebhookHandlerKeepsNothingOfTheRequestsMemory(t *testing.T) {
 	t.Parallel()
 	const deliveries = 20
@@ -243,21 +244,21 @@ func TestWebhookSignatureSplitAtItsCommas(t *testing.T) {
 		values []string
 		reason plural.VerificationReason // "": the signature is accepted
 	}{
-		"one":                          {strings.Split(right, ","), ""},
-		"two":                          {strings.Split(wrong+" "+right, ","), ""},
-		"eight":                        {strings.Split(eight, ","), ""},
-		"nine":                         {strings.Split(eight+" "+right, ","), plural.ReasonSignatureMalformed},
-		"another version":              {strings.Split("v2,x "+right, ","), ""},
-		"wrong":                        {strings.Split(wrong, ","), plural.ReasonSignatureMismatch},
-		"sent twice":                   {[]string{right, right}, plural.ReasonSignatureRepeated},
-		"sent twice, then split":       {strings.Split(right+","+right, ","), plural.ReasonSignatureMalformed},
-		"a whole value, then a part":   {[]string{right, "v1"}, plural.ReasonSignatureRepeated},
-		"a part, then a whole value":   {[]string{"v2", right}, plural.ReasonSignatureRepeated},
-		"in another order":             {[]string{strings.TrimPrefix(right, "v1,"), "v1"}, plural.ReasonSignatureVersion},
-		"an empty part":                {[]string{"v1", "", right[3:]}, plural.ReasonSignatureMalformed},
-		"nothing but parts":            {[]string{"", ""}, plural.ReasonSignatureMalformed},
-		"more parts than a list has":   {slices.Repeat([]string{"v"}, 1000), plural.ReasonSignatureRepeated},
-		"a part that is much too long": {[]string{"v1", strings.Repeat("A", 2000)}, plural.ReasonSignatureRepeated},
+		"one":                             {strings.Split(right, ","), ""},
+		"two":                             {strings.Split(wrong+" "+right, ","), ""},
+		"eight":                           {strings.Split(eight, ","), ""},
+		"nine":                            {strings.Split(eight+" "+right, ","), plural.ReasonSignatureMalformed},
+		"another version":                 {strings.Split("v2,x "+right, ","), ""},
+		"wrong":                           {strings.Split(wrong, ","), plural.ReasonSignatureMismatch},
+		"sent twice":                      {[]string{right, right}, plural.ReasonSignatureRepeated},
+		"sent twice, then split":          {strings.Split(right+","+right, ","), plural.ReasonSignatureMalformed},
+		"a whole value, then a part":      {[]string{right, "v1"}, plural.ReasonSignatureRepeated},
+		"a part, then a whole value":      {[]string{"v2", right}, plural.ReasonSignatureRepeated},
+		"in another order":                {[]string{strings.TrimPrefix(right, "v1,"), "v1"}, plural.ReasonSignatureVersion},
+		"an empty part":                   {[]string{"v1", "", right[3:]}, plural.ReasonSignatureMalformed},
+		"nothing but parts":               {[]string{"", ""}, plural.ReasonSignatureMalformed},
+		"more parts than a list may have": {slices.Repeat([]string{"v"}, 1000), plural.ReasonSignatureRepeated},
+		"a part that is much too long":    {[]string{"v1", strings.Repeat("A", 2000)}, plural.ReasonSignatureRepeated},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -321,7 +322,7 @@ func TestRequestsOfCGI(t *testing.T) {
 	require.Equal(t, webhookID, event.ID)
 }
 
-// unreadBody is a body that nobody may read.
+// unreadBody is a body that fails the test if somebody reads it.
 func unreadBody(t *testing.T) io.ReadCloser {
 	t.Helper()
 	return io.NopCloser(readerFunc(func([]byte) (int, error) {
@@ -330,8 +331,8 @@ func unreadBody(t *testing.T) io.ReadCloser {
 	}))
 }
 
-// If the headers alone have a fault, the body is not read, and the error says
-// nothing about the signature.
+// If the headers have a fault of their own, the body is not read, and the error
+// says nothing about the signature.
 func TestHeadersAreAskedBeforeTheBody(t *testing.T) {
 	t.Parallel()
 	at := func(seconds int64) http.Header {
@@ -402,8 +403,9 @@ func TestHeadersAreAskedBeforeTheBody(t *testing.T) {
 	})
 }
 
-// If a slow body takes longer than the tolerance, the timestamp is too old in
-// the end. Even then a wrong signature is reported first.
+// If a body arrives so slowly that the timestamp becomes too old meanwhile, the
+// webhook is refused. If the signature is wrong as well, the error reports the
+// signature.
 func TestFreshnessIsAskedAgainAfterTheBody(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -461,7 +463,8 @@ func TestLongEventTypesAreCutShortInTexts(t *testing.T) {
 	})
 }
 
-// heapAfter returns how many more bytes are in use after work than before it.
+// heapAfter calls work, and returns by how many bytes the heap has grown since
+// before.
 func heapAfter(work func()) int64 {
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -472,8 +475,8 @@ func heapAfter(work func()) int64 {
 	return int64(after.HeapAlloc) - int64(before.HeapAlloc)
 }
 
-// A shop may keep an id from a document. That does not keep the whole document
-// in memory.
+// A shop may keep an id from a document. The id does not keep the whole
+// document in memory.
 //
 //nolint:paralleltest // it measures memory
 func TestKeptIDsDoNotKeepDocuments(t *testing.T) {
@@ -509,9 +512,9 @@ func TestKeptIDsDoNotKeepDocuments(t *testing.T) {
 	runtime.KeepAlive(kept)
 }
 
-// strangers sends many requests to h at once. Each stalls after the given
-// number of bytes of its body. The result is how much memory each request
-// holds.
+// strangers sends many requests to h at once. Each of them sends the given
+// number of bytes of its body, and then stalls. The result is how much memory
+// one request holds.
 func strangers(t *testing.T, h http.Handler, header http.Header, announced int64, sent int) int64 {
 	t.Helper()
 	const count = 200
@@ -558,13 +561,13 @@ func TestStrangersHoldLittleMemory(t *testing.T) {
 		sent      int
 		holds     int64
 	}{
-		"no headers":                  {http.Header{}, -1, 1 << 20, 8 << 10},
-		"an old timestamp":            {stale, -1, 1 << 20, 8 << 10},
-		"plausible, announces only":   {plausible, most, 0, 8 << 10},
-		"plausible, sends a little":   {plausible, most, 10 << 10, 32 << 10},
-		"plausible, sends all it may": {plausible, -1, most, most + 32<<10},
-		"plausible, sends more":       {plausible, -1, most + 1, 8 << 10},
-		"plausible, announces more":   {plausible, most + 1, 0, 8 << 10},
+		"no headers":                          {http.Header{}, -1, 1 << 20, 8 << 10},
+		"an old timestamp":                    {stale, -1, 1 << 20, 8 << 10},
+		"plausible, announces only":           {plausible, most, 0, 8 << 10},
+		"plausible, sends a little":           {plausible, most, 10 << 10, 32 << 10},
+		"plausible, sends as much as allowed": {plausible, -1, most, most + 32<<10},
+		"plausible, sends more":               {plausible, -1, most + 1, 8 << 10},
+		"plausible, announces more":           {plausible, most + 1, 0, 8 << 10},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.Less(t, strangers(t, h, tc.header, tc.announced, tc.sent), tc.holds)

@@ -108,8 +108,8 @@ func TestObserverThatPanics(t *testing.T) {
 	require.Empty(t, id+reference)
 }
 
-// Middleware learns how often its call has sent the request, and whether the
-// request only asks what happened to an earlier one.
+// Middleware learns how often the call has sent this request before, and
+// whether the request only finds out what happened to an earlier one.
 func TestAttemptFromContext(t *testing.T) {
 	t.Parallel()
 	type seen struct {

@@ -142,8 +142,8 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
-// A genuine callback has the status that Plural's page reported. The books may
-// have another status.
+// Even a genuine callback only has the status that Plural's page reported. The
+// books may have another status.
 func TestConfirmDoesNotTrustTheCallbacksStatus(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -164,7 +164,7 @@ func TestConfirmDoesNotTrustTheCallbacksStatus(t *testing.T) {
 	})
 }
 
-// The expected order must be given completely, or nothing is read.
+// If the caller does not give the expected order completely, nothing is read.
 func TestExpectedIsRequired(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.New()
@@ -194,8 +194,9 @@ func TestExpectedIsRequired(t *testing.T) {
 	requireChecked(t, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(100)}.Check(nil), "order")
 }
 
-// A refund is not a payment. An AUTHORIZED order that was not pre-authorised is
-// not a payment either. This holds even if the callback reports a payment.
+// The id in a callback may lead to a document that is no payment: a refund, or
+// an AUTHORIZED order that was not pre-authorised. Then Confirm fails, even if
+// the callback reports a payment.
 func TestConfirmOddDocuments(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -366,7 +367,7 @@ func TestOrderCreateIsRepeatedAndCompared(t *testing.T) {
 					o, err := newClient(t, d.srv).Orders.Create(t.Context(), checkout(wholeAmount, true))
 					want.check(t, d, o, err)
 					require.Len(t, d.srv.OrdersByReference("order-1"), want.orders)
-					d.doubles = want.orders - 1 // two orders may exist, and one link reached the caller
+					d.doubles = want.orders - 1 // two orders may exist, but the caller has the link of only one
 				}, pluraltest.WithDuplicateOrders(mode))
 			})
 		}
@@ -522,8 +523,8 @@ func TestOrderCreateRunsOut(t *testing.T) {
 	}
 }
 
-// If a link does not lead to the order with the reference, Create does not
-// return that link.
+// If the answer to Create has a link that does not lead to the order with the
+// reference, Create does not return that link.
 func TestOrderCreateLinkToAnotherOrder(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -548,7 +549,7 @@ func TestOrderCreateContextEnds(t *testing.T) {
 		defer cancel()
 		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersCreate), pluraltest.HangAfterApply)
 		_, err := newClient(t, d.srv).Orders.Create(ctx, checkout(wholeAmount, true))
-		require.NoError(t, err, "there was time left for another try")
+		require.NoError(t, err, "there was enough time left for another try")
 
 		hung, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 		defer cancel()
@@ -632,8 +633,8 @@ func TestCheckoutLinksThatAPayerCanBeSentTo(t *testing.T) {
 	}
 }
 
-// An order with a bad link is still read, because the page that shows the link
-// has to check it.
+// An order with a bad link can still be decoded, because the page that shows
+// the link has to check it.
 func TestOrdersWithAnyURLDecode(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"upi://pay?pa=x", "javascript:alert(1)", "//evil", "%zz"} {
@@ -661,8 +662,9 @@ func TestCheckoutAnswersThatBreakOffAreNotQuoted(t *testing.T) {
 	})
 }
 
-// A webhook's event is confirmed from the books, no matter which status the
-// event has. The event of a refund is about the order that was refunded.
+// ConfirmEvent reads the order from the books, no matter which status the
+// webhook's event has. The event of a refund is about the order that was
+// refunded.
 func TestConfirmEvent(t *testing.T) {
 	t.Parallel()
 	want := plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)}
@@ -677,10 +679,10 @@ func TestConfirmEvent(t *testing.T) {
 		failed := &plural.Event{Type: plural.EventPaymentFailed, Data: about.Data}
 		_, err := c.Orders.ConfirmEvent(ctx, failed, want)
 		require.ErrorAs(t, err, &notPaid)
-		require.True(t, notPaid.MayStillBePaid(), "the status in the event does not count")
+		require.True(t, notPaid.MayStillBePaid(), "the books count, and not the status in the event")
 
-		// If the event comes before the books show the payment, it has to be
-		// delivered again.
+		// If the event comes before the books show the payment, the error is
+		// one after which Plural has to deliver the event again.
 		_, err = c.Orders.ConfirmEvent(ctx, about, want)
 		require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
 		require.NotErrorIs(t, err, plural.ErrNotPaid)
@@ -723,7 +725,7 @@ func TestConfirmEvent(t *testing.T) {
 	})
 }
 
-// A document without pre_auth does not say that the order is no hold. The field
+// If a document has no pre_auth field, the order may still be a hold. The field
 // is compared only while the order is unpaid.
 func TestAbsentPreAuthIsNotNo(t *testing.T) {
 	t.Parallel()

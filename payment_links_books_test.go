@@ -23,8 +23,9 @@ func orderDocument(status, payments string) string {
 		`"order_amount":{"value":319950,"currency":"INR"},"payments":[%s]}}`, bookedOrder, status, payments)
 }
 
-// After a cancel was refused, the books show a link and its order. The call
-// returns nil or a final error only if these two documents fit together.
+// After a refused cancel, the SDK reads the link and its order from the books.
+// The call returns nil or a final error only if these two documents fit
+// together.
 func TestLinkCancelByTheBooks(t *testing.T) {
 	t.Parallel()
 	payment := func(status, more string) string {
@@ -117,8 +118,8 @@ func TestLinkCancelByTheBooks(t *testing.T) {
 	}
 }
 
-// The answer to the cancel shows the link as CANCELLED. Only the link's order
-// shows whether somebody paid before the cancel.
+// The answer to the cancel only shows that the link is CANCELLED. The link's
+// order shows whether somebody paid before that.
 func TestLinkCancelReadsTheOrderBeforeNil(t *testing.T) {
 	t.Parallel()
 	const paid = `{"id":"p-1","status":"PROCESSED","payment_amount":{"value":100000,"currency":"INR"}}`
@@ -127,7 +128,7 @@ func TestLinkCancelReadsTheOrderBeforeNil(t *testing.T) {
 	for name, tc := range map[string]struct {
 		status int
 		order  string
-		then   string // what later looks show, if it is something else
+		then   string // what later reads of the order show; "": the same
 		is     error  // nil: the link is cancelled
 		review bool
 	}{
@@ -178,8 +179,9 @@ func TestLinkCancelReadsTheOrderBeforeNil(t *testing.T) {
 	}
 }
 
-// If the answer to the create or the books have shown a link once, the link is
-// not made again. This holds even if the document with the link cannot be used.
+// Once the answer to the create, or the books, have shown a link, the request
+// to make it is not sent again. This holds even if the document that shows the
+// link cannot be used.
 func TestLinkThatWasShownIsNotMadeAgain(t *testing.T) {
 	t.Parallel()
 	const none = `{"code":"INVALID_REQUEST","message":"No matching records found"}`
@@ -221,8 +223,8 @@ func TestLinkThatWasShownIsNotMadeAgain(t *testing.T) {
 	}
 }
 
-// If an answer does not prove that the link is absent, the link is not made
-// again.
+// Unless the answers prove that the link does not exist, the request to make it
+// is not sent again.
 func TestLinkIsNotMadeAgainWithoutAbsence(t *testing.T) {
 	t.Parallel()
 	const none = `{"code":"ORDER_NOT_FOUND","message":"no"}`
@@ -262,8 +264,8 @@ func TestLinkIsNotMadeAgainWithoutAbsence(t *testing.T) {
 	}
 }
 
-// If the create is refused and the books have a link with the reference, that
-// link decides. The code of the refusal does not count.
+// If Plural refuses the create and the books have a link with the reference,
+// the outcome depends on that link, and not on the refusal's code.
 func TestLinkConflictsAreThoseOfTheBooks(t *testing.T) {
 	t.Parallel()
 	good := string(payload(t, "link_created.json"))

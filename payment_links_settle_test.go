@@ -27,8 +27,8 @@ func linkError(t *testing.T, err error) *plural.PaymentLinkError {
 	return conflict
 }
 
-// After a lost answer the link is found by its reference, and no second link is
-// made.
+// If the answer to the create is lost, the SDK finds the link by its reference,
+// and makes no second link.
 func TestLinkCreateIsSettledByReference(t *testing.T) {
 	t.Parallel()
 	for name, mode := range map[string]pluraltest.DuplicateMode{
@@ -72,8 +72,8 @@ func TestLinkCreateIsSettledByReference(t *testing.T) {
 	}
 }
 
-// A repeated create does not compare expire_by. It does not compare pre_auth
-// either if the document has no such field.
+// A repeated create compares the existing link with its request, but not
+// expire_by. It compares pre_auth only if the link's document has that field.
 func TestLinkCreateComparesWhatCounts(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -89,8 +89,9 @@ func TestLinkCreateComparesWhatCounts(t *testing.T) {
 	}, pluraltest.WithQuirks(pluraltest.QuirkLinkWithoutPreAuth))
 }
 
-// A create that may be lost is sent again once its link has been absent from
-// the books for three seconds. With WithSingleRefundSend it is not sent again.
+// If a create may have been lost, it is sent again once its link has been
+// absent from the books for three seconds. With WithSingleRefundSend it is
+// never sent again.
 func TestLinkCreateIsSentAgain(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -136,8 +137,8 @@ func TestTwoLinksThatAreSeenAreAConflict(t *testing.T) {
 	}, pluraltest.WithDuplicateLinks(pluraltest.DuplicateAccepted))
 }
 
-// If the books do not explain a refusal, it is not final, and a person has to
-// look.
+// If the books do not explain why Plural refused the create, the refusal is not
+// final, and a person has to look at it.
 func TestLinkCreateRefused(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -158,7 +159,7 @@ func TestLinkCreateRefused(t *testing.T) {
 	})
 }
 
-// A link is not made twice only because a replica does not show it yet.
+// Even if a replica does not show a new link yet, no second link is made.
 func TestLinkCreateWaitsForReplicas(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -234,7 +235,8 @@ func TestLinkCancel(t *testing.T) {
 	}
 }
 
-// If the payer is at the bank, a cancel waits for the payer.
+// If the payer is at the bank's page, a cancel waits until the payment has
+// ended.
 func TestLinkCancelWaitsForThePayer(t *testing.T) {
 	t.Parallel()
 	decisions := map[string]pluraltest.Decision{"pays": pluraltest.Approve, "does not": pluraltest.Decline("no")}
@@ -303,7 +305,7 @@ func TestNotifyIsNeverRepeated(t *testing.T) {
 		c := newClient(t, d.srv)
 		d.srv.Inject(pluraltest.On(pluraltest.OpPaymentLinksNotify), pluraltest.Refuse, pluraltest.Unauthorized)
 		link, err := c.PaymentLinks.Notify(t.Context(), id)
-		require.NoError(t, err, "the first request did not go out, and the second was refused because of its token")
+		require.NoError(t, err, "the first request was not sent, and the second was refused because of its token")
 		require.Equal(t, id, link.PaymentLinkID)
 		require.Len(t, d.srv.Notifications(id), 2)
 		d.pay(link.OrderID, pluraltest.Approve)
@@ -313,8 +315,8 @@ func TestNotifyIsNeverRepeated(t *testing.T) {
 	})
 }
 
-// The money of a link is held by an ordinary order. When the payer returns,
-// that order is compared with the data that was stored with the link, and with
+// A link's payment belongs to an ordinary order. When the payer returns, that
+// order is compared with the data that the shop stored with the link, and with
 // nothing else.
 func TestLinkIsConfirmedByItsOwnOrder(t *testing.T) {
 	t.Parallel()

@@ -43,7 +43,7 @@ func fullLink() *plural.PaymentLinkRequest {
 	}
 }
 
-// linkThroughClient lets a client read the document as the answer to a Get.
+// linkThroughClient calls Get with a server that answers with the document.
 func linkThroughClient(t *testing.T, document []byte) (*plural.PaymentLink, error) {
 	t.Helper()
 	client := newPeerClient(t, func(*http.Request) (*http.Response, error) { return answer(http.StatusOK, document), nil })
@@ -220,8 +220,8 @@ func TestLinkStatuses(t *testing.T) {
 	require.False(t, plural.PaymentLinkStatus("PAID").IsTerminal())
 }
 
-// One part of a part payment never counts as the whole amount, even if an offer
-// could explain the difference.
+// If an amount is paid in parts, one part never counts as the whole amount,
+// even if an offer's discount could explain the difference.
 func TestNoPartPasses(t *testing.T) {
 	t.Parallel()
 	want := plural.Expected{OrderID: "v1-1-aa-b", OrderAmount: plural.INR(50000)}

@@ -41,8 +41,8 @@ func TestOwnTransportVerifiesCertificates(t *testing.T) {
 	}
 }
 
-// A proxy's answer is not Plural's answer. The SDK's own transport reports the
-// status of the proxy's answer.
+// What a proxy answers is not Plural's answer. If a proxy refuses to connect,
+// the error of the SDK's own transport names the proxy's status.
 func TestOwnTransportTellsWhatAProxyAnswered(t *testing.T) {
 	t.Parallel()
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

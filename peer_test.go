@@ -42,8 +42,8 @@ const (
 	codeCancel        = 0x8
 )
 
-// resetServer is an HTTP/2 server that reads a request completely, counts it,
-// and then answers with a frame of the test or with 200 {}.
+// resetServer is an HTTP/2 server that reads each request completely and counts
+// it. Then it answers with a frame that the test chooses, or with 200 {}.
 type resetServer struct {
 	deliveries atomic.Int64
 	answers    func(n int64) func(w io.Writer, stream uint32) // the answer to delivery n; nil: 200 {}
@@ -66,7 +66,7 @@ func newResetServer(
 	t *testing.T, answers func(n int64) func(io.Writer, uint32), opts ...func(*resetServer),
 ) *resetServer {
 	t.Helper()
-	certified := httptest.NewTLSServer(http.NotFoundHandler()) // only its certificate is used
+	certified := httptest.NewTLSServer(http.NotFoundHandler()) // the test uses only its certificate
 	t.Cleanup(certified.Close)
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -94,7 +94,7 @@ func newResetServer(
 			s.wg.Go(func() { s.serve(conn) })
 			s.wg.Go(func() {
 				<-end
-				_ = conn.Close() // even if the client does not yet regard the connection as idle
+				_ = conn.Close() // even if the client does not regard the connection as idle yet
 			})
 		}
 	})
@@ -150,12 +150,12 @@ func resetWith(code uint32) func(io.Writer, uint32) {
 	}
 }
 
-// goAway tells the client that no stream was processed, although the server has
-// read one.
+// goAway writes a GOAWAY frame that says that no stream was processed, although
+// the server has read one.
 func goAway(w io.Writer, _ uint32) { writeFrame(w, frameGoAway, 0, 0, make([]byte, 8)) }
 
-// client makes a client. Its writes, and its reads of somePath, go to the
-// server. The rest goes through the gateway.
+// client makes an SDK client. Its writes, and its reads of somePath, go to the
+// server. All other requests go through the gateway.
 func (s *resetServer) client(t *testing.T, g *gateway, attempts int) *plural.Client {
 	t.Helper()
 	split := transportFunc(func(r *http.Request) (*http.Response, error) {
@@ -272,9 +272,9 @@ func TestNetHTTPDoesNotRepeatWritesOverHTTP2WithoutTLS(t *testing.T) {
 	require.EqualValues(t, 1, s.deliveries.Load())
 }
 
-// The same test runs against the emulator, with a refund, a cancel without a
-// body, and a capture. Plural carries the write out or not, and then resets the
-// stream or closes a connection that was used before.
+// Here the same is tested against the emulator, with a refund, a cancel without
+// a body, and a capture. The emulator carries out the write or not. Then it
+// resets the stream, or closes the connection, which was used before.
 func TestOneDeliveryAnAttempt(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -313,7 +313,7 @@ func TestOneDeliveryAnAttempt(t *testing.T) {
 				require.NoError(t, err)
 				d := &desk{t: t, srv: srv}
 				w := d.readyWrite(op, amountFor(op))
-				_, err = c.Orders.Get(t.Context(), w.orderID) // after this call the connection is a used one
+				_, err = c.Orders.Get(t.Context(), w.orderID) // now the write finds a connection that was used before
 				require.NoError(t, err)
 				srv.Inject(pluraltest.On(op), test.before, test.after)
 				var got plural.Response
@@ -356,8 +356,9 @@ func TestWritesSucceedOverHTTP2(t *testing.T) {
 	require.EqualValues(t, 3, s.deliveries.Load())
 }
 
-// The server reads the request from a used connection, and hangs up. To
-// net/http this looks as if an idle connection had just been closed.
+// The server reads a request from a connection that was used before, and hangs
+// up. To net/http this looks as if the server had just closed an idle
+// connection.
 func TestNetHTTPDoesNotRepeatWritesOnReusedConnections(t *testing.T) {
 	t.Parallel()
 	for name, secure := range map[string]bool{"http": false, "https": true} {
@@ -410,10 +411,9 @@ func TestNetHTTPDoesNotRepeatWritesOnReusedConnections(t *testing.T) {
 	}
 }
 
-// forgetfulNetwork connects to a real server over connections in memory, which
-// run in a bubble of synctest. After a call of forget, the existing connections
-// drop all that is sent, and nothing is answered. A NAT does the same after a
-// failover.
+// forgetfulNetwork connects to a real server over connections in memory, so the
+// test can run in synctest's bubble. After a call of forget, the existing
+// connections silently drop all that is sent. So does a NAT after a failover.
 type forgetfulNetwork struct {
 	transport *http.Transport
 	dials     atomic.Int64
@@ -483,8 +483,8 @@ func (c *forgettableConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// shopServer knows one order, which can be cancelled. A read of somePath waits
-// until the wanted number of reads has come.
+// shopServer has one order, which can be cancelled. A read of somePath is
+// answered only when the wanted number of reads has come.
 type shopServer struct {
 	wanted    int
 	mu        sync.Mutex
@@ -525,7 +525,8 @@ func (s *shopServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 const pooled = 8
 
-// withPool runs a test in a bubble, with a client that has idle connections.
+// withPool runs a test in synctest's bubble, with a client whose pool has idle
+// connections.
 func withPool(t *testing.T, http2 bool, test func(*testing.T, *plural.Client, *forgetfulNetwork, *shopServer)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -553,8 +554,8 @@ func withPool(t *testing.T, http2 bool, test func(*testing.T, *plural.Client, *f
 	})
 }
 
-// If the network has forgotten all connections of a pool, that costs one try in
-// all, and not one try for each connection.
+// If the network has forgotten all connections of a pool, a call loses one try
+// in all, and not one try for each connection.
 func TestForgottenConnectionsCostOneTry(t *testing.T) {
 	t.Parallel()
 	for name, http2 := range map[string]bool{"HTTP/1": false, "HTTP/2": true} {
@@ -607,11 +608,11 @@ func TestForgottenConnectionsCostOneTry(t *testing.T) {
 					require.Less(t, time.Since(began), 45*time.Second, "a token request may take 30 s")
 				})
 			})
-			t.Run("a caller that leaves ends no connections", func(t *testing.T) {
+			t.Run("a caller that cancels closes no connections", func(t *testing.T) {
 				t.Parallel()
 				withPool(t, http2, func(t *testing.T, c *plural.Client, n *forgetfulNetwork, shop *shopServer) {
 					shop.mu.Lock()
-					shop.all = make(chan struct{}) // the next read waits
+					shop.all = make(chan struct{}) // the next read gets no answer
 					shop.mu.Unlock()
 					ctx, cancel := context.WithCancel(t.Context())
 					time.AfterFunc(time.Second, cancel)
@@ -626,8 +627,8 @@ func TestForgottenConnectionsCostOneTry(t *testing.T) {
 	}
 }
 
-// brokenOnce fails one write of a connection, before any byte of that write was
-// sent.
+// brokenOnce is a connection on which one write fails before any of its bytes
+// is sent.
 type brokenOnce struct {
 	net.Conn
 
@@ -641,8 +642,8 @@ func (c brokenOnce) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// Over HTTP/1, net/http repeats a write only if no byte of it was sent. Such a
-// repeat must not end the try.
+// Over HTTP/1, net/http itself repeats a write, but only if no byte of it was
+// sent. The SDK must allow that within one try.
 func TestWriteThatNeverLeftItsConnection(t *testing.T) {
 	t.Parallel()
 	var writes atomic.Int64

@@ -36,7 +36,8 @@ func TestSnippetsAreExamples(t *testing.T) {
 	}
 }
 
-// If one name of a snippet is changed, no Example has the snippet.
+// If one name in a snippet of README.md is changed, the test notices that no
+// Example has this code.
 func TestSnippetsThatDriftAreFound(t *testing.T) {
 	t.Parallel()
 	examples := exampleBodies(t)
@@ -127,7 +128,7 @@ func exampleBodies(t *testing.T) [][]string {
 	for _, path := range paths {
 		add(path, func(file *ast.File) (found []ast.Node) {
 			for _, example := range doc.Examples(file) {
-				require.NotEmpty(t, example.Output, "%s: %s has no output, so it is not run", path, example.Name)
+				require.NotEmpty(t, example.Output, "%s: %s has no Output comment, so go test does not run it", path, example.Name)
 				found = append(found, example.Code)
 			}
 			return found

@@ -114,7 +114,7 @@ func printable() []string {
 }
 
 // filled returns a value of each exported type that holds data. Each field of
-// these values has a marker.
+// these values holds a marker.
 func filled() map[string]any {
 	values := map[string]any{
 		"AccountDetails":      &plural.AccountDetails{},
@@ -218,7 +218,7 @@ func dataless() []string {
 	}
 }
 
-// mark fills each field with its own name, as Type.Field.
+// mark writes a marker into each field: the field's own name, as <Type.Field>.
 func mark(v reflect.Value, name string, depth int) {
 	marker := "<" + name + ">"
 	switch x := v.Addr().Interface().(type) {
@@ -285,8 +285,8 @@ func TestEveryExportedTypeIsInTheRedactionTest(t *testing.T) {
 	require.ElementsMatch(t, exported, append(slices.Collect(maps.Keys(filled())), dataless()...))
 }
 
-// The text of an Error that has an answer is longer than the text of an Error
-// without one.
+// An Error with a status code has a longer text than an Error without one. This
+// text, too, must leave out the fields that are not printable.
 func TestErrorOfAnAnswerShowsNothingPersonal(t *testing.T) {
 	t.Parallel()
 	e := &plural.Error{}
@@ -316,7 +316,7 @@ func TestNothingPersonalIsPrinted(t *testing.T) {
 	}
 }
 
-// Every entry of the list is a field that exists, so the list has no outdated
+// Every entry of printable is a field that exists, so the list has no outdated
 // entries.
 func TestPrintableFieldsAreFields(t *testing.T) {
 	t.Parallel()
@@ -408,13 +408,13 @@ func markersOf(t *testing.T, v any) []string {
 	return slices.DeleteFunc(found, func(s string) bool { return !strings.Contains(s, ".") })
 }
 
-// markersIn finds markers in a text. It also finds them in the number and
-// spaced forms in which fmt prints bytes.
+// markersIn finds markers in a text. It also finds them where fmt has printed
+// them as numbers, or with spaces between the characters.
 func markersIn(text string, markers []string) []string {
 	var found []string
 	lower := strings.ToLower(text)
 	for _, m := range markers {
-		whole := m + ">" // a field's name may begin with the name of another field
+		whole := m + ">" // with ">", because a field's name may begin with the name of another field
 		decimal := strings.Trim(fmt.Sprintf("%d", []byte(whole)), "[]")
 		spaced := strings.Join(strings.Split(whole, ""), " ")
 		quoted := strings.Trim(fmt.Sprintf("%q", []rune(whole)), "[]")
@@ -448,10 +448,10 @@ func TestJSONKeepsPersonalData(t *testing.T) {
 				}
 				return
 			case "OutcomeUnknownError", "StateError", "DuplicateOrderError", "NotPaidError", "DoubleRefundError", "PaymentLinkError":
-				require.NotContains(t, string(document), "email", "the order in an error is for the program, not for the log")
+				require.NotContains(t, string(document), "email", "a log must not show the order inside an error")
 				require.NotContains(t, string(document), "payments")
 				return
-			case "Response", "Callback", "Event": // these have bytes, or their own rules
+			case "Response", "Callback", "Event": // these hold raw bytes, or have rules of their own
 				return
 			}
 			for _, field := range markersOf(t, v) {
@@ -467,7 +467,8 @@ func TestJSONKeepsPersonalData(t *testing.T) {
 	require.Contains(t, string(again.RawJSON()), "Customer.EmailID")
 }
 
-// No form of printing shows a secret that a value keeps in a hidden field.
+// However a value is printed, it does not show a secret that it keeps in a
+// hidden field.
 func TestNoSecretIsPrinted(t *testing.T) {
 	t.Parallel()
 	creds := plural.Credentials{ClientID: "<s.3cret1>", ClientSecret: "<s.3cret2>"}
@@ -494,7 +495,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 		"CancelService":  client.Cancels, "RefundService": client.Refunds,
 	} {
 		ways := map[string]string{}
-		if name == "Client" || name == "Verifier" { // these must not be copied
+		if name == "Client" || name == "Verifier" { // values of these types must not be copied
 			for _, verb := range verbs {
 				for _, flags := range []string{"", "+", "#"} {
 					ways[flags+string(verb)] = fmt.Sprintf("%"+flags+string(verb)+" %"+flags+string(verb), v, struct{ V, v any }{v, v})

@@ -16,8 +16,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// If the answer to a refund or the books have shown the refund once, it is not
-// sent again, even if a replica does not have it.
+// Once the answer to a refund, or the books, have shown the refund, it is not
+// sent again, even if a replica does not show it.
 func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	refund := func(status, reference string) string {
@@ -32,7 +32,7 @@ func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 		`{"value":319950,"currency":"INR"}}]}}`
 	const none = `{"code":"ORDER_NOT_FOUND","message":"no"}`
 	for name, tc := range map[string]struct {
-		own, first string // the answer to the refund, and to the first look
+		own, first string // the answers to the refund and to the first look at the books
 		sends      int
 	}{
 		"nothing was shown":                  {own: `{}`, first: none, sends: 2},
@@ -85,10 +85,11 @@ func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// refundBooks answers a refund of reference "own-refund-1" on order "v1-o".
+// refundBooks answers requests about a refund of order "v1-o" with the
+// reference "own-refund-1".
 type refundBooks struct {
-	own         string // the answer of the refund; "": it is lost
-	byReference string // what has the reference; "": nothing
+	own         string // the answer to the refund; "": it is lost
+	byReference string // the document that a look-up of the reference finds; "": none
 	listed      string // the order's refunds
 	status      string // of the order
 }
@@ -116,8 +117,8 @@ func (b refundBooks) client(t *testing.T, sends *int) *plural.Client {
 	}, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2}))
 }
 
-// What the books leave out of a refund makes neither a nil nor a final, and
-// does not have the refund sent again.
+// If the books leave out data of a refund, the call returns neither nil nor a
+// final error, and does not send the refund again.
 func TestRefundOfHalfWrittenBooks(t *testing.T) {
 	t.Parallel()
 	refund := func(id, status, more string) string {
@@ -129,7 +130,7 @@ func TestRefundOfHalfWrittenBooks(t *testing.T) {
 		return `,"created_at":"` + time.Now().UTC().Add(5*time.Second).Format(time.RFC3339) + `"`
 	}
 	for name, tc := range map[string]struct {
-		books func() refundBooks // made when the time of the test has begun
+		books func() refundBooks // called once the test's clock runs
 		asked int64
 	}{
 		"a listed one without a reference, which leaves less": {func() refundBooks {
@@ -168,7 +169,7 @@ func TestRefundOfHalfWrittenBooks(t *testing.T) {
 	}
 }
 
-// An answer in the older shape may list two refunds of the reference. They
+// An answer in the older shape may list two refunds with the reference. Both
 // count, even if the order cannot be read.
 func TestRefundAnsweredTwice(t *testing.T) {
 	t.Parallel()
@@ -208,8 +209,8 @@ func TestRefundAnsweredTwice(t *testing.T) {
 	}
 }
 
-// A refund that was PENDING in its own answer and is listed as FAILED now is
-// not one of two refunds.
+// If a refund's own answer says PENDING and the books list it as FAILED later,
+// it does not count as one of two refunds.
 func TestRefundThatFailedMeanwhileIsNotTheSecond(t *testing.T) {
 	t.Parallel()
 	refund := func(id, status string) string {
@@ -246,8 +247,8 @@ func TestRefundThatFailedMeanwhileIsNotTheSecond(t *testing.T) {
 	}
 }
 
-// Get of a refund is final only for a document that shows another type. The
-// types are an open enum, and a document may leave its type out.
+// Get of a refund is a conflict only if the document shows the type of
+// something else. A type that the SDK does not know, or none, is not enough.
 func TestGetOfARefundWithoutAKnownType(t *testing.T) {
 	t.Parallel()
 	for typ, isConflict := range map[string]bool{"CHARGE": true, "": false, "REFUND_V2": false} {
@@ -269,7 +270,7 @@ func TestGetOfARefundWithoutAKnownType(t *testing.T) {
 	}
 }
 
-// A refund or an order of a type that nobody knows proves nothing.
+// A refund or an order with a type that the SDK does not know proves nothing.
 func TestUnknownTypeIsNoConflict(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -291,8 +292,8 @@ func TestUnknownTypeIsNoConflict(t *testing.T) {
 	})
 }
 
-// A refund that Find has seen once is not reported as one that the books do not
-// have.
+// If Find has seen a refund once, it does not report that the books do not have
+// it.
 func TestFindOfARefundThatWasShown(t *testing.T) {
 	t.Parallel()
 	const shown = `{"data":{"order_id":"v1-r","type":"REFUND","status":"ODD","merchant_order_reference":"own-refund-1",` +
@@ -325,8 +326,8 @@ func TestFindOfARefundThatWasShown(t *testing.T) {
 	}
 }
 
-// A reader that keeps answers for an hour also keeps their Date. Then the
-// times of the books do not show which of two entries is newer.
+// A cache may hold answers for an hour, together with their Date header. Then
+// the times in the books do not show which of two entries is newer.
 func TestRefundByAClockThatContradictsItself(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -355,7 +356,8 @@ func TestRefundByAClockThatContradictsItself(t *testing.T) {
 	})
 }
 
-// A deadline that leaves no time for another look is what ended the call.
+// If the deadline leaves no time for another look at the books, the error says
+// that the deadline ended the call.
 func TestFindEndsWithItsDeadline(t *testing.T) {
 	t.Parallel()
 	const odd = `{"data":{"order_id":"v1-o","type":"CHARGE","status":"ODD",` +
@@ -397,8 +399,8 @@ func TestFindEndsWithItsDeadline(t *testing.T) {
 	}
 }
 
-// A refusal that nobody can explain, because every look at the books is refused
-// as well, reaches a person.
+// If Plural refuses a refund, and refuses every look at the books as well,
+// nothing explains the refusal. So a person has to look at it.
 func TestRefusalOverBooksThatRefuse(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

@@ -16,7 +16,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// A refund that Plural carried out twice is reported by each later Find.
+// If Plural carried out a refund twice, each later Find reports that.
 func TestFindRefundThatIsThereTwice(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -54,11 +54,11 @@ func TestFindRefund(t *testing.T) {
 	})
 }
 
-// refundServer has a parent order and its refunds. It behaves in ways that the
+// refundServer has an order and its refunds. It behaves in ways that the
 // emulator does not offer.
 type refundServer struct {
 	posts   int
-	refunds []string // documents, in the order of their arrival
+	refunds []string // their documents, oldest first
 	post    func(n int) (*http.Response, error)
 	shows   func() bool // whether reads show the refunds yet
 }
@@ -93,8 +93,9 @@ func (s *refundServer) create(t *testing.T) (*plural.Order, error) {
 		&plural.RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: plural.INR(400)})
 }
 
-// A refund counts as carried out only if its status is known to mean that. Only
-// FAILED and CANCELLED are a final failure.
+// A refund counts as carried out only if its status is one that is known to
+// mean that. It counts as failed for good only if its status is FAILED or
+// CANCELLED.
 func TestRefundStatuses(t *testing.T) {
 	t.Parallel()
 	for status, is := range map[string]error{
@@ -122,9 +123,10 @@ func TestRefundStatuses(t *testing.T) {
 	}
 }
 
-// The server checks the reference first and inserts the refund later, and its
-// books lag. The refund is sent again only after three seconds in which no look
-// found it. If that was still too soon, the caller gets an error.
+// The server checks the reference when a refund arrives, but enters the refund
+// later, and its books lag. The SDK sends the refund again only after it was
+// absent from the books for three seconds. If that was still too soon, the
+// refund is carried out twice, and the caller gets an error.
 func TestRefundCarriedOutTwice(t *testing.T) {
 	t.Parallel()
 	for lag, posts := range map[time.Duration]int{2500 * time.Millisecond: 1, time.Minute: 2} {
@@ -195,7 +197,7 @@ func TestParentOrderIDAbsent(t *testing.T) {
 			require.Equal(t, 1, w.touches(d.srv))
 		})
 	})
-	t.Run("parent_order_id is absent everywhere but in the parent", func(t *testing.T) {
+	t.Run("only the refunded order's document has the parent_order_id", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, d *desk) {
 			w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
@@ -206,7 +208,7 @@ func TestParentOrderIDAbsent(t *testing.T) {
 			require.NotEmpty(t, o.order.RawJSON())
 			require.Equal(
 				t, 2, d.reads()-len(d.srv.RequestsTo(pluraltest.OpOrdersGetByReference)),
-				"one read of the parent settles, the other looks for a double refund",
+				"one read of the parent order settles the refund, the other looks for a double refund",
 			)
 		})
 	})
@@ -223,7 +225,7 @@ func TestParentOrderIDAbsent(t *testing.T) {
 			requireRuledOut(t, d.agrees(t.Context(), other, c).err, plural.ErrConflict)
 		})
 	})
-	t.Run("not found by reference, but in the parent", func(t *testing.T) {
+	t.Run("not found by reference, but in the parent order", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, d *desk) {
 			w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
@@ -238,8 +240,8 @@ func TestParentOrderIDAbsent(t *testing.T) {
 	})
 }
 
-// In the older shape, the answer to a refund is the parent order, which
-// contains the refund. Its fields have other names there.
+// In the older shape, the answer to a refund is the refunded order, which
+// contains the refund. There the refund's fields have other names.
 func TestLegacyRefundShape(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -278,8 +280,9 @@ func TestLegacyRefundShape(t *testing.T) {
 	})
 }
 
-// The reference may belong to an order, or to an earlier refund that FAILED.
-// The parent shows whether a refund was carried out.
+// A look-up of the reference may find an order, or an earlier refund that
+// FAILED. Then only the refunded order shows whether the refund was carried
+// out.
 func TestRefundThatOnlyItsParentShows(t *testing.T) {
 	t.Parallel()
 	refund := func(id, reference, status string) string {
@@ -374,8 +377,8 @@ func TestRefundLookups(t *testing.T) {
 	})
 }
 
-// If the answer has the older shape, with the refund inside its order, Create
-// returns the refund.
+// If the answer has the older shape, with the refund inside the refunded order,
+// Create still returns the refund.
 func TestRefundAnsweredInTheOlderShape(t *testing.T) {
 	t.Parallel()
 	client := newPeerClient(t, func(*http.Request) (*http.Response, error) {
@@ -390,9 +393,10 @@ func TestRefundAnsweredInTheOlderShape(t *testing.T) {
 	require.Equal(t, plural.INR(8800), refund.OrderAmount)
 }
 
-// A server may check a reference first and insert the refund later. If a repeat
-// came in between, there would be two refunds. So a caller with little time
-// gets an unknown outcome, and the refund is not repeated.
+// A server may check the reference when a refund arrives, but enter the refund
+// later. If the SDK repeated the refund in between, there would be two. So a
+// caller with little time gets an unknown outcome, and the refund is not
+// repeated.
 func TestRefundIsNotSentAgainTooSoon(t *testing.T) {
 	t.Parallel()
 	for patience, sent := range map[time.Duration]int{2 * time.Second: 1, 5 * time.Second: 1, 20 * time.Second: 1} {
@@ -413,9 +417,9 @@ func TestRefundIsNotSentAgainTooSoon(t *testing.T) {
 	})
 }
 
-// Two refunds with one reference count as two only if they have two ids and
-// both succeeded, no matter where they are listed. A refund that is listed
-// twice, or next to a failed one, counts once.
+// Two refunds with the same reference count as a double refund only if they
+// have different ids and neither has failed, no matter where they are listed. A
+// refund that is listed twice, or next to a failed one, counts once.
 func TestDoubleRefundsAreDistinctIDs(t *testing.T) {
 	t.Parallel()
 	list := func(refunds ...string) []string { return refunds }
@@ -427,7 +431,7 @@ func TestDoubleRefundsAreDistinctIDs(t *testing.T) {
 	for name, tc := range map[string]struct {
 		answered    string   // the answer to the POST; "" is a 504
 		byReference string   // the order that is found by the reference
-		listed      []string // the refunds in the parent order
+		listed      []string // the refunds that the order lists
 		twice       bool
 	}{
 		"once":                                    {one, one, list(one), false},
@@ -469,7 +473,7 @@ func TestDoubleRefundsAreDistinctIDs(t *testing.T) {
 				})
 				_, found := c.Refunds.Find(t.Context(), "v1-agreed", "refund-1")
 				if name == "one listed, another in hand" || name == "one answered, without its order" {
-					found = err // Find sees only listed refunds
+					found = err // Find sees only the refunds in the books
 				}
 				for call, err := range map[string]error{"create": err, "find": found} {
 					if !tc.twice {

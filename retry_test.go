@@ -24,41 +24,41 @@ func TestWhatIsRepeated(t *testing.T) {
 	const yes, no = true, false
 	tests := map[string]struct {
 		answer    func(sent) (*http.Response, error)
-		get       bool // whether a GET is repeated
-		ambiguous bool // whether a write gives [plural.ErrOutcomeUnknown]; if not, an [plural.Error]
+		get       bool // whether a GET with this answer is repeated
+		ambiguous bool // whether a write ends with ErrOutcomeUnknown; if not, with a plain *Error
 	}{
-		"reset":                      {func(sent) (*http.Response, error) { return nil, syscall.ECONNRESET }, yes, yes},
-		"408":                        {answers(408), yes, yes},
-		"409":                        {answers(409), yes, yes},
-		"425":                        {answers(425), yes, yes},
-		"429":                        {answers(429), yes, no},
-		"500":                        {answers(500), yes, yes},
-		"502":                        {answers(502), yes, yes},
-		"503":                        {answers(503), yes, yes},
-		"504":                        {answers(504), yes, yes},
-		"599":                        {answers(599), yes, yes},
-		"301":                        {answers(301), no, yes},
-		"304":                        {answers(304), no, yes},
-		"400":                        {answers(400), no, no},
-		"403":                        {answers(403), no, no},
-		"404":                        {answers(404), no, no},
-		"422":                        {answers(422), no, no},
-		"429 API_RATE_LIMIT":         {coded(429, "API_RATE_LIMIT"), yes, no},
-		"422 API_RATE_LIMIT":         {coded(422, "API_RATE_LIMIT"), yes, no},
-		"200 API_RATE_LIMIT":         {coded(200, "API_RATE_LIMIT"), yes, no},
-		"200 INVALID_REQUEST":        {coded(200, "INVALID_REQUEST"), no, no},
-		"200 INTERNAL_ERROR":         {coded(200, "INTERNAL_ERROR"), yes, yes},
-		"429 PAYMENT_RATE_LIMIT":     {coded(429, "PAYMENT_RATE_LIMIT"), no, no},
-		"422 PAYMENT_RATE_LIMIT":     {coded(422, "PAYMENT_RATE_LIMIT"), no, no},
-		"429 with a code of its own": {coded(429, "SLOW_DOWN"), yes, no},
-		"504 INVALID_USER_ACCOUNT":   {coded(504, "INVALID_USER_ACCOUNT"), no, no},
-		"422 INVALID_USER_ACCOUNT":   {coded(422, "INVALID_USER_ACCOUNT"), no, no},
-		"504 TIMED_OUT":              {coded(504, "TIMED_OUT"), yes, yes},
-		"400 TIMED_OUT":              {coded(400, "TIMED_OUT"), yes, yes},
-		"500 INTERNAL_ERROR":         {coded(500, "INTERNAL_ERROR"), yes, yes},
-		"403 page":                   {page(403), no, no},
-		"502 page":                   {page(502), yes, yes},
-		"200 page":                   {page(200), yes, yes},
+		"reset":                    {func(sent) (*http.Response, error) { return nil, syscall.ECONNRESET }, yes, yes},
+		"408":                      {answers(408), yes, yes},
+		"409":                      {answers(409), yes, yes},
+		"425":                      {answers(425), yes, yes},
+		"429":                      {answers(429), yes, no},
+		"500":                      {answers(500), yes, yes},
+		"502":                      {answers(502), yes, yes},
+		"503":                      {answers(503), yes, yes},
+		"504":                      {answers(504), yes, yes},
+		"599":                      {answers(599), yes, yes},
+		"301":                      {answers(301), no, yes},
+		"304":                      {answers(304), no, yes},
+		"400":                      {answers(400), no, no},
+		"403":                      {answers(403), no, no},
+		"404":                      {answers(404), no, no},
+		"422":                      {answers(422), no, no},
+		"429 API_RATE_LIMIT":       {coded(429, "API_RATE_LIMIT"), yes, no},
+		"422 API_RATE_LIMIT":       {coded(422, "API_RATE_LIMIT"), yes, no},
+		"200 API_RATE_LIMIT":       {coded(200, "API_RATE_LIMIT"), yes, no},
+		"200 INVALID_REQUEST":      {coded(200, "INVALID_REQUEST"), no, no},
+		"200 INTERNAL_ERROR":       {coded(200, "INTERNAL_ERROR"), yes, yes},
+		"429 PAYMENT_RATE_LIMIT":   {coded(429, "PAYMENT_RATE_LIMIT"), no, no},
+		"422 PAYMENT_RATE_LIMIT":   {coded(422, "PAYMENT_RATE_LIMIT"), no, no},
+		"429 with an unknown code": {coded(429, "SLOW_DOWN"), yes, no},
+		"504 INVALID_USER_ACCOUNT": {coded(504, "INVALID_USER_ACCOUNT"), no, no},
+		"422 INVALID_USER_ACCOUNT": {coded(422, "INVALID_USER_ACCOUNT"), no, no},
+		"504 TIMED_OUT":            {coded(504, "TIMED_OUT"), yes, yes},
+		"400 TIMED_OUT":            {coded(400, "TIMED_OUT"), yes, yes},
+		"500 INTERNAL_ERROR":       {coded(500, "INTERNAL_ERROR"), yes, yes},
+		"403 page":                 {page(403), no, no},
+		"502 page":                 {page(502), yes, yes},
+		"200 page":                 {page(200), yes, yes},
 		"200 that breaks off": {
 			func(sent) (*http.Response, error) { return broken(answer(200, `{"a`)), nil },
 			yes,
@@ -253,7 +253,7 @@ func TestRetryAfter(t *testing.T) {
 		headers  func() []string
 		deadline time.Duration // 0: no deadline
 		repeated bool
-		wait     time.Duration // 0: the wait of the retry policy
+		wait     time.Duration // 0: the wait that the retry policy gives
 	}{
 		"seconds":            {func() []string { return []string{"Retry-After", "7"} }, 0, true, 7 * time.Second},
 		"a fraction":         {func() []string { return []string{"Retry-After", "1.5"} }, 0, true, 1500 * time.Millisecond},
@@ -344,7 +344,7 @@ func TestAttemptTimeoutIsRepeatedAndTheContextsEndIsNot(t *testing.T) {
 				began := time.Now()
 				err := getSomething(t.Context(), c)
 				require.ErrorContains(t, err, "no answer within the attempt timeout")
-				require.NotErrorIs(t, err, context.DeadlineExceeded, "that error is for the caller's deadline")
+				require.NotErrorIs(t, err, context.DeadlineExceeded, "only the caller's deadline may give that error")
 				require.Len(t, g.apiCalls(), 4)
 				require.GreaterOrEqual(t, time.Since(began), 8*time.Second)
 				require.Less(t, time.Since(began), 10*time.Second)

@@ -79,7 +79,7 @@ func TestRupeesAreAddedExactly(t *testing.T) {
 		{"1", "1e999999999"},
 		{"9999999999999999999999999999999999999999", "1"}, // 41 digits
 		{"1e40", "1e-40"},
-		{"1e-40", "0"}, // 41 with the zeros
+		{"1e-40", "0"}, // 41 digits with the zeros
 	} {
 		_, err := c[0].Add(c[1])
 		require.ErrorContains(t, err, "plural: rupees: ")
@@ -112,8 +112,8 @@ func TestRupeesInJSON(t *testing.T) {
 	require.Equal(t, v, again)
 }
 
-// Computing with Rupees gives the same result as exact fractions, and no text
-// costs much time.
+// Calculations with Rupees give the same results as calculations with exact
+// fractions. No text takes long to parse.
 func FuzzRupees(f *testing.F) {
 	for _, seed := range []string{"0.1", "-1999.99", "1e2", "1e999999999", "", "1e-40", "99999999999999999999", "0e0"} {
 		f.Add(seed, "19.99")

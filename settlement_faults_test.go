@@ -39,7 +39,7 @@ func TestRejections(t *testing.T) {
 						began := time.Now()
 						o := d.agrees(t.Context(), w, newClient(t, d.srv))
 						rejection(t, o.err, plural.ErrorCode(code))
-						require.NotErrorIs(t, o.err, plural.ErrNotApplied, "a code is not evidence")
+						require.NotErrorIs(t, o.err, plural.ErrNotApplied, "a code alone proves nothing")
 						require.NotErrorIs(t, o.err, plural.ErrConflict)
 						require.True(t, plural.NeedsReview(o.err), "somebody is told")
 						require.Equal(t, 1, w.touches(d.srv))
@@ -82,7 +82,7 @@ func TestRejections(t *testing.T) {
 						require.NoError(t, d.agrees(t.Context(), w, c).err)
 					})
 				})
-				t.Run("with a server that does not answer", func(t *testing.T) {
+				t.Run("while the books cannot be read", func(t *testing.T) {
 					inBubble(t, func(t *testing.T, d *desk) {
 						w := d.readyWrite(op, amountFor(op))
 						d.srv.Inject(pluraltest.On(op), pluraltest.StatusFault(422, code, pluraltest.ApplyNever))
@@ -115,8 +115,8 @@ func TestRejections(t *testing.T) {
 	}
 }
 
-// Only several looks in a row confirm a rejection. A single stale look is not
-// enough if the other looks show a capture under way.
+// Only several looks in a row that agree confirm a rejection. If other looks
+// show a capture under way, a single look at stale books is not enough.
 func TestRejectionAfterPendingAndStale(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -126,8 +126,9 @@ func TestRejectionAfterPendingAndStale(t *testing.T) {
 		defer cancel()
 		requireUnknown(t, d.agrees(short, w, newClient(t, d.srv)).err)
 
-		// The second call is rejected. Its looks show PENDING for almost all of
-		// its time, and then the stale earlier state.
+		// Plural rejects the second call's capture. Its looks at the books show
+		// PENDING for almost the whole call, and then the state from before the
+		// capture.
 		d.srv.Inject(
 			pluraltest.On(pluraltest.OpOrdersGet),
 			append(repeated(pluraltest.NoFault, 5), repeated(pluraltest.StaleRead, 3)...)...)
@@ -135,8 +136,8 @@ func TestRejectionAfterPendingAndStale(t *testing.T) {
 	})
 }
 
-// The StateError has the rejection that led to the look. If an earlier try may
-// have arrived, the error has no rejection.
+// If Plural rejected the write and the books confirm that, the StateError wraps
+// the rejection. If an earlier try may have arrived, it wraps none.
 func TestRuledOutAndRejected(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -154,8 +155,8 @@ func TestRuledOutAndRejected(t *testing.T) {
 	})
 }
 
-// No money is authorised, so no write can have been carried out. But a lost
-// request may still arrive after the payer has paid.
+// Before the payer has paid, no capture or cancel can have been carried out.
+// But a lost request may still arrive after the payment.
 func TestUnpaidOrders(t *testing.T) {
 	t.Parallel()
 	for _, op := range []string{pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate} {
@@ -208,8 +209,8 @@ func TestFailedResults(t *testing.T) {
 	})
 }
 
-// Some answers show that a refund does not exist. Others do not show it,
-// although they look similar.
+// Some answers prove that a refund does not exist. Others look similar, but do
+// not prove it.
 func TestEvidenceOfAbsence(t *testing.T) {
 	t.Parallel()
 	for _, form := range []pluraltest.NotFoundShape{
@@ -241,16 +242,16 @@ func TestEvidenceOfAbsence(t *testing.T) {
 				d.srv.Inject(pluraltest.On(w.op), pluraltest.ApplyLateReset.After(time.Hour))
 				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(fault, 40)...)
 				requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
-				require.Equal(t, 1, w.touches(d.srv), "not sent again without evidence that it is absent")
+				require.Equal(t, 1, w.touches(d.srv), "not sent again, because nothing proves that the refund does not exist")
 				d.srv.ClearFaults()
 			})
 		})
 	}
 }
 
-// If a write is answered with 2xx and an error code, the code makes it a
-// rejection. The call succeeds only if the data shows that the write was
-// carried out.
+// If the answer to a write has a 2xx status and an error code, the code makes
+// it a rejection. The call succeeds only if the answer's data shows that the
+// write was carried out.
 func TestCodeInATwoHundredOfAWrite(t *testing.T) {
 	t.Parallel()
 	open := `{"order_id":"v1-1","status":"AUTHORIZED","order_amount":{"value":1000,"currency":"INR"}}`
@@ -291,10 +292,10 @@ func TestCodeInATwoHundredOfAWrite(t *testing.T) {
 // emulator's books, both at once and after all that was under way has ended. If
 // the outcome is open, a second call with the same reference has to settle it.
 //
-// By default a sequence has one fault. From the starting states in which most
-// can happen, it has two. With PLURAL_EXHAUSTIVE=full (`make exhaustive`) it
-// has three faults of any kind from every state. For payment links it has two,
-// at any requests.
+// By default a sequence has one fault, or two from the starting states in which
+// most can happen. With PLURAL_EXHAUSTIVE=full (`make exhaustive`) each
+// sequence has three faults of any kind, from every state. Sequences about
+// payment links have two faults, which may meet any requests.
 func TestEveryFaultSequence(t *testing.T) {
 	t.Parallel()
 	full := os.Getenv("PLURAL_EXHAUSTIVE") == "full"
@@ -304,7 +305,7 @@ func TestEveryFaultSequence(t *testing.T) {
 		name string
 		opts []pluraltest.Option
 	}{
-		{"duplicates return the existing one", nil},
+		{"a duplicate gets the first result", nil},
 		{"duplicates are rejected", []pluraltest.Option{
 			pluraltest.WithDuplicateRefunds(pluraltest.DuplicateRejected),
 			pluraltest.WithDuplicateCaptures(pluraltest.DuplicateRejected),
@@ -327,7 +328,7 @@ func TestEveryFaultSequence(t *testing.T) {
 			for _, from := range startingStates(w.op) {
 				hasDuplicates := w.op == pluraltest.OpRefundsCreate || w.op == pluraltest.OpPaymentLinksCreate
 				if mode.opts != nil && !hasDuplicates && !from.telling {
-					continue // these writes have no duplicates
+					continue // the mode makes no difference to these writes
 				}
 				name := fmt.Sprintf("%s/%s %d/%s", mode.name, w.op, w.amount, from.name)
 				t.Run(name, func(t *testing.T) {
@@ -371,9 +372,9 @@ func (y *tally) report(t *testing.T) {
 	t.Logf("%d sequences: %d applied, %d ruled out, %d unknown", y.sequences, y.applied, y.ruledOut, unknown)
 }
 
-// explorer walks the tree of fault sequences depth first. The code under test
-// decides whether a fault meets a write or a settling read, so each run shows
-// how the tree continues.
+// explorer walks the tree of fault sequences, depth first. The code under test
+// decides which request comes next, a write or a settling read. So only a run
+// shows which branches the tree has.
 type explorer struct {
 	t     *testing.T
 	write write
@@ -393,15 +394,15 @@ type explorer struct {
 	active bool
 }
 
-// step is a place in a sequence. It lists the faults that fit there, and which
-// of them was chosen.
+// step is one request of a run. It has the faults that the request can meet,
+// and the number of the one that it meets in this run.
 type step struct {
 	op     string
 	faults []pluraltest.Fault
 	chosen int
 }
 
-// restart is the number of runs that share one server.
+// restart is the number of runs after which the explorer starts a new server.
 const restart = 200
 
 func (e *explorer) explore() {
@@ -447,14 +448,14 @@ func (e *explorer) plan(r pluraltest.Request) pluraltest.Fault {
 	}
 	s := &e.path[depth]
 	if s.op != r.Op {
-		return pluraltest.NoFault // by chance, such as jitter, this run went another way
+		return pluraltest.NoFault // by chance, for example through jitter, this run sends another request here
 	}
 	e.happen(s.faults[s.chosen].Name)
 	return s.faults[s.chosen]
 }
 
-// faults lists the faults that fit at one place of a sequence. The first entry
-// is no fault.
+// faults returns the faults that a request of this operation can meet at this
+// depth of a sequence. The first entry is NoFault.
 func (e *explorer) faults(op string, depth int) []pluraltest.Fault {
 	none := []pluraltest.Fault{pluraltest.NoFault}
 	if isOfLink(e.write.op) {
@@ -473,7 +474,7 @@ func (e *explorer) faults(op string, depth int) []pluraltest.Fault {
 	return none
 }
 
-// advance goes to the next sequence. After the last one it returns false.
+// advance chooses the next sequence. It returns false if there is none.
 func (e *explorer) advance() bool {
 	e.path = e.path[:min(e.at, len(e.path))]
 	for len(e.path) > 0 {
@@ -510,7 +511,7 @@ func (e *explorer) run() {
 	e.count(o)
 
 	if !o.unknown() && e.runs%8 != 0 {
-		return // the outcome is final; only one of eight runs checks it with a second call
+		return // if the outcome is final, only one of eight runs checks it with a second call
 	}
 	time.Sleep(repeatAfter)
 	again := outcome{write: w}
@@ -524,14 +525,14 @@ func (e *explorer) run() {
 	}
 }
 
-// repeatAfter is how long a queue waits before it calls again. The SDK
-// recognises the entries of an earlier call by their time, so a few seconds
-// have to pass.
+// repeatAfter is how long a test waits before it calls again, as a shop's queue
+// does. The SDK recognises by its time that an entry in the books is from an
+// earlier call, so a few seconds have to pass.
 const repeatAfter = 10 * time.Second
 
-// mayStayUnknown reports whether the outcome stays open even with a healthy
-// server, because the payer is still paying, or because the error says that a
-// person must look.
+// mayStayUnknown reports whether even calling again without faults may leave
+// the outcome unknown. This is so while the payer is still paying, and if the
+// error says that a person must look.
 func (e *explorer) mayStayUnknown(o outcome) bool {
 	order, _ := e.desk.srv.Order(e.desk.orderOf(o.write))
 	return order.Status == pluraltest.StatusPending || plural.NeedsReview(o.err)
@@ -578,8 +579,8 @@ func (e *explorer) count(o outcome) {
 	}
 }
 
-// thoroughFaults returns all faults that fit an operation. A fault with a delay
-// is there in several forms.
+// thoroughFaults returns all faults that a request of an operation can meet. Of
+// a fault with a delay there is one version for each of several delays.
 func thoroughFaults(op string) []pluraltest.Fault {
 	var list []pluraltest.Fault
 	all := pluraltest.FaultsFor(op)
@@ -588,7 +589,7 @@ func thoroughFaults(op string) []pluraltest.Fault {
 	}
 	for _, f := range all {
 		if f.Answer == pluraltest.AnswerStreamReset {
-			continue // with HTTP/1.1, as here, a stream reset is a closed connection
+			continue // over HTTP/1.1, which is used here, a stream reset is a closed connection
 		}
 		switch f.Effect {
 		case pluraltest.ApplyLater:
@@ -609,9 +610,9 @@ func thoroughFaults(op string) []pluraltest.Fault {
 	return list
 }
 
-// tellingFaults returns one fault of each class that matters to the books:
-// answers lost before and after the effect, and results that are late, pending,
-// failed or stale.
+// tellingFaults returns one fault of each class that makes a difference in the
+// books: an answer that is lost before or after the write has its effect, and a
+// result that is late, pending, failed or stale.
 func tellingFaults(op string) []pluraltest.Fault {
 	telling := []string{
 		pluraltest.ResetBeforeApply.Name,
@@ -634,8 +635,9 @@ func tellingFaults(op string) []pluraltest.Fault {
 	)
 }
 
-// Plural answers each write with success, and its document and the books show
-// that nothing was done. Calling again may never help, so a person has to look.
+// Plural answers each write with a 2xx status, but the answer's document and
+// the books show that nothing was done. Calling again may never help, so a
+// person has to look.
 func TestSuccessThatDoesNothingReachesAPerson(t *testing.T) {
 	t.Parallel()
 	const held = `{"data":{"order_id":"v1-o","merchant_order_reference":"order-1","type":"CHARGE","status":"AUTHORIZED",` +
@@ -666,7 +668,7 @@ func TestSuccessThatDoesNothingReachesAPerson(t *testing.T) {
 				defer cancel()
 				err = write(short, client)
 				requireUnknown(t, err)
-				require.False(t, plural.NeedsReview(err), "the looks were too short to agree")
+				require.False(t, plural.NeedsReview(err), "there was too little time for enough looks at the books")
 			})
 		})
 	}

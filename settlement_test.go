@@ -68,7 +68,8 @@ func TestLostRequestIsSentAgain(t *testing.T) {
 	}
 }
 
-// If four tries are lost, it is not known whether one of them arrives later.
+// If all four tries are lost, one of them may still arrive later, so the
+// outcome is unknown.
 func TestAttemptsRunOut(t *testing.T) {
 	t.Parallel()
 	forEachWrite(t, func(t *testing.T, d *desk, w write) {
@@ -122,8 +123,8 @@ func TestWithoutRetryStillSettles(t *testing.T) {
 	}
 }
 
-// If a request was not sent, or was refused only for the moment, the call
-// returns an ordinary error.
+// If a write was not sent, or if Plural refused it only for the moment, the
+// call returns an ordinary error.
 func TestNothingReachedIsNotUnknown(t *testing.T) {
 	t.Parallel()
 	forEachWrite(t, func(t *testing.T, d *desk, w write) {
@@ -153,15 +154,15 @@ func TestNothingReachedIsNotUnknown(t *testing.T) {
 		o = d.agrees(t.Context(), w, c)
 		require.ErrorIs(t, o.err, plural.ErrRateLimited)
 		require.NotErrorIs(t, o.err, plural.ErrOutcomeUnknown)
-		require.Zero(t, d.reads(), "there is nothing to ask the books about")
+		require.Zero(t, d.reads(), "no write can have arrived, so the books are not read")
 
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.Refuse, pluraltest.RateLimitedRetryAfter, pluraltest.Refuse)
 		require.NoError(t, d.agrees(t.Context(), w, c).err)
 	})
 }
 
-// If a first try may have arrived and the next was not sent, the outcome of the
-// first stays unknown.
+// If the first try may have arrived and the second was not sent, the outcome is
+// unknown.
 func TestNotSentAfterAmbiguous(t *testing.T) {
 	t.Parallel()
 	for name, then := range map[string]pluraltest.Fault{
@@ -179,9 +180,9 @@ func TestNotSentAfterAmbiguous(t *testing.T) {
 				require.Equal(t, 1, w.effects(d.srv), "it did arrive")
 			})
 			forEachWrite(t, func(t *testing.T, d *desk, w write) {
-				// The lost request arrives, but the repeats do not get through.
-				// The look after the last repeat finds that the write was
-				// carried out.
+				// The first request arrives, but its answer is lost, and the
+				// repeats do not arrive. A look at the books after the last
+				// repeat finds that the write was carried out.
 				d.srv.Inject(
 					pluraltest.On(w.op),
 					append([]pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Nanosecond)}, repeated(then, 3)...)...)
@@ -285,8 +286,8 @@ func TestPendingResultIsWaitedFor(t *testing.T) {
 	}
 }
 
-// If a look is under way when the minute is over, it is cut off, although the
-// caller's context has not ended.
+// If a look at the books is under way when the minute for settling ends, it is
+// cut off, even if the caller's context has not ended.
 func TestSettlingWindowEndsWithinALook(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -317,8 +318,8 @@ func cancelled(after time.Duration) func(context.Context) (context.Context, cont
 	}
 }
 
-// Even if a deadline allows only one try, time is left to ask what happened to
-// that try.
+// Even if a deadline allows only one try, enough of its time is kept to read in
+// the books what happened to that try.
 func TestDeadlineLeavesTimeForSettling(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []time.Duration{400 * time.Millisecond, 3 * time.Second, 8 * time.Second, 12 * time.Second} {
@@ -369,15 +370,15 @@ func TestServerGoesAwayAfterTheWrite(t *testing.T) {
 		unknown := unknownError(t, o.err)
 		require.Nil(t, unknown.Last)
 		require.ErrorContains(t, o.err, "INTERNAL_ERROR", "the error shows why the books could not be read")
-		require.Equal(t, 4, d.reads(), "one look repeats its own read")
+		require.Equal(t, 4, d.reads(), "one look at the books makes four tries")
 		d.srv.ClearFaults()
 		require.NoError(t, d.agrees(t.Context(), w, c).err, "calling again settles it")
 		require.LessOrEqual(t, w.touches(d.srv), 2)
 	})
 }
 
-// If an answer of the books cannot be used, that look decides nothing, and
-// another look follows.
+// If the SDK looks at the books and cannot use the answer, that look decides
+// nothing, and another one follows.
 func TestUnusableLooksAreRepeated(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []pluraltest.Fault{
@@ -415,8 +416,8 @@ func TestUnusableLooksAreRepeated(t *testing.T) {
 	})
 }
 
-// If Plural rejects a repeated call because of its reference, the SDK looks at
-// the books and returns the first result.
+// If Plural rejects a repeated call because its reference is taken, the SDK
+// reads the books and returns the result of the first call.
 func TestIdempotentByReference(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string][]pluraltest.Option{
@@ -449,7 +450,7 @@ func TestIdempotentByReference(t *testing.T) {
 						w := d.readyWrite(op, partAmount)
 						c := newClient(t, d.srv)
 						require.NoError(t, d.agrees(t.Context(), w, c).err)
-						time.Sleep(time.Minute) // a younger entry could be this call's own
+						time.Sleep(time.Minute) // the capture or refund in the books must be clearly older than the next call
 						other := w
 						other.amount = partAmount - 100
 						reused := stateError(t, d.agrees(t.Context(), other, c).err, plural.ErrReferenceReused)
@@ -502,7 +503,7 @@ func TestConcurrentCallsOfOneReference(t *testing.T) {
 	})
 }
 
-// rewriting changes the documents in the answers of one operation.
+// rewriting changes the documents in the answers to one operation.
 func rewriting(t *testing.T, op string, change func(data map[string]any) any) plural.Option {
 	t.Helper()
 	return plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
@@ -525,7 +526,7 @@ func rewriting(t *testing.T, op string, change func(data map[string]any) any) pl
 	})
 }
 
-// An answer does not count if its data is not the order that was asked for.
+// An answer is not used if its data is not the order that was asked for.
 func TestUnusableDocuments(t *testing.T) {
 	t.Parallel()
 	without := func(field string) func(map[string]any) any {
@@ -554,8 +555,8 @@ func TestUnusableDocuments(t *testing.T) {
 	}
 }
 
-// With MaxAttempts 1 a write is sent once. The reads that settle it are still
-// repeated.
+// With MaxAttempts 1 a write is sent only once. The reads that find out what
+// happened to it are still repeated.
 func TestOneAttemptStillSettles(t *testing.T) {
 	t.Parallel()
 	forEachWrite(t, func(t *testing.T, d *desk, w write) {
@@ -599,7 +600,7 @@ func TestInvalidWritesAreNotSent(t *testing.T) {
 			"capture without an amount": func() (*plural.Order, error) {
 				return c.Captures.Create(ctx, "v1-1", &plural.CaptureRequest{MerchantCaptureReference: "a"})
 			},
-			"capture of the full amount and of an amount": func() (*plural.Order, error) {
+			"capture with both FullAmount and an amount": func() (*plural.Order, error) {
 				return c.Captures.Create(ctx, "v1-1", &plural.CaptureRequest{
 					MerchantCaptureReference: "a",
 					CaptureAmount:            plural.INR(100), FullAmount: true,
@@ -631,8 +632,9 @@ func TestUnknownSaysWhatToDo(t *testing.T) {
 	})
 }
 
-// While a write is under way, the call reads on. The error asks for a person
-// only if nothing has changed for minutes, and not because the caller gave up.
+// While a write is under way, the call goes on reading the books. The error
+// asks for a person only if nothing has changed for minutes. If only the caller
+// has given up, the error asks for nobody.
 func TestWhatStaysUnderWayNeedsReview(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -640,9 +642,9 @@ func TestWhatStaysUnderWayNeedsReview(t *testing.T) {
 		cancelled bool
 		review    bool
 	}{
-		"changed a moment ago":             {unchanged: time.Second},
-		"unchanged for an hour":            {unchanged: time.Hour, review: true},
-		"unchanged, and the caller leaves": {unchanged: time.Hour, cancelled: true},
+		"changed a moment ago":               {unchanged: time.Second},
+		"unchanged for an hour":              {unchanged: time.Hour, review: true},
+		"unchanged, and the caller gives up": {unchanged: time.Hour, cancelled: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

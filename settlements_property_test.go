@@ -20,9 +20,9 @@ import (
 )
 
 // TestWhatWasSettledIsWhatIsRead settles random sales, with refunds and every
-// quirk. During the reading, lines come late, rows move and requests fail. The
-// reading either has the settlements as they were at some moment of the
-// reading, or says that it is incomplete.
+// quirk. While a client reads the settlements, lines come late, rows move and
+// requests fail. The client must get the settlements as they were at some
+// moment of the reading, or an error that says that they are incomplete.
 func TestWhatWasSettledIsWhatIsRead(t *testing.T) {
 	t.Parallel()
 	seed := soakSeed(t)
@@ -39,8 +39,7 @@ func TestWhatWasSettledIsWhatIsRead(t *testing.T) {
 	require.Greater(t, whole, cases, "most readings are whole")
 }
 
-// bank is an emulator with settlements. They are changed while a client reads
-// them.
+// bank is an emulator with settlements that change while a client reads them.
 type bank struct {
 	t      *testing.T
 	srv    *pluraltest.Server
@@ -104,8 +103,8 @@ func settledAndRead(t *testing.T, r *rand.Rand) (whole int) {
 	return whole
 }
 
-// shown writes a line as a text to compare: the payment's id, its amount, and
-// the amount that was settled.
+// shown returns a line as a text that tests compare: the payment's id, its
+// amount, and the amount that was settled.
 func shown(line *plural.SettlementLine) string {
 	return fmt.Sprint(line.TransactionID, " ", line.TransactionAmount, " ", line.SettledAmount)
 }
@@ -120,7 +119,7 @@ func keys[V any](m map[string]V) func(func(string) bool) {
 	}
 }
 
-// sell makes the sales of a day.
+// sell makes the orders and payments of one day.
 func (b *bank) sell(day int) {
 	d := &desk{t: b.t, srv: b.srv}
 	for i := range b.r.IntN(8) {
@@ -134,12 +133,12 @@ func (b *bank) sell(day int) {
 	}
 }
 
-// alter gives the settlements oddities that the emulator does not make by
+// alter adds oddities to the settlements that the emulator does not make by
 // itself.
 func (b *bank) alter() {
 	for _, s := range b.srv.Settlements() {
 		require.NoError(b.t, b.srv.ChangeSettlement(s.UTR, func(s *pluraltest.Settlement) {
-			for range b.r.IntN(20) * b.r.IntN(2) { // this can be more than a page
+			for range b.r.IntN(20) * b.r.IntN(2) { // these can be more lines than fit on a page
 				line := s.Lines[b.r.IntN(len(s.Lines))]
 				line.TransactionID += fmt.Sprint("-", b.r.IntN(100))
 				s.Lines = append(s.Lines, line)
@@ -158,7 +157,8 @@ func (b *bank) alter() {
 	}
 }
 
-// lines returns the lines of each UTR in the books, in the form of shown.
+// lines returns the lines in the books by UTR, each as the text that shown
+// makes of it.
 func (b *bank) lines() map[string][]string {
 	all := map[string][]string{}
 	for _, s := range b.srv.Settlements() {
@@ -176,7 +176,8 @@ func (b *bank) begin() {
 	b.before = b.lines()
 }
 
-// meddle sometimes changes something while the client reads.
+// meddle runs at each request of the client. Sometimes it changes the
+// settlements.
 func (b *bank) meddle() {
 	all := b.srv.Settlements()
 	utr := all[b.r.IntN(len(all))].UTR
@@ -191,8 +192,8 @@ func (b *bank) meddle() {
 	}
 }
 
-// check compares the lines that were read with the books before and after the
-// reading.
+// check compares the lines that were read with what the books had before and
+// after the reading.
 func (b *bank) check(what string, got []string, err error, before, after []string) int {
 	if err != nil {
 		failure, isCall := errors.AsType[*plural.Error](err)
@@ -201,17 +202,18 @@ func (b *bank) check(what string, got []string, err error, before, after []strin
 	}
 	slices.Sort(got)
 	if !slices.Equal(got, before) && !slices.Equal(got, after) {
-		require.Equal(b.t, before, got, "%s: the reading is not this, nor the later state: %v", what, after)
+		require.Equal(b.t, before, got, "%s: the lines read are neither these nor those after the reading: %v", what, after)
 	}
 	return 1
 }
 
-// TestMillionLines reads very many lines. The memory of the reading does not
-// grow with them: it holds one page, and what it remembers of the last lines.
+// TestMillionLines reads very many lines. The memory for that does not grow
+// with their number: it holds one page, and what is remembered of the last
+// lines.
 func TestMillionLines(t *testing.T) { //nolint:paralleltest // it measures the heap
 	lines := 1_000_000
 	if !isFullSoak() {
-		lines = 60_000 // the reading remembers fewer lines than this
+		lines = 60_000 // more lines than are remembered
 	}
 	client := newPeerClient(t, manyLines(lines))
 	heap := func() uint64 {
@@ -227,7 +229,7 @@ func TestMillionLines(t *testing.T) { //nolint:paralleltest // it measures the h
 		if n++; n%(lines/20) == 0 {
 			peak = max(peak, heap())
 		}
-		if n == 20_000 { // from here on, the reading does not remember more
+		if n == 20_000 { // from here on, no more lines are remembered
 			early = heap()
 		}
 		_ = line
@@ -249,8 +251,8 @@ func BenchmarkSettlementLines(b *testing.B) {
 	}
 }
 
-// TestFarRepeat checks that a repeated page is noticed even if many pages lie
-// in between.
+// TestFarRepeat checks that a page that comes twice is noticed even if many
+// pages lie in between.
 func TestFarRepeat(t *testing.T) {
 	t.Parallel()
 	pages := manyLines(15_000)

@@ -22,7 +22,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// all reads a list to its end, and returns its rows and the error that ends it.
+// The function all reads a list to its end. It returns the list's rows and the
+// error that ends it.
 func all[T any](seq iter.Seq2[*T, error]) (list []*T, err error) {
 	for each, e := range seq {
 		if e != nil {
@@ -58,8 +59,8 @@ func requireIncomplete(t *testing.T, err error) {
 	require.NotNil(t, incomplete(t, err))
 }
 
-// settlementPages answers requests for a list or a settlement with published
-// payloads.
+// settlementPages answers requests for a list of settlements, or for one
+// settlement, with payloads that Plural has published.
 func settlementPages(t *testing.T, list string, pages ...string) transportFunc {
 	t.Helper()
 	return func(r *http.Request) (*http.Response, error) {
@@ -85,7 +86,7 @@ func TestSettlementPayloadsLoseNothing(t *testing.T) {
 		}
 		require.NoError(t, json.Unmarshal(payload(t, "settlement_list_response.json"), &list))
 		requireNothingLost(t, list.Data, rows, nil)
-		for _, row := range rows { // in these rows the amount is not the amount paid less the deductions
+		for _, row := range rows { // in these rows total_amount differs from the amount paid less the deductions
 			net, err := row.ActualTransactionAmount.Sub(row.TotalDeductionAmount)
 			require.NoError(t, err)
 			differ, err := net.Cmp(row.TotalAmount)
@@ -124,7 +125,8 @@ func TestSettlementPayloadsLoseNothing(t *testing.T) {
 	})
 }
 
-// TestPayoutStatus checks that only Success counts, in upper or lower case.
+// TestPayoutStatus checks that only the status Success, in upper or lower case,
+// counts as a success.
 func TestPayoutStatus(t *testing.T) {
 	t.Parallel()
 	for _, s := range []plural.PayoutStatus{"Success", "SUCCESS", "success", plural.PayoutStatusSuccess} {
@@ -135,7 +137,7 @@ func TestPayoutStatus(t *testing.T) {
 	}
 }
 
-// madeUp makes a settlement with n lines.
+// madeUp returns an invented settlement with n lines.
 func madeUp(utr string, at time.Time, n int) pluraltest.Settlement {
 	s := pluraltest.Settlement{UTR: utr, ProcessedAt: at.Add(-time.Hour), SettledAt: at}
 	for i := range n {
@@ -147,7 +149,7 @@ func madeUp(utr string, at time.Time, n int) pluraltest.Settlement {
 	return s
 }
 
-// inBank runs a test in a bubble of synctest, with an emulator and a client.
+// inBank runs a test in synctest's bubble, with an emulator and a client.
 func inBank(
 	t *testing.T,
 	test func(t *testing.T, srv *pluraltest.Server, client *plural.Client),
@@ -170,9 +172,9 @@ func utrs(rows []*plural.Settlement) (list []string) {
 	return list
 }
 
-// TestSettlementsOfAnySpan checks that List reads each settlement once, however
-// many days it asks for. It does so in windows of at most 60 days. Plural may
-// include the last day of a window or leave it out.
+// TestSettlementsOfAnySpan checks that List returns each settlement once,
+// however many days it is asked for. List reads windows of at most 60 days.
+// Plural may count the last day of a window, or leave it out.
 func TestSettlementsOfAnySpan(t *testing.T) {
 	t.Parallel()
 	for name, quirks := range map[string]pluraltest.SettlementQuirk{
@@ -261,9 +263,9 @@ func TestSettlementDaysAreChecked(t *testing.T) {
 	})
 }
 
-// TestSettlementPages reads ten rows a page. Each page is one request with its
-// own request id. A loop over the list can be left, and the list can be read
-// again.
+// TestSettlementPages reads pages of ten rows. Each page is one request with
+// its own request id. A caller can break off a loop over the list, and can read
+// the list again.
 func TestSettlementPages(t *testing.T) {
 	t.Parallel()
 	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
@@ -310,7 +312,8 @@ func TestSettlementPages(t *testing.T) {
 	})
 }
 
-// TestLinesAreReadWhole checks that an incomplete reading says so.
+// TestLinesAreReadWhole checks that there is an error if only some of a
+// settlement's lines were read.
 func TestLinesAreReadWhole(t *testing.T) {
 	t.Parallel()
 	const utr = "2001"
@@ -326,7 +329,7 @@ func TestLinesAreReadWhole(t *testing.T) {
 		"a line came twice": {
 			change: func(s *pluraltest.Settlement) { s.Lines[20] = s.Lines[0] }, want: 24, got: 23,
 		},
-		"a line came twice, and the count fits": {
+		"a line came twice, and the total counts it once": {
 			change: func(s *pluraltest.Settlement) { s.Lines[20], s.SaidLines = s.Lines[0], 23 }, want: 23, got: 23,
 		},
 		"rows moved": {moves: 1, want: 24, got: 23},
@@ -356,8 +359,8 @@ func TestLinesAreReadWhole(t *testing.T) {
 	}
 }
 
-// TestLateLine adds a line during the reading. The line is read, or the reading
-// says that it is incomplete.
+// TestLateLine adds a line to a settlement while its lines are read. Either
+// that line is read, too, or an error says that the lines are incomplete.
 func TestLateLine(t *testing.T) {
 	t.Parallel()
 	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
@@ -387,12 +390,13 @@ func TestLateLine(t *testing.T) {
 	})
 }
 
-// TestListIsReadAgain moves rows during the reading of a window. The window is
-// then read again, and is complete. If the rows go on moving, it is incomplete.
+// TestListIsReadAgain moves rows to other pages while a window is read. The
+// window is then read again, and is complete. If the rows go on moving, the
+// list ends with an error that says that it is incomplete.
 func TestListIsReadAgain(t *testing.T) {
 	t.Parallel()
-	// If rows are missing, one reading asks for four pages, so rows move three
-	// times during that reading.
+	// If rows are missing, the window is read with four requests, so rows move
+	// three times meanwhile.
 	for moves, isWhole := range map[int]bool{0: true, 1: true, 3: true, 4: true, 6: true, 7: false, 8: false, 100: false} {
 		t.Run(strconv.Itoa(moves), func(t *testing.T) {
 			t.Parallel()
@@ -420,8 +424,8 @@ func TestListIsReadAgain(t *testing.T) {
 	}
 }
 
-// TestSettlementThatChanges changes the figures of a settlement after the list
-// has passed them on. That makes the list incomplete.
+// TestSettlementThatChanges changes the figures of a settlement after the
+// caller has received them. The list then counts as incomplete.
 func TestSettlementThatChanges(t *testing.T) {
 	t.Parallel()
 	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
@@ -445,9 +449,9 @@ func TestSettlementThatChanges(t *testing.T) {
 	})
 }
 
-// TestReadingOfSettlementsFails lets single pages fail. If the first page
-// fails, the call returns that error. If a later page fails, the reading is
-// incomplete, and that error is its cause.
+// TestReadingOfSettlementsFails lets the request for one page fail. If it is
+// the first page, the call returns that request's error. If it is a later page,
+// the call returns an IncompleteError that wraps that error.
 func TestReadingOfSettlementsFails(t *testing.T) {
 	t.Parallel()
 	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
@@ -521,9 +525,9 @@ func TestReadingOfSettlementsFails(t *testing.T) {
 	})
 }
 
-// TestSettlementsWaitForTheRate checks that after a 429 a reading waits longer
-// than the tries of one call do. It does not wait if the caller wants no retry,
-// or if the wait is too long.
+// TestSettlementsWaitForTheRate checks that List and Lines wait longer after a
+// 429 than the tries of one request do. They do not wait if the caller wants no
+// retry, or if the wait would be too long.
 func TestSettlementsWaitForTheRate(t *testing.T) {
 	t.Parallel()
 	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
@@ -560,9 +564,9 @@ func TestSettlementsWaitForTheRate(t *testing.T) {
 	})
 }
 
-// TestSettlementsWaitAsLongAsAsked checks that after a 429 the next request is
-// never earlier than its Retry-After allows. This also holds if the tries of
-// one call have ended and the next call begins.
+// TestSettlementsWaitAsLongAsAsked checks that the next request after a 429 is
+// never earlier than the Retry-After header allows. This also holds if the
+// tries for one page have ended and new ones begin.
 func TestSettlementsWaitAsLongAsAsked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -639,8 +643,9 @@ func manyLines(n int) transportFunc {
 	}
 }
 
-// TestListWithTotalsOfOnePage answers with totals that count only one page. The
-// list is still read to its end. A page after the last one may be refused.
+// TestListWithTotalsOfOnePage sends totals that count only the rows of one
+// page. The list is still read to its end. The server may refuse the request
+// for a page after the last one.
 func TestListWithTotalsOfOnePage(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{0, 9, 10, 11, 20, 25, 30} {
@@ -666,8 +671,8 @@ func TestListWithTotalsOfOnePage(t *testing.T) {
 	}
 }
 
-// TestSettlementsWithoutUTR lists rows that have no UTR yet. Two different rows
-// without a UTR are not taken for the same settlement.
+// TestSettlementsWithoutUTR reads a list with rows that have no UTR yet. Two
+// different rows without a UTR do not count as the same settlement.
 func TestSettlementsWithoutUTR(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -681,8 +686,8 @@ func TestSettlementsWithoutUTR(t *testing.T) {
 	})
 }
 
-// TestAnswersThatAreNoSettlement sends answers in which a field is missing. The
-// SDK does not rely on such an answer.
+// TestAnswersThatAreNoSettlement sends answers that lack a field, have another
+// shape, or are about another settlement. The SDK refuses such an answer.
 func TestAnswersThatAreNoSettlement(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -720,8 +725,8 @@ func TestAnswersThatAreNoSettlement(t *testing.T) {
 	})
 }
 
-// TestSettlementsShowNoAccount checks that of the account only the last four
-// digits are printed, and of the store's address nothing.
+// TestSettlementsShowNoAccount checks that only the last four digits of the
+// account number are printed, and no part of the store's address.
 func TestSettlementsShowNoAccount(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -748,8 +753,8 @@ func TestSettlementsShowNoAccount(t *testing.T) {
 	})
 }
 
-// TestSettlementCallsAreObserved checks that an observer sees each page as one
-// call, which is not about an order.
+// TestSettlementCallsAreObserved checks that an observer sees one call for each
+// page, and that this call names no order.
 func TestSettlementCallsAreObserved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -788,29 +793,29 @@ func TestSettlementCallsAreObserved(t *testing.T) {
 	})
 }
 
-// TestAnswersOfDifferentAge: replicas may lag, so a later page may count fewer
-// rows or pages than the first page. The rows that are then missing make the
-// reading incomplete, whatever the last page says.
+// TestAnswersOfDifferentAge: replicas may lag, so a later page may announce
+// fewer rows or pages than the first page. If rows are missing then, the list
+// counts as incomplete, whatever the last page announces.
 func TestAnswersOfDifferentAge(t *testing.T) {
 	t.Parallel()
-	type page struct{ rows, total, pages int } // no rows below zero: 404
+	type page struct{ rows, total, pages int } // rows below zero: a 404
 	for name, c := range map[string]struct {
 		pages   []page
 		want    int
 		isWhole bool
 	}{
-		"the second page counts fewer rows":  {[]page{{10, 25, 3}, {10, 20, 2}}, 20, false},
-		"the second page is gone":            {[]page{{10, 11, 2}, {0, 10, 1}}, 10, false},
-		"the same, and no pages are counted": {[]page{{10, 25, 0}, {10, 20, 0}}, 20, false},
-		"an empty page amid totals of one page": {
+		"the second page counts fewer rows": {[]page{{10, 25, 3}, {10, 20, 2}}, 20, false},
+		"the second page is gone":           {[]page{{10, 11, 2}, {0, 10, 1}}, 10, false},
+		"the same, with a page count of 0":  {[]page{{10, 25, 0}, {10, 20, 0}}, 20, false},
+		"an empty page in the middle, totals of one page": {
 			[]page{{10, 10, 3}, {0, 0, 3}, {5, 5, 3}}, 10, false,
 		},
-		"an empty last page, totals of one page": {[]page{{10, 10, 2}, {0, 0, 1}}, 10, false},
-		"no page amid totals of one page":        {[]page{{10, 10, 3}, {-1, 0, 0}, {5, 5, 3}}, 10, false},
-		"a page that counts no pages":            {[]page{{10, 10, 3}, {4, 4, 0}, {5, 5, 3}}, 19, true},
-		"a total that is too low":                {[]page{{10, 12, 0}, {10, 12, 0}, {10, 12, 0}, {5, 12, 0}}, 35, true},
-		"more pages than rows":                   {[]page{{10, 25, 5}, {10, 25, 5}, {5, 25, 5}, {0, 25, 5}}, 25, true},
-		"more pages than there are":              {[]page{{10, 25, 5}, {10, 25, 5}, {5, 25, 5}, {-1, 0, 0}}, 25, true},
+		"an empty last page, totals of one page":  {[]page{{10, 10, 2}, {0, 0, 1}}, 10, false},
+		"a 404 in the middle, totals of one page": {[]page{{10, 10, 3}, {-1, 0, 0}, {5, 5, 3}}, 10, false},
+		"a page with a page count of 0":           {[]page{{10, 10, 3}, {4, 4, 0}, {5, 5, 3}}, 19, true},
+		"a total that is too low":                 {[]page{{10, 12, 0}, {10, 12, 0}, {10, 12, 0}, {5, 12, 0}}, 35, true},
+		"more pages than rows":                    {[]page{{10, 25, 5}, {10, 25, 5}, {5, 25, 5}, {0, 25, 5}}, 25, true},
+		"more pages than there are":               {[]page{{10, 25, 5}, {10, 25, 5}, {5, 25, 5}, {-1, 0, 0}}, 25, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -843,7 +848,7 @@ func TestAnswersOfDifferentAge(t *testing.T) {
 			if !c.isWhole {
 				requireIncomplete(t, err)
 			}
-			if c.pages[0].pages > 0 { // lists count no pages
+			if c.pages[0].pages > 0 { // lists have a page count of 0
 				return
 			}
 			client = serve(`{"utr_number":"%d"}`, `{"data":[%s],"total_settlement_count":%d`)

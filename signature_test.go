@@ -28,8 +28,8 @@ import (
 
 const signatureSecret = "5eC0de00a1b2c3d4e5f60718293a4b5c"
 
-// naiveHMAC is HMAC-SHA256, written as RFC 2104 describes it. So the tests do
-// not use the implementation of the code under test.
+// naiveHMAC is HMAC-SHA256, written as RFC 2104 describes it. With it, the
+// tests do not depend on the implementation that the code under test uses.
 func naiveHMAC(key, message []byte) []byte {
 	if len(key) > sha256.BlockSize {
 		sum := sha256.Sum256(key)
@@ -121,7 +121,7 @@ func TestSignAgreesWithRFC4231(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			key := mustKey(t, plural.HexKey, tc.key)
-			for range 3 { // the key's HMAC is used several times
+			for range 3 { // the same key signs several times
 				require.Equal(t, strings.ToUpper(tc.want), plural.Sign(unhex(t, tc.message), key))
 			}
 		})
@@ -184,7 +184,7 @@ func TestWeakOrDirtySecretsAreRefused(t *testing.T) {
 		"hex: space in front":      {plural.HexKey, " " + hexDigits},
 		"hex: space within":        {plural.HexKey, "00112233 44556677"},
 		"hex: prefix":              {plural.HexKey, "0x" + hexDigits},
-		"hex: sign":                {plural.HexKey, "+1" + hexDigits}, // the guide's own code accepts a sign
+		"hex: sign":                {plural.HexKey, "+1" + hexDigits}, // the code in Plural's guide accepts a sign
 		"hex: no hex":              {plural.HexKey, "fgwei7egyhuggwp39w8rh"},
 		"hex: last odd digit":      {plural.HexKey, hexDigits + "g"},
 		"hex: NUL":                 {plural.HexKey, hexDigits + "\x00"},
@@ -222,7 +222,8 @@ func TestWeakOrDirtySecretsAreRefused(t *testing.T) {
 }
 
 // In FIPS 140-only mode the standard library panics on keys of less than 14
-// bytes. That mode is set for the whole process.
+// bytes. That mode holds for a whole process, so the test runs itself in
+// another one.
 func TestShortKeysInFIPSOnlyMode(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("PLURAL_TEST_FIPS_ONLY") == "" {
@@ -382,7 +383,7 @@ func TestVerifierIsSafeForConcurrentUse(t *testing.T) {
 	wg.Wait()
 }
 
-// formattings returns the texts under which a value can get into a log.
+// formattings returns the texts that fmt, slog and json make of a value.
 func formattings(t *testing.T, value any) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -466,7 +467,7 @@ func TestSecretsAreRedacted(t *testing.T) {
 	require.Equal(t, rawKey.String(), rawKey.GoString())
 }
 
-// secretSpellings returns the forms in which fmt would show the bytes of a raw
+// secretSpellings returns the texts in which fmt would show the bytes of a raw
 // secret and of a hex secret.
 func secretSpellings(t *testing.T, raw, hexSecret string) []string {
 	t.Helper()
@@ -536,8 +537,8 @@ func webhookRequest(header http.Header, body []byte) *http.Request {
 	return r
 }
 
-// The race detector makes sync.Pool forget items at random, so allocations
-// cannot be measured with it.
+// The race detector makes sync.Pool drop items at random, so the test does not
+// measure allocations under it.
 //
 //nolint:paralleltest // AllocsPerRun counts what other tests allocate, too
 func TestVerifyWebhookSignatureDoesNotAllocate(t *testing.T) {
@@ -573,7 +574,7 @@ func TestVerifyCallbackAllocatesLittle(t *testing.T) {
 		t,
 		testing.AllocsPerRun(500, func() { _, _ = v.VerifyCallback(form) }),
 		6.0,
-		"one for the text, three for the callback and its map, two for the values",
+		"one for the signed text, three for the callback and its map, two for the values",
 	)
 }
 
@@ -637,8 +638,8 @@ func BenchmarkVerifyCallback(b *testing.B) {
 	}
 }
 
-// The result says which of several keys made the signature, no matter in which
-// order the keys were used before.
+// KeyIndex says which of several keys made the signature. It does not matter in
+// which order the keys were used before.
 func TestKeyIndex(t *testing.T) {
 	t.Parallel()
 	secrets := []string{signatureSecret, "00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100"}

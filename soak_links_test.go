@@ -16,9 +16,10 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// planLinks lists creates and cancels of links. Some creates are made by two
-// processes at once, and some have a reference that a link with another amount
-// has. Some payers open or pay a link while it is cancelled.
+// planLinks lists creates and cancels of payment links. Some creates are made
+// by two processes at once. Some have a reference that already belongs to a
+// link with another amount. Some payers open or pay a link while the shop
+// cancels it.
 func (s *soak) planLinks(t *testing.T, n int, random *rand.Rand) []*soaked {
 	t.Helper()
 	s.srv.Inject(pluraltest.On(pluraltest.OpToken), make([]pluraltest.Fault, 10*n)...) // token requests get no faults
@@ -43,7 +44,7 @@ func (s *soak) planLinks(t *testing.T, n int, random *rand.Rand) []*soaked {
 			time.AfterFunc(after, func() {
 				switch decision {
 				case 0:
-					_, _ = s.srv.Pay(d.orderOf(write{orderID: id}), pluraltest.Approve) // fails if the cancel was faster
+					_, _ = s.srv.Pay(d.orderOf(write{orderID: id}), pluraltest.Approve) // this fails if the cancel was faster
 				case 1:
 					_ = s.srv.OpenLink(id)
 				}
@@ -80,11 +81,11 @@ func TestSoakOfLinks(t *testing.T) {
 				t.Logf("%v; %d links, %d requests, %d faults, %d doubles",
 					result, len(srv.Links()), len(srv.Requests()), len(srv.FaultLog()), len(srv.Doubles()))
 				for _, w := range writes {
-					require.False(t, w.err == nil && len(w.links) > 1, "%v: nil, but the call saw two links; seed %d", w.write, seed)
+					require.False(t, w.err == nil && len(w.links) > 1, "%v: nil, and the call saw two links; seed %d", w.write, seed)
 				}
 				if mode == pluraltest.DuplicateAccepted {
-					for _, what := range wrong { // another link with the reference may hide our own
-						require.Regexp(t, "applied [0-9]+ times|books have the very write", what, "seed %d", seed)
+					for _, what := range wrong { // another link with the reference may hide the call's own link
+						require.Regexp(t, "applied [0-9]+ times|books have exactly this write", what, "seed %d", seed)
 					}
 					return
 				}
@@ -96,8 +97,8 @@ func TestSoakOfLinks(t *testing.T) {
 	}
 }
 
-// seeLinks notes which links with its own reference each call has seen in a
-// whole answer.
+// seeLinks notes for each call which links with its reference an answer has
+// shown to it. An answer that breaks off does not count.
 func seeLinks(next http.RoundTripper) http.RoundTripper {
 	return transportFunc(func(r *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(r)
@@ -118,7 +119,7 @@ type seenBody struct {
 
 func (b *seenBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if len(b.read) < 64<<10 { // a longer body is not used
+	if len(b.read) < 64<<10 { // seeLinks uses no longer body
 		b.read = append(b.read, p[:n]...)
 	}
 	return n, err

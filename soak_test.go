@@ -38,8 +38,9 @@ func soakSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// soakSize returns how many writes a soak makes. Without PLURAL_SOAK=full
-// (`make soak`) it is a tenth of full, under the race detector a twentieth.
+// soakSize returns how many writes a soak makes. With PLURAL_SOAK=full (`make
+// soak`) that is the number full. Otherwise it is a tenth of full, or a
+// twentieth under the race detector.
 func soakSize(full int) int {
 	switch {
 	case isFullSoak():
@@ -57,30 +58,31 @@ const (
 	soakRate    = 0.45 // the share of requests that get a fault
 )
 
-// soak is a group of merchants' workers. They capture, cancel and refund,
-// sometimes twice at once, and sometimes against each other.
+// soak is a group of workers of merchants. They capture, cancel and refund.
+// Sometimes two of them make the same call at once, or one captures an order
+// while another cancels it.
 type soak struct {
 	srv      *pluraltest.Server
 	client   *plural.Client
 	opts     []plural.CallOption
-	patience time.Duration // time limit of a call; 0 is no limit
-	rivalry  bool          // makes some calls twice at once, and captures and cancels some orders at once
+	patience time.Duration // time limit of a call; 0: none
+	rivalry  bool          // some calls are made twice at once, and some orders are captured and cancelled at once
 }
 
-// soaked is one write of a soak, with its outcome.
+// soaked is one write in a soak, with its outcome.
 type soaked struct {
 	outcome
 
-	rivals bool // other calls are about the same order or reference
+	rivals bool // other calls have the same order or reference
 
 	mu    sync.Mutex
-	links map[string]bool // ids of the links with its reference that the call has seen
+	links map[string]bool // ids of the links with the call's reference that answers have shown to it
 }
 
 type soakedKey struct{}
 
-// plan makes the orders, in the state that their writes need, and lists the
-// writes.
+// plan makes orders in the states that the writes need, and returns the list of
+// the writes.
 func (s *soak) plan(t *testing.T, n int, random *rand.Rand) []*soaked {
 	t.Helper()
 	s.srv.Inject(pluraltest.On(pluraltest.OpToken), make([]pluraltest.Fault, 10*n)...) // token requests get no faults
@@ -126,7 +128,8 @@ func (s *soak) plan(t *testing.T, n int, random *rand.Rand) []*soaked {
 	return all
 }
 
-// run makes the writes with all workers at once, and returns what was wrong.
+// run makes the writes with all workers at once, and returns the complaints
+// about them.
 func (s *soak) run(ctx context.Context, writes []*soaked) (wrong []string) {
 	var (
 		workers sync.WaitGroup
@@ -160,7 +163,7 @@ func (s *soak) run(ctx context.Context, writes []*soaked) (wrong []string) {
 	return wrong
 }
 
-// call makes a write, within the time limit of a call.
+// call makes one write, with the soak's time limit.
 func (s *soak) call(ctx context.Context, w *soaked) (*plural.Order, error) {
 	if s.patience > 0 {
 		var cancel context.CancelFunc
@@ -170,9 +173,10 @@ func (s *soak) call(ctx context.Context, w *soaked) (*plural.Order, error) {
 	return w.run(context.WithValue(ctx, soakedKey{}, w), s.client, s.opts...)
 }
 
-// complaint says how the answer of a call contradicts the books. If several
-// calls make the same write, one of them may say that it did not get through
-// although another did. Then the server was busy, or refused the token twice.
+// complaint says how the result of a call contradicts the books. If several
+// calls make the same write, one of them may say that its own request was not
+// accepted, although another call's was. That happens if the server was busy,
+// or refused the token twice.
 func (s *soak) complaint(w *soaked) string {
 	n := w.effects(s.srv)
 	var failed *plural.Error
@@ -183,12 +187,13 @@ func (s *soak) complaint(w *soaked) string {
 	return w.contradictsLaterWith(n, s.srv)
 }
 
-// soakResult counts answers. Answers that a person has to check are counted
-// under review, and not under unknown.
+// soakResult counts results by kind. An unknown outcome that a person has to
+// check counts as review, and not as unknown.
 type soakResult struct{ applied, ruledOut, review, rejected, notSent, unknown int }
 
-// readSettlements settles all captures, and reads the settlements with the same
-// faults. If a reading has no error, it has each line exactly once.
+// readSettlements settles all captures. Then it reads the settlements, while
+// requests get the same faults as in the soak. A list that ends without an
+// error must have each line exactly once.
 func (s *soak) readSettlements(t *testing.T, seed uint64) {
 	t.Helper()
 	time.Sleep(48 * time.Hour)
@@ -262,8 +267,8 @@ func (r soakResult) String() string {
 		r.total(), r.settled(), r.applied, r.ruledOut, r.review, r.rejected, r.notSent, r.unknown)
 }
 
-// soakFaults returns all faults. Late effects and pending results are there
-// with several delays.
+// soakFaults returns all faults. Those with late effects or pending results are
+// in the list with several delays.
 func soakFaults() []pluraltest.Fault {
 	list := []pluraltest.Fault{
 		pluraltest.ApplyLate.After(100 * time.Millisecond),
@@ -291,7 +296,7 @@ func TestSoak(t *testing.T) {
 		"duplicates return the existing": {duplicates: pluraltest.DuplicateReturnsExisting},
 		"duplicates are rejected":        {duplicates: pluraltest.DuplicateRejected},
 		"duplicates are accepted":        {duplicates: pluraltest.DuplicateAccepted, doubles: true},
-		"duplicates are accepted, without repeats": {
+		"duplicates are accepted, calls without retry": {
 			duplicates: pluraltest.DuplicateAccepted, opts: []plural.CallOption{plural.WithoutRetry()},
 		},
 	}
@@ -321,7 +326,7 @@ func TestSoak(t *testing.T) {
 				if test.doubles {
 					t.Logf("%d doubles, %d answers that contradict the books", len(srv.Doubles()), len(wrong))
 					for _, double := range srv.Doubles() {
-						require.Contains(t, double, "refund", "only refunds can be doubled here; seed %d", seed)
+						require.Contains(t, double, "refund", "only refunds may be carried out twice here; seed %d", seed)
 					}
 					for _, what := range wrong {
 						require.Contains(t, what, pluraltest.OpRefundsCreate, "no other answer may be wrong; seed %d", seed)
@@ -338,9 +343,9 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// TestSoakOverTCP runs the soak over sockets, in real time. Its delays are
-// shorter. It does not check how many calls are settled, because that depends
-// on the machine.
+// TestSoakOverTCP runs the soak over sockets, in real time and with shorter
+// delays. It does not check how many outcomes are known in the end, because
+// that depends on the machine.
 func TestSoakOverTCP(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string][]pluraltest.Option{"HTTP/1.1": nil, "HTTP/2 with TLS": {pluraltest.WithHTTP2()}} {
@@ -352,7 +357,7 @@ func TestSoakOverTCP(t *testing.T) {
 				switch f.Answer {
 				case pluraltest.AnswerReset, pluraltest.AnswerClose, pluraltest.AnswerThenClose, pluraltest.AnswerRefused:
 					if opts != nil {
-						continue // such a fault closes the streams of all workers, so little would get through
+						continue // over HTTP/2 such a fault ends the requests of all workers, so few would succeed
 					}
 				default:
 				}
@@ -374,10 +379,11 @@ func TestSoakOverTCP(t *testing.T) {
 	}
 }
 
-// TestChaos runs one client and one webhook handler over sockets. Their
-// emulators come and go at one address, and misbehave in every way. After each
-// emulator the books must show no double effect. At the end the client must use
-// as little memory and as few goroutines as at the start.
+// TestChaos runs one client and one webhook handler over sockets. At one
+// address, one emulator after the other starts, misbehaves in every way, and
+// stops. Each time, its books must show no write that was carried out twice. At
+// the end the client must use as little memory and as few goroutines as at the
+// start.
 //
 // The test takes a few seconds. With PLURAL_CHAOS=10m (`make chaos`) it takes
 // ten minutes.
@@ -394,7 +400,7 @@ func TestChaos(t *testing.T) { //nolint:paralleltest // it measures the heap and
 	until := time.Now().Add(duration)
 	for epoch := uint64(1); epoch <= 4 || time.Now().Before(until); epoch++ {
 		c.epoch(t, epoch, 16, duration/8)
-		c.epoch(t, 0, 0, 0) // nothing happens in this emulator; it replaces the last one for code that still refers to that
+		c.epoch(t, 0, 0, 0) // this emulator does nothing; code that still refers to the one before now refers to it
 		h, g := atRest(c.client)
 		heap, goroutines = append(heap, h), append(goroutines, g)
 	}
@@ -450,7 +456,8 @@ func newChaos(t *testing.T) *chaos {
 	return c
 }
 
-// epoch starts one emulator, lets count workers make sales, and closes it.
+// epoch starts one emulator, lets the given number of workers make sales, and
+// closes it.
 func (c *chaos) epoch(t *testing.T, number uint64, count int, most time.Duration) {
 	shop := httptest.NewServer(plural.NewWebhookHandler(c.verifier, func(_ context.Context, e *plural.Event) error {
 		if c.events.Add(1)%3 == 0 {
@@ -529,12 +536,12 @@ func (c *chaos) count(err error) {
 		c.unknown.Add(1)
 	default:
 		c.failed.Add(1)
-		<-time.After(5 * time.Millisecond) // without a token, calls fail at once
+		<-time.After(5 * time.Millisecond) // calls without a token fail at once, so wait a little
 	}
 }
 
-// atRest waits until nothing runs. It returns the size of the heap and the
-// number of goroutines.
+// atRest waits until the number of goroutines no longer falls. It returns that
+// number, and the size of the heap.
 func atRest(client *plural.Client) (heap uint64, goroutines int) {
 	client.CloseIdleConnections()
 	if idle, ok := http.DefaultTransport.(*http.Transport); ok {

@@ -13,7 +13,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// payment makes a payment from a card or from points, with its captures.
+// payment makes a payment with its captures.
 func payment(status plural.PaymentStatus, paid plural.Amount, captured ...plural.Amount) plural.Payment {
 	p := plural.Payment{Status: status, PaymentAmount: paid}
 	for _, amount := range captured {
@@ -383,7 +383,8 @@ func TestWhatCanBeDoneToAnOrder(t *testing.T) {
 	}
 }
 
-// It is easy to read a wrong amount from these published documents.
+// From these documents, which Plural has published, it is easy to read a wrong
+// amount.
 func TestAmountsOfPayloads(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
@@ -400,7 +401,7 @@ func TestAmountsOfPayloads(t *testing.T) {
 		"event_order_processed_card_preauth_captured.json": {200 * 37, true, 0, true},
 		"event_order_processed_card_purchase.json":         {0, false, 0, true},
 		"event_refund_processed_parent_order.json":         {61000, true, 61000, true},
-		"event_refund_processed_card.json":                 {0, false, 0, false}, // this document is a refund itself
+		"event_refund_processed_card.json":                 {0, false, 0, false}, // the document is that of a refund
 		"refund_response_older_shape.json":                 {0, false, 8800, true},
 		"capture_response_capture_data_object.json":        {1100 * 37, true, 0, true},
 	}
@@ -476,11 +477,11 @@ func TestWhatIsLeft(t *testing.T) {
 		Refunds: []plural.Order{{Status: plural.OrderStatusProcessed, OrderAmount: plural.INR(200)}},
 	}
 	_, ok := over.RefundableAmount()
-	require.False(t, ok, "unknown: more was refunded than captured")
+	require.False(t, ok, "more was refunded than captured, so the amount is unknown")
 }
 
-// If a failed attempt has an unreadable amount, the amounts of the order are
-// still clear.
+// If the amount of a failed payment cannot be read, the amounts of the order
+// are still known.
 func TestUnreadableAmountOfAFailedAttempt(t *testing.T) {
 	t.Parallel()
 	for _, amount := range []string{

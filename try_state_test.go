@@ -21,8 +21,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// sendsTwice is middleware that repeats requests, although middleware must not
-// do so.
+// sendsTwice is middleware that sends each request twice, although middleware
+// must not do so.
 type sendsTwice struct {
 	next    http.RoundTripper
 	between func()
@@ -38,8 +38,8 @@ func (m sendsTwice) RoundTrip(r *http.Request) (*http.Response, error) {
 	return m.next.RoundTrip(r)
 }
 
-// If a request went out once, the try counts as sent. It still does if
-// middleware repeats the request and the repetition gets no token.
+// If middleware sends a request twice and gets no token for the second, the try
+// still counts as sent, because the first went out.
 func TestMiddlewareThatRepeatsIsNotBelievedNotToHaveSent(t *testing.T) {
 	t.Parallel()
 	g := &gateway{}
@@ -57,8 +57,8 @@ func TestMiddlewareThatRepeatsIsNotBelievedNotToHaveSent(t *testing.T) {
 	require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
 }
 
-// net/http can repeat a request only if it has GetBody. Only a GET may have
-// that, and a token request has none.
+// net/http can repeat a request with a body only if the request has GetBody. So
+// a token request must not have it.
 func TestTokenRequestCannotBeRepeated(t *testing.T) {
 	t.Parallel()
 	g := &gateway{}
@@ -105,7 +105,7 @@ func TestDialThatTakesTooLongIsRepeated(t *testing.T) {
 		end := make(chan struct{})
 		defer close(end)
 		hanging := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-			<-end // net/http still dials when the request has ended
+			<-end // net/http goes on dialling after the request has ended
 			return nil, syscall.ETIMEDOUT
 		}}
 		tries := 0
@@ -126,8 +126,8 @@ func TestDialThatTakesTooLongIsRepeated(t *testing.T) {
 	})
 }
 
-// A handshake that breaks off may succeed the next time. A certificate that is
-// not trusted stays untrusted.
+// If a TLS handshake breaks off, the next one may succeed. A certificate that
+// is not trusted stays untrusted.
 func TestTLSFailures(t *testing.T) {
 	t.Parallel()
 	refusedBy := func(err error) func(*tls.Config) {
@@ -206,8 +206,8 @@ func TestTransportWithoutTraceIsNotTrusted(t *testing.T) {
 	})
 }
 
-// The peer accepts the connection but reads nothing, so the request may be in a
-// buffer.
+// The peer accepts the connection but reads nothing from it. The request may be
+// in a buffer, so the outcome is unknown.
 func TestWriteCutOffAfterItsConnectionWasThere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -235,8 +235,8 @@ func TestWriteCutOffAfterItsConnectionWasThere(t *testing.T) {
 	})
 }
 
-// Here the SDK knows only what the transport reports: there was a connection.
-// Nobody knows whether a byte was sent on that connection.
+// The transport reports only that there was a connection. So the SDK cannot
+// know whether a byte was sent on it.
 func TestTryCutOffWithAConnectionIsUnknown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -260,8 +260,8 @@ func TestTryCutOffWithAConnectionIsUnknown(t *testing.T) {
 	})
 }
 
-// A header that is longer than net/http's buffer goes out in parts, so a part
-// of it may have been sent.
+// If a request's header is longer than net/http's buffer, it is sent in pieces,
+// so some of it may have been sent.
 func TestWriteWhoseHeaderWentOutInPart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -308,8 +308,8 @@ func TestTransportThatGivesNothing(t *testing.T) {
 	}
 }
 
-// The context ends inside middleware that ignores the context. The request then
-// does not reach the transport, so it was not sent.
+// The context ends while middleware that ignores it is at work. Then the
+// request does not reach the transport, so it was not sent.
 func TestContextThatEndsBeforeTheTransport(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

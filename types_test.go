@@ -46,7 +46,7 @@ func verifiedEvent(tb testing.TB, body []byte) *plural.Event {
 }
 
 // notInStruct returns the leaves of the payloads for which no struct has a
-// field. RawJSON has to contain these leaves.
+// field. RawJSON must still contain them.
 func notInStruct() map[string][]string {
 	return map[string][]string{"order_with_every_quirk.json": {"loyalty_tier", "settlement.bank", "settlement.cycle"}}
 }
@@ -77,7 +77,7 @@ func TestOrderPayloadsLoseNothing(t *testing.T) {
 	}
 }
 
-// readThroughClient reads the document with a client, as the answer to a Get.
+// readThroughClient calls Get with a server that answers with the document.
 func readThroughClient(t *testing.T, document []byte) *plural.Order {
 	t.Helper()
 	var ids struct {
@@ -95,8 +95,8 @@ func readThroughClient(t *testing.T, document []byte) *plural.Order {
 	return order
 }
 
-// requireStable checks that an order is the same after it was encoded and
-// decoded again.
+// requireStable checks that encoding an order and decoding it again does not
+// change it.
 func requireStable(tb testing.TB, order *plural.Order) {
 	tb.Helper()
 	once, err := json.Marshal(order)
@@ -108,8 +108,8 @@ func requireStable(tb testing.TB, order *plural.Order) {
 	require.Equal(tb, string(once), string(twice))
 }
 
-// requireNothingLost compares the leaves of a document with those of the
-// decoded value's JSON.
+// requireNothingLost checks that the JSON of a decoded value has all the leaves
+// of the document that it was decoded from.
 func requireNothingLost(tb testing.TB, document []byte, decoded any, unknown []string) {
 	tb.Helper()
 	written, err := json.Marshal(decoded)
@@ -117,7 +117,7 @@ func requireNothingLost(tb testing.TB, document []byte, decoded any, unknown []s
 	want, got := leavesOf(tb, document), leavesOf(tb, written)
 	for path, values := range want {
 		if slices.Contains(unknown, path) {
-			require.Empty(tb, got[path], "a struct has a field for %s now", path)
+			require.Empty(tb, got[path], "a struct has a field for %s now, so remove it from notInStruct", path)
 			continue
 		}
 		for i, value := range values {
@@ -125,7 +125,7 @@ func requireNothingLost(tb testing.TB, document []byte, decoded any, unknown []s
 				continue
 			}
 			require.True(tb, slices.ContainsFunc(got[path], func(v any) bool { return sameScalar(value, v) }),
-				"%s: %#v (number %d) is lost; there are %#v", path, value, i, got[path])
+				"%s: %#v (number %d) is lost; what is left: %#v", path, value, i, got[path])
 		}
 		if !slices.ContainsFunc(values, isDefault) {
 			require.Len(tb, got[path], len(values), path)
@@ -133,9 +133,9 @@ func requireNothingLost(tb testing.TB, document []byte, decoded any, unknown []s
 	}
 }
 
-// leavesOf collects the scalars of a document by their paths. A path has no
-// positions in arrays, because an array with one element means the same as that
-// element.
+// leavesOf collects the scalars of a document by their paths. A path does not
+// name positions in arrays, because an array with one element means the same as
+// that element.
 func leavesOf(tb testing.TB, document []byte) map[string][]any {
 	tb.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(document))
@@ -184,7 +184,7 @@ func canonicalName(name string) string {
 	return name
 }
 
-// isDefault reports whether a value means the same as no value.
+// isDefault reports whether a value means the same as an absent one.
 func isDefault(v any) bool {
 	switch v {
 	case nil, "", false, "false", "0", json.Number("0"):
@@ -285,8 +285,8 @@ func TestOrderWithEveryQuirk(t *testing.T) {
 	require.False(t, o.IsDomesticTxnForRiskEnabled)
 	require.Equal(t, []plural.PaymentMethod{plural.PaymentMethodCard}, o.AllowedPaymentMethods)
 	require.Equal(t, 9, *o.PaymentRetriesRemaining)
-	require.True(t, o.CreatedAt.Time.IsZero(), "Time is zero if the text is not a possible time")
-	require.False(t, o.CreatedAt.IsZero(), "but the text is not lost")
+	require.True(t, o.CreatedAt.Time.IsZero(), "Time is zero if the text is not a valid time")
+	require.False(t, o.CreatedAt.IsZero(), "the text is kept, so the Timestamp is not zero")
 	require.Equal(t, "2027-04-30T08:01:32.5Z", o.UpdatedAt.Format(time.RFC3339Nano))
 
 	d := o.PurchaseDetails
@@ -348,12 +348,12 @@ func TestOrderUnmarshalJSON(t *testing.T) {
 		err      string
 	}{
 		"null changes nothing": {document: `null`, want: plural.Order{OrderID: "before"}},
-		"own name wins, before its alias": {
+		"the own name wins if it comes before its alias": {
 			document: `{"order_id":"own","refund_id":"alias","order_amount":{"value":7,"currency":"INR"},` +
 				`"refund_amount":{"value":9,"currency":"INR"}}`,
 			want: plural.Order{OrderID: "own", OrderAmount: plural.INR(7)},
 		},
-		"own name wins, after its alias": {
+		"the own name wins if it comes after its alias": {
 			document: `{"refund_id":"alias","order_id":"own","refund_amount":{"value":9,"currency":"INR"},` +
 				`"order_amount":{"value":7,"currency":"INR"}}`,
 			want: plural.Order{OrderID: "own", OrderAmount: plural.INR(7)},
@@ -490,8 +490,8 @@ func BenchmarkOrderEncodingJSON(b *testing.B) {
 
 var propertySeed = flag.Uint64("property.seed", 0, "repeat the property test that failed with this seed")
 
-// Any order decodes to the same order, in whichever of the observed forms it is
-// written. json.Marshal loses no part of it.
+// An order may be written in any of the forms that Plural was seen to use. It
+// always decodes to the same order, and json.Marshal loses no part of it.
 func TestAnyFormOfAnyOrderDecodesToTheSame(t *testing.T) {
 	t.Parallel()
 	seed := *propertySeed
@@ -525,7 +525,8 @@ func randomOrder(r *rand.Rand) *plural.Order {
 	return &o
 }
 
-// fill sets every exported field below v to a value, or leaves it out.
+// fill sets exported fields below v to random values. It leaves some of them
+// unset.
 func fill(r *rand.Rand, v reflect.Value, depth int) {
 	switch x := v.Addr().Interface().(type) {
 	case *plural.Timestamp:
@@ -582,14 +583,13 @@ func fill(r *rand.Rand, v reflect.Value, depth int) {
 			}
 		}
 	default:
-		panic(fmt.Sprintf("a field of kind %s: add that kind to fill", v.Kind()))
+		panic(fmt.Sprintf("a field is of kind %s: add that kind to fill", v.Kind()))
 	}
 }
 
 func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
-// otherForm writes the same document in a form that another part of Plural
-// uses.
+// otherForm returns the same document in another form that Plural uses.
 func otherForm(r *rand.Rand, document []byte) []byte {
 	decoder := json.NewDecoder(bytes.NewReader(document))
 	decoder.UseNumber()
@@ -640,7 +640,8 @@ func (f *former) number(name string, v json.Number) {
 	f.out.WriteString(pick(f.r, text, text+".0", text+".00", text+"E+0", text+".0e+0", `"`+text+`"`))
 }
 
-// text writes a string, or a number or boolean, as other documents do.
+// text writes a text as another document of Plural would: as a string, or as a
+// number or boolean.
 func (f *former) text(name, v string) {
 	if t, err := time.Parse(time.RFC3339Nano, v); err == nil && strings.HasSuffix(name, "_at") {
 		zone := time.FixedZone("", 19800)
@@ -674,8 +675,8 @@ func (f *former) quoted(v string) {
 	f.out.Truncate(f.out.Len() - 1)
 }
 
-// object writes the members in any order, with keys in snake_case or camelCase,
-// and adds unknown members.
+// object writes an object with its members in random order, with keys in
+// snake_case or camelCase, and with additional unknown members.
 func (f *former) object(name string, v map[string]any) {
 	names := slices.Sorted(maps.Keys(v))
 	f.r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
@@ -757,7 +758,8 @@ func (f *former) array(name string, v []any) {
 	f.out.WriteByte(']')
 }
 
-// isOpaque names the fields that are kept as sent.
+// isOpaque reports whether the SDK keeps a field as Plural sent it, without
+// decoding it.
 func isOpaque(name string) bool {
 	switch name {
 	case "offer_data", "additional_detail", "convenience_fee_breakdown", "wallet_data", "metadata":

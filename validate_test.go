@@ -16,7 +16,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// unsent makes a client that must not send anything.
+// unsent makes a client. The test fails if that client sends anything.
 func unsent(t *testing.T) *plural.Client {
 	t.Helper()
 	var sent atomic.Int64
@@ -39,9 +39,9 @@ func fieldsOf(err error) []string {
 	return fields
 }
 
-// requireChecked checks that the error names exactly these fields. Without
-// fields, the request must have passed the checks and reached the server of
-// refusing.
+// requireChecked checks that the error names exactly these fields. If no fields
+// are given, the request must have passed the checks, and the server of the
+// client from refusing must have answered it.
 func requireChecked(t *testing.T, err error, fields ...string) {
 	t.Helper()
 	if len(fields) > 0 {
@@ -604,8 +604,8 @@ func TestExtraCollidesWithEveryField(t *testing.T) {
 	}
 }
 
-// A text that is not UTF-8 would be changed on its way. So a reference would
-// become another reference, and the signature of a field would not fit any
+// A text that is not UTF-8 would be changed when it is encoded. So a reference
+// would become another reference, and a signature of a field would not fit any
 // more.
 func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 	t.Parallel()
@@ -681,7 +681,7 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 	requireChecked(t, err, "notes", "order_amount.value")
 }
 
-// Validate makes the same checks as the call.
+// A request's Validate makes the same checks as the call that sends it.
 func TestValidateIsWhatTheCallChecks(t *testing.T) {
 	t.Parallel()
 	client := unsent(t)

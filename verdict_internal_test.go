@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// These tests use one order and two references.
+// These tests use one order's id and two references.
 const (
 	ours   = "capture-1"
 	theirs = "capture-2"
@@ -35,17 +35,18 @@ func TestJudgeCaptureAgreesWithTheContract(t *testing.T) {
 		}
 	})
 	for _, v := range []verdictKind{verdictUnclear, verdictNotYet, verdictOpen, verdictApplied} {
-		require.Positive(t, rulings[ruling{verdict: v}], "%v was never the verdict", v)
+		require.Positive(t, rulings[ruling{verdict: v}], "no document gave the verdict %v", v)
 	}
 	for _, row := range allEvidence {
 		if row.of == "capture" {
-			require.Positive(t, rulings[ruling{verdictFinal, row}], "%q was never the verdict", row.shows)
+			require.Positive(t, rulings[ruling{verdictFinal, row}], "no document gave the row %q", row.shows)
 		}
 	}
 	t.Logf("%d documents judged: %v", judged, rulings)
 }
 
-// checkCaptureInvariants checks rules that hold for every document.
+// checkCaptureInvariants checks rules that hold for the verdict on any
+// document.
 func checkCaptureInvariants(t *testing.T, o *Order, amount Amount, f finding) {
 	t.Helper()
 	present, sum := false, int64(0)
@@ -144,7 +145,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			amount: INR(1200),
 			want:   verdictApplied,
 		},
-		"full capture asked, captured in part, the order is PROCESSED": {
+		"full capture requested, captured in part, the order is PROCESSED": {
 			order: Order{
 				Status:      "PROCESSED",
 				OrderAmount: INR(2000),
@@ -152,7 +153,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			},
 			want: verdictFinal, row: rowCaptureDiffers,
 		},
-		"full capture asked, captured in part, then refunded": {
+		"full capture requested, captured in part, then refunded": {
 			order: Order{
 				Status:      "FULLY_REFUNDED",
 				OrderAmount: INR(2000),
@@ -206,7 +207,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			}},
 			want: verdictUnclear,
 		},
-		"in full, after an attempt that the payer gave up": {
+		"in full, after a payment that the payer gave up": {
 			order: Order{Status: "PROCESSED", OrderAmount: INR(100), Payments: []Payment{
 				paid("CANCELLED", INR(100), nil), paid("PROCESSED", INR(100), entry(ours, INR(100))),
 			}},
@@ -238,7 +239,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			}},
 			want: verdictFinal, row: rowCaptureDiffers,
 		},
-		"foreign card, amount asked in rupees": {
+		"foreign card, amount requested in rupees": {
 			order: Order{Status: "PROCESSED", OrderAmount: INR(1000), Payments: []Payment{
 				{Status: "PROCESSED", PaymentAmount: usd(12), BaseAmount: INR(1000), CaptureData: entry(ours, usd(12))},
 			}},
@@ -372,13 +373,13 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			}},
 			amount: INR(1000), want: verdictUnclear, pending: true,
 		},
-		"our part, order and payment both AUTHORIZED": {
+		"our partial capture, order and payment both AUTHORIZED": {
 			order: Order{Status: "AUTHORIZED", OrderAmount: INR(2000), Payments: []Payment{
 				paid("AUTHORIZED", INR(2000), entry(ours, INR(1000))),
 			}},
 			amount: INR(1000), want: verdictUnclear, pending: true,
 		},
-		"our whole, order and payment both AUTHORIZED": {
+		"our full capture, order and payment both AUTHORIZED": {
 			order: Order{Status: "AUTHORIZED", OrderAmount: INR(2000), Payments: []Payment{
 				paid("AUTHORIZED", INR(2000), entry(ours, INR(2000))),
 			}},
@@ -455,8 +456,8 @@ func TestJudgeRefund(t *testing.T) {
 	require.Len(t, rulings, 5)
 }
 
-// If a refund is not found, the parent's list of refunds can only show whether
-// enough money is left for that refund.
+// If a refund is not found, the refunded order's list of refunds can only show
+// whether enough money is left for that refund.
 func TestJudgeAbsence(t *testing.T) {
 	t.Parallel()
 	refund := func(id string, status OrderStatus, paise int64) Order {
@@ -533,14 +534,14 @@ func TestChoose(t *testing.T) {
 
 	found := find(refund("v1-q", "refund-2", "PROCESSED"), refund("v1-r", "refund-1", "PENDING"))
 	require.Equal(t, "v1-r", found.OrderID)
-	require.Equal(t, OrderTypeRefund, found.Type, "set, because the refund is listed in its parent")
-	require.Equal(t, parent, found.ParentOrderID, "set, because the refund is listed in its parent")
+	require.Equal(t, OrderTypeRefund, found.Type, "set, because the order lists the refund")
+	require.Equal(t, parent, found.ParentOrderID, "set, because the order lists the refund")
 
 	said := refund("v1-r", "refund-1", "PENDING")
 	said.Type, said.ParentOrderID = OrderTypeCharge, "v1-other"
 	kept := find(said)
-	require.Equal(t, OrderTypeCharge, kept.Type, "the entry's own type is kept")
-	require.Equal(t, "v1-other", kept.ParentOrderID, "the entry's own parent is kept")
+	require.Equal(t, OrderTypeCharge, kept.Type, "the type that the refund's document has is kept")
+	require.Equal(t, "v1-other", kept.ParentOrderID, "the order id that the refund's document has is kept")
 
 	for _, order := range [][]OrderStatus{
 		{"FAILED", "PROCESSED"},
@@ -552,7 +553,7 @@ func TestChoose(t *testing.T) {
 			refunds = append(refunds, refund(fmt.Sprint("v1-", i), "refund-1", status))
 		}
 		require.Equal(
-			t, OrderStatusProcessed, find(refunds...).Status, "a refund that did not fail counts before one that did",
+			t, OrderStatusProcessed, find(refunds...).Status, "a refund that has not failed takes precedence over one that has",
 		)
 	}
 	require.Equal(t, OrderStatusFailed, find(refund("v1-r", "refund-1", "FAILED")).Status)
@@ -594,7 +595,7 @@ func TestJudgeOrder(t *testing.T) {
 	}
 }
 
-// A document without pre_auth does not say that the order is no hold.
+// If a document has no pre_auth field, the order may still be a hold.
 func TestAbsentPreAuthIsNotNo(t *testing.T) {
 	t.Parallel()
 	req := &CreateOrderRequest{MerchantOrderReference: "order-1", OrderAmount: INR(1000), PreAuth: true}
@@ -627,8 +628,8 @@ func (v verdictKind) String() string {
 	return "unclear"
 }
 
-// docs/finals.md has a line for each row. "go test -run Finals . -update"
-// writes them.
+// docs/finals.md has a line for each row of evidence.go. "go test -run Finals .
+// -update" writes these lines.
 func TestFinalsAreDocumented(t *testing.T) {
 	t.Parallel()
 	const page, mark = "docs/finals.md", "<!-- the rows -->\n"
@@ -659,7 +660,8 @@ func finalsTable() string {
 	return b.String()
 }
 
-// Each row has one kind of error, and all the texts that the page needs.
+// Each row of evidence.go has one kind of error, and all the texts that
+// docs/finals.md needs.
 func TestEvidenceIsWhole(t *testing.T) {
 	t.Parallel()
 	for _, row := range allEvidence {

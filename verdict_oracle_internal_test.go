@@ -34,7 +34,7 @@ func allPaymentStatuses() []PaymentStatus {
 	}
 }
 
-// allEntries returns the possible capture data of a payment of that amount.
+// allEntries returns the possible capture data of a payment of the amount held.
 func allEntries(held int64) [][]CaptureData {
 	entry := func(reference string, value int64, currency Currency) CaptureData {
 		return CaptureData{MerchantCaptureReference: reference, CaptureAmount: Amount{Value: value, Currency: currency}}
@@ -58,8 +58,8 @@ func allEntries(held int64) [][]CaptureData {
 	}
 }
 
-// allPayments returns payments of that amount, in every status and with all
-// capture data, paid in rupees or with a foreign card.
+// allPayments returns payments of the amount held, in every status, with all
+// possible capture data, and paid in rupees or with a foreign card.
 func allPayments(held int64) []Payment {
 	var all []Payment
 	for _, status := range allPaymentStatuses() {
@@ -80,9 +80,9 @@ func allPayments(held int64) []Payment {
 	return all
 }
 
-// forEachCapturable calls visit with orders in every status. They have no
+// forEachCapturable calls visit with orders in every status. An order has no
 // payment, a card payment of 700, or that and a points payment of 300. The card
-// payment has all of allEntries, the points payment only the well-formed
+// payments have all of allEntries, and the points payments only well-formed
 // entries.
 func forEachCapturable(visit func(o *Order)) {
 	cards := allPayments(700)
@@ -97,7 +97,7 @@ func forEachCapturable(visit func(o *Order)) {
 		for _, card := range cards {
 			o.OrderAmount, o.Payments = INR(700), []Payment{card}
 			visit(o)
-			o.OrderAmount = INR(1000) // now the order's amount is more than its payments
+			o.OrderAmount = INR(1000) // now the order's amount is more than the sum of its payments
 			visit(o)
 			for _, p := range points {
 				o.Payments = []Payment{p, card}
@@ -107,7 +107,7 @@ func forEachCapturable(visit func(o *Order)) {
 	}
 }
 
-// ruling is a verdict. If the verdict is final, the ruling has its row, too.
+// ruling is a verdict, with the row of evidence.go if the verdict is final.
 type ruling struct {
 	verdict verdictKind
 	row     *evidence
@@ -123,7 +123,7 @@ func (r ruling) String() string {
 }
 
 // oracleCapture must give the same result as judgeCapture. It is written as the
-// contract is: the first condition that fits decides.
+// documented rules are: the first condition that fits decides.
 func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	const settled, underWay, ended, strange = "settled", "under way", "ended", "strange"
 	kind := func(p Payment) string {
@@ -180,7 +180,7 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 		}
 		return ruling{verdict: verdictNotYet}
 	case "AUTHORIZED":
-		// The hold is untouched if each payment is AUTHORIZED or has ended
+		// The money is still on hold if each payment is AUTHORIZED or has ended
 		// without success.
 		if anyPayment(hasLive) || anyPayment(func(p Payment) bool { return p.Status != "AUTHORIZED" && kind(p) != ended }) {
 			return unclear
@@ -211,15 +211,15 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	case !anyPayment(isSettled):
 		return unclear // no payment shows who paid
 	case anyPayment(hasNameless):
-		return unclear // the nameless entry may be ours
+		return unclear // the capture without a reference may be ours
 	case !anyPayment(hasOurs) && !anyPayment(countsForOthers):
 		return ruling{verdictFinal, rowNoHold}
 	case !anyPayment(hasOurs) && anyPayment(func(p Payment) bool { return isSettled(p) && !hasAny(p) }):
-		return unclear // the missing entry may be ours
+		return unclear // the payment's missing capture data may be ours
 	case !anyPayment(hasOurs):
 		return ruling{verdictFinal, rowCaptureByOther}
 	case anyPayment(countsForOthers):
-		return unclear // an order has only one capture
+		return unclear // the order cannot have a capture of ours and another one
 	}
 	sum, currency := int64(0), Currency("none yet")
 	var with []Payment
@@ -247,8 +247,8 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 		}
 		return part
 	}
-	// The amount that was held on a payment is its amount in the capture's
-	// currency.
+	// held returns the amount that a payment holds, in the currency of the
+	// captures.
 	held := func(p Payment) int64 { return amountOf(p, currency) }
 	isAbove := func(p Payment) bool { return hasOurs(p) && held(p) > 0 && partOf(p) > held(p) }
 	differs := ruling{verdictFinal, rowCaptureDiffers}
@@ -261,15 +261,15 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	case amount != Amount{} && sum != amount.Value:
 		switch {
 		case isMissing && sum < amount.Value:
-			return unclear // the rest may be on the payment that shows no entry
+			return unclear // the rest may have been captured from the payment without capture data
 		case len(with) > 1 && (anyPayment(isAbove) || len(parts) == 1):
-			return unclear // this may be one capture, listed with each payment
+			return unclear // this may be one capture that is listed with each payment
 		}
 		return differs
 	case amount != Amount{}:
 		return ruling{verdict: verdictApplied}
 	}
-	// The call asked for the full amount.
+	// From here on, the call asked for the full amount.
 	isWhole := o.OrderAmount == Amount{Value: sum, Currency: currency}
 	isPart := o.OrderAmount.Currency == currency && sum < o.OrderAmount.Value
 	switch {
@@ -288,7 +288,7 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	case anyPayment(func(p Payment) bool { return hasOurs(p) && held(p) == 0 }):
 		return unclear
 	case anyPayment(func(p Payment) bool { return !hasOurs(p) }):
-		return unclear // this payment is not clearly an earlier attempt
+		return unclear // a payment without our capture may not be just an earlier attempt
 	}
 	return ruling{verdict: verdictApplied}
 }
@@ -329,7 +329,7 @@ func oracleRefund(r Order) ruling {
 	case r.Type != "REFUND":
 		return unclear // a new type may be a kind of refund
 	case r.ParentOrderID == "":
-		return unclear // the parent has to show the refund
+		return unclear // only the refunded order can show whose refund this is
 	case r.ParentOrderID != parent:
 		return ruling{verdictFinal, rowRefundIsOther}
 	case r.OrderAmount != INR(500):
@@ -345,7 +345,8 @@ func oracleRefund(r Order) ruling {
 	}
 }
 
-// isUnderWay reports whether a later read may show more.
+// isUnderWay reports whether the order may still change. Then a later read may
+// show more.
 func isUnderWay(o *Order) bool {
 	return o.Status == OrderStatusPending || o.Status == OrderStatusAuthorized ||
 		slices.ContainsFunc(o.Payments, func(p Payment) bool {
@@ -365,9 +366,9 @@ func describe(o *Order) string {
 	return b.String()
 }
 
-// contradictsCapturedAmount reports whether the document of a success shows
-// another amount than the call asked for. If the document shows no amount, it
-// does not contradict.
+// contradictsCapturedAmount reports whether a document shows another captured
+// amount than the call asked for. A document that shows no amount contradicts
+// nothing.
 func contradictsCapturedAmount(o *Order, amount Amount) bool {
 	captured, ok := o.CapturedAmount()
 	if !ok {

@@ -151,7 +151,7 @@ func TestEventKeepsPersonalDataOutOfLogs(t *testing.T) {
 	for _, value := range []any{event, *event, []*plural.Event{event}, map[string]plural.Event{"e": *event}} {
 		for how, text := range formattings(t, value) {
 			if how == "slog JSON" &&
-				value != any(event) { // JSON handlers encode values inside a slice or a map as json.Marshal does
+				value != any(event) { // slog's JSON handler encodes values inside a slice or a map with json.Marshal
 				continue
 			}
 			for _, private := range []string{"Asha", "9876543210", "customer", "65, 115, 104, 97", "65 115 104 97"} {

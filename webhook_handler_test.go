@@ -23,7 +23,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// deliver passes a delivery to the handler and returns the status.
+// deliver passes a webhook to the handler and returns the status of the answer.
 func deliver(h http.Handler, header http.Header, body []byte) int {
 	return serve(h, webhookRequest(header, body)).Code
 }
@@ -34,7 +34,7 @@ func serve(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-// counting returns a handler function that only counts its calls.
+// counting returns a function for a webhook handler that only counts its calls.
 func counting(calls *atomic.Int32) func(context.Context, *plural.Event) error {
 	return func(context.Context, *plural.Event) error {
 		calls.Add(1)
@@ -60,8 +60,8 @@ func TestWebhookHandlerHandlesAnEventOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "v1-2511220915-aa-Zq7Lm2", order.OrderID)
 
-	// Only webhook-id tells events apart. The body and the new time of a
-	// redelivery do not.
+	// Only webhook-id tells events apart. The body does not, nor does the new
+	// timestamp of a redelivery.
 	other := webhookHeader(
 		"msg_other", "1763802000", naiveWebhookSignature([]byte(signatureSecret), "msg_other", "1763802000", webhookBody),
 	)
@@ -266,7 +266,8 @@ func TestWebhookHandlerPanic(t *testing.T) {
 	}
 }
 
-// A test that fails inside the function ends its goroutine without a panic.
+// A test that fails inside the handler's function ends the goroutine without a
+// panic.
 func TestWebhookHandlerGoexitReleasesTheClaim(t *testing.T) {
 	t.Parallel()
 	var calls int
@@ -305,7 +306,7 @@ func TestWebhookHandlerConcurrentDuplicates(t *testing.T) {
 			go func() { statuses <- deliver(h, header, body) }()
 		}
 		synctest.Wait()
-		require.Len(t, statuses, deliveries-1, "all deliveries are answered except the one that runs")
+		require.Len(t, statuses, deliveries-1, "all deliveries are answered except the one that is being handled")
 		for range deliveries - 1 {
 			require.Equal(t, http.StatusConflict, <-statuses)
 		}
@@ -344,8 +345,8 @@ func TestWebhookHandlerSenderHangsUp(t *testing.T) {
 	})
 }
 
-// This test does the same over sockets. There the server cancels the request's
-// context when the connection closes.
+// The same over sockets, where the server cancels the request's context when
+// the connection closes.
 func TestWebhookHandlerSenderHangsUpOverHTTP(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int32
@@ -402,7 +403,7 @@ func TestWebhookHandlerContextEndsBeforeTheLease(t *testing.T) {
 	for lease, want := range map[time.Duration]time.Duration{
 		-1:               55 * time.Second, // the default
 		0:                55 * time.Second,
-		time.Nanosecond:  5 * time.Second, // too short for the function, so the lease is ten seconds
+		time.Nanosecond:  5 * time.Second, // too short a lease for any function, so it is ten seconds
 		5 * time.Second:  5 * time.Second,
 		10 * time.Second: 5 * time.Second,
 		11 * time.Second: 6 * time.Second,
@@ -424,9 +425,9 @@ func TestWebhookHandlerContextEndsBeforeTheLease(t *testing.T) {
 	}
 }
 
-// A function ignores its context and runs longer than the lease, so a second
-// worker gets the redelivery. The late success of the first function must not
-// count as a success of the second worker.
+// The handler's function ignores its context and runs longer than the lease, so
+// a second worker handles the redelivery. If the first worker then succeeds
+// late, that must not count as the second worker's success.
 func TestWebhookHandlerAttackOutlastsItsLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -434,7 +435,7 @@ func TestWebhookHandlerAttackOutlastsItsLease(t *testing.T) {
 		var log bytes.Buffer
 		h := plural.NewWebhookHandler(webhookVerifier(t), func(context.Context, *plural.Event) error {
 			if calls.Add(1) == 1 {
-				<-time.After(90 * time.Second) // ends while the second worker is still busy
+				<-time.After(90 * time.Second) // the first worker ends while the second is still busy
 			} else {
 				<-time.After(50 * time.Second)
 			}
@@ -481,7 +482,7 @@ func TestWebhookHandlerMadeWrongly(t *testing.T) {
 	} {
 		log.Reset()
 		h := plural.NewWebhookHandler(webhookVerifier(t), counting(&calls), logger, tc.opt)
-		require.Contains(t, log.String(), name, "the fault is logged when the handler is made")
+		require.Contains(t, log.String(), name, "the mistake is logged when the handler is made")
 		require.Equal(t, tc.want, deliver(h, header, body), name)
 	}
 	log.Reset()

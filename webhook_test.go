@@ -96,8 +96,8 @@ func TestWebhookVectors(t *testing.T) {
 	}
 }
 
-// Plural's webhook documentation has a vector to test the signature
-// verification.
+// Plural's webhook documentation has a test vector for the verification of
+// signatures.
 func TestWebhookPublishedVector(t *testing.T) {
 	t.Parallel()
 	var vector struct {
@@ -127,8 +127,8 @@ func TestWebhookPublishedVector(t *testing.T) {
 	}
 }
 
-// Every change of one bit must be noticed, in the signed text and in the
-// signature.
+// Every change of one bit, in the signed text or in the signature, must be
+// noticed.
 func TestWebhookTamperedWith(t *testing.T) {
 	t.Parallel()
 	v := webhookVerifier(t)
@@ -182,8 +182,8 @@ func TestWebhookAttackResplitting(t *testing.T) {
 	}
 }
 
-// One secret may sign callbacks and webhooks. A signed callback must not pass
-// as a webhook, nor a webhook as a callback.
+// The same secret may sign callbacks and webhooks. Even then, a signed callback
+// must not pass as a webhook, nor a webhook as a callback.
 func TestWebhookAttackCallbackSignatureOffered(t *testing.T) {
 	t.Parallel()
 	key := mustKey(t, plural.HexKey, signatureSecret)
@@ -221,8 +221,8 @@ func TestWebhookAttackCallbackSignatureOffered(t *testing.T) {
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldName)
 }
 
-// failedForm returns a callback's form for a failed payment with an error
-// message.
+// failedForm returns the form fields of a callback that reports a failed
+// payment with an error message.
 func failedForm(message string) url.Values {
 	return url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "error_message": {message}}
 }
@@ -254,7 +254,7 @@ func TestWebhookAttackKeyConfusion(t *testing.T) {
 				t,
 				pinned == signedWith,
 				v.VerifyWebhookSignature(header, body) == nil,
-				"secret read as %s to sign, as %s to verify",
+				"signed with key %s, verified with key %s",
 				signedWith,
 				pinned,
 			)
@@ -368,8 +368,8 @@ func TestWebhookAttackSignatureEncoding(t *testing.T) {
 	sum, err := base64.StdEncoding.DecodeString(right)
 	require.NoError(t, err)
 
-	// The last digit has two unused bits. So a decoder that is not strict
-	// decodes three other spellings to the same bytes.
+	// The last base64 digit has two unused bits. So a decoder that is not
+	// strict also accepts three other spellings of the same bytes.
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	last := strings.IndexByte(alphabet, right[42])
 	for spare := 1; spare < 4; spare++ {
@@ -460,8 +460,8 @@ func TestWebhookAttackTimestampSpelling(t *testing.T) {
 		"１７６３８０２０００":                   false,
 		"٣":                            false,
 		"2025-11-22T09:00:00Z":         false,
-		"9223372036854775807":          false, // would overflow in a subtraction
-		"18446744075473353616":         false, // 2^64 + 1763802000, which would overflow to the right time
+		"9223372036854775807":          false, // subtracting from this would overflow
+		"18446744075473353616":         false, // 2^64 + 1763802000; an overflow would give the right time
 		strings.Repeat("9", 400):       false,
 		strings.Repeat("0", 30) + "17": false,
 	} {
@@ -519,8 +519,8 @@ func TestWebhookAttackStaleAndFutureTimestamps(t *testing.T) {
 			_, err = v.VerifyWebhook(header, body)
 			requireRefused(t, err, plural.ErrStaleTimestamp, tc.reason)
 
-			// The signature is checked before the timestamp, so somebody
-			// without the key learns nothing about the clock.
+			// The signature is checked before the timestamp, so a sender
+			// without the key learns nothing about the server's clock.
 			header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(make([]byte, 32)))
 			requireRefused(t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
 		})
@@ -593,8 +593,8 @@ func TestWebhookAttackHeaderRepetition(t *testing.T) {
 			header[name] = values
 			requireRefused(t, v.VerifyWebhookSignature(header, body), want.kind, want.reason)
 		}
-		// A header map that was not made by net/http can have a name in several
-		// spellings.
+		// A header map that was not made by net/http can have the same name in
+		// several spellings.
 		for _, first := range []string{name, strings.ToLower(name)} {
 			delete(header, name)
 			for _, second := range []string{strings.ToUpper(name), strings.Replace(name, "Webhook", "webhook", 1)} {

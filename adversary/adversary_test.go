@@ -1,12 +1,13 @@
 // Package adversary_test runs package plural against a gateway that lags, loses
-// answers, answers with wrong codes, and leaves things out of its documents.
-// Each answer of the package is compared with what was really carried out.
+// answers, answers with wrong codes, and leaves things out of its documents. It
+// compares the result of each call with what the gateway really carried out.
 //
-// The gateway follows only the published API. It shares no code with the
-// package's emulator, so an error in one cannot hide an error in the other.
+// The gateway is written from the published API alone. It shares no code with
+// the emulator in pluraltest, so an error in one cannot hide an error in the
+// other.
 //
-// Each scenario runs in a bubble of testing/synctest. All sleeps in this
-// package use the bubble's clock, so they take no real time.
+// Each scenario runs in a bubble of testing/synctest. All sleeps in its tests
+// use the bubble's clock, so they take no real time.
 //
 //	PLURAL_SEED=7        the first seed (1 by default)
 //	PLURAL_ADVERSARY=n   n scenarios; "full" is 150,000
@@ -41,15 +42,15 @@ const (
 
 // tally has the counts of a run.
 type tally struct {
-	verdicts  map[string]int // answers of calls made before the gateway is healthy
+	verdicts  map[string]int // results of the calls made before the gateway is healthy, counted by kind
 	wellEnds  map[string]int
-	settled   map[string]int // unknown outcomes that were settled by reading
+	settled   map[string]int // results of the calls of Settle
 	minutes   int            // calls with a deadline of a minute
-	unknown   int            // calls with such a deadline whose outcome is unknown, without NeedsReview
-	unknownOf map[string]int // counts the calls of unknown, by the order's state before the call
-	later     int            // otherAmount of all oracles
+	unknown   int            // calls among these whose outcome is unknown, without NeedsReview
+	unknownOf map[string]int // the same calls, counted by the order's state before the call
+	later     int            // the sum of otherAmount over all oracles
 	kinds     map[string]int
-	shortest  map[string]string // the shortest trace of each kind
+	shortest  map[string]string // the shortest trace for each kind of finding
 }
 
 func TestAdversary(t *testing.T) {
@@ -140,7 +141,7 @@ func (y *tally) run(t *testing.T, seed uint64) {
 	}
 }
 
-// play runs one scenario in its bubble.
+// play runs one scenario in its own bubble of synctest.
 func play(t *testing.T, sc *scenario) *oracle {
 	t.Helper()
 	g := newGateway(sc)
@@ -161,7 +162,7 @@ func play(t *testing.T, sc *scenario) *oracle {
 		})
 	}
 	wg.Wait()
-	g.wg.Wait() // now late effects have happened
+	g.wg.Wait() // now all late effects have happened
 	g.mu.Lock()
 	g.well = true
 	g.record("-", "the gateway is healthy")
@@ -177,25 +178,25 @@ func play(t *testing.T, sc *scenario) *oracle {
 	return o
 }
 
-// follow makes the calls of a plan at their times, until call reports that the
-// plan has ended. It returns whether the plan has ended.
+// follow makes the calls of a plan at their times, until one of them reports
+// that the plan has ended. It returns whether one did.
 func (p plan) follow(call func(n int) bool) bool {
-	time.Sleep(p.at) // until the plan begins
+	time.Sleep(p.at) // wait until the plan begins
 	for n := range p.times {
 		if call(n) {
 			return true
 		}
-		time.Sleep(p.gap) // until the shop calls again
+		time.Sleep(p.gap) // wait until the shop calls again
 	}
 	return false
 }
 
-// tenMore is the plan of a shop that calls ten times, once a minute, after the
-// gateway is healthy.
+// tenMore is the plan of a shop that calls ten more times, once a minute, when
+// the gateway is healthy.
 var tenMore = plan{times: 10, gap: time.Minute}
 
-// settle checks that at most ten more calls give a final answer or ask for a
-// person. By then the gateway is healthy.
+// settle makes up to ten more calls to the gateway, which is healthy by now.
+// One of them must give a final answer, or ask for a person.
 func (o *oracle) settle(client *plural.Client, p plan) {
 	p.deadline = time.Minute
 	for _, c := range slices.Backward(o.calls) {
@@ -225,8 +226,8 @@ func (o *oracle) settle(client *plural.Client, p plan) {
 	o.report(c, kind, "%v", c.err)
 }
 
-// ask sometimes settles an unknown outcome only with reads. It reports whether
-// that gave a final answer.
+// If the outcome of a call is unknown, ask sometimes calls Settle, which only
+// reads. It reports whether that gave a final answer.
 func (o *oracle) ask(c *call) bool {
 	unknown, ok := errors.AsType[*plural.OutcomeUnknownError](c.err)
 	if !ok || !chance(o.rng("settle "+c.id, 0), 0.3) {
@@ -241,7 +242,7 @@ func (o *oracle) ask(c *call) bool {
 	return again.ended()
 }
 
-// look calls Find when the gateway is healthy, and checks its answer.
+// look calls Find on the healthy gateway, and checks the result.
 func (o *oracle) look(client *plural.Client, p plan) {
 	if p.op == "cancel" {
 		return
@@ -332,9 +333,9 @@ func (y *tally) report(t *testing.T) {
 // isBeyondACall reports whether docs/finals.md says that a call cannot prevent
 // this kind of wrong answer. One reason is that another process may use the
 // same reference. Another is that Plural may not keep references unique, or may
-// free a reference after a failure. Then a final answer holds only for requests
-// that were made before it. And a final answer is only about the order and the
-// amount of its call.
+// free a reference after a failure. In these cases a final answer holds only
+// for requests that were made before it. A third reason is that a final answer
+// is only about the order and the amount of its call.
 func isBeyondACall(kind string) bool {
 	return strings.HasPrefix(kind, "question: ") && (strings.Contains(kind, "rival") ||
 		strings.Contains(kind, "later request") || strings.Contains(kind, "for another order"))

@@ -7,14 +7,14 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// finding is a mistake of the package that a test has found.
+// finding is a mistake that the package has made.
 type finding struct {
 	kind, detail string
 }
 
-// checkClaims compares what the package says about a document with the state
-// that the document was made from. A false, or an amount that is not known,
-// always counts as right.
+// checkClaims compares what the package says about a document with the true
+// state that the document was made from. The answers "false" and "amount not
+// known" always count as right.
 func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f docFault) {
 	var o plural.Order
 	bad := func(kind, format string, args ...any) {
@@ -52,7 +52,7 @@ func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f do
 		truth.refunded(func(r refund) bool { return r.status == pending || r.status == created }),
 	)
 	amount("RefundableAmount", o.RefundableAmount, taken-given)
-	// As documented, CanRefund may be true although RefundableAmount is not
+	// As documented, CanRefund may be true even if RefundableAmount is not
 	// known.
 	if _, known := o.RefundableAmount(); o.CanRefund() && (known && taken-given <= 0 || taken == 0) {
 		bad("CanRefund", "taken %d, given back %d", taken, given)
@@ -62,8 +62,8 @@ func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f do
 	if holds {
 		hold = truth.held()
 	}
-	// No document shows that a hold lapsed at the bank. A document without
-	// payments also does not show that a capture is under way.
+	// No document shows that a hold has lapsed at the bank. A document without
+	// payments does not show either that a capture is under way.
 	if !truth.lapsed && (holds || !f.noPayments) {
 		amount("CapturableAmount", o.CapturableAmount, hold)
 		if o.CanCapture() && !holds {
@@ -76,15 +76,15 @@ func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f do
 	g.checkPaid(&o, truth, f, bad)
 }
 
-// checkPaid checks that an order which Expected.Check accepts was really held
-// or taken in full.
+// checkPaid checks that the money of an order that Expected.Check accepts was
+// really held or taken in full.
 func (g *gateway) checkPaid(o *plural.Order, truth order, f docFault, bad func(kind, format string, args ...any)) {
 	want := plural.Expected{MerchantOrderReference: truth.reference, OrderAmount: plural.INR(truth.amount)}
 	if want.Check(o) != nil || truth.lapsed {
 		return
 	}
 	if g.sc.partialReadsProcessed && (f.noCaptures || f.noPayments) {
-		return // in the document this looks like a whole capture
+		return // in such a document a partial capture looks like a full one
 	}
 	got := truth.held() + truth.takenSum()
 	switch {

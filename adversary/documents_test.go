@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// docFault says what a document leaves out or lists twice.
+// docFault says what an order's document leaves out, and what it lists twice.
 type docFault struct {
 	noCaptures, noPayments  bool
-	emptyRefunds, noRefunds bool // only if the order's status shows that there are refunds
+	emptyRefunds, noRefunds bool // used only if the order's status shows that there are refunds
 	noEntryReference        bool
 	noParent                bool
 	noPreAuth               bool
-	entriesTwice            bool // each leg lists its entry twice
-	entriesOnEveryLeg       bool // each leg lists the entries of all legs
-	refundsTwice            bool // a refund is listed once for each leg
+	entriesTwice            bool // each payment lists its capture twice
+	entriesOnEveryLeg       bool // each payment lists the captures from all payments
+	refundsTwice            bool // the order lists a refund once for each payment
 }
 
 func (f docFault) String() string {

@@ -20,18 +20,18 @@ type writeFault struct {
 	latency      time.Duration
 	effect       effectWhen
 	late         time.Duration
-	hang         time.Duration // after this time the connection breaks
-	answer       *answer       // replaces the honest answer
-	delta        int64         // difference from the amount in the request
-	legFails     bool          // the last of two legs fails
+	hang         time.Duration // if set, the connection breaks after this time, without an answer
+	answer       *answer       // replaces the true answer
+	delta        int64         // by how much the amount carried out differs from the request
+	legFails     bool          // the capture from the last of two payments fails
 	legGap       time.Duration
 	midStatus    string
 	pendingFor   time.Duration // how long a capture or cancel is PENDING
 	pendingEnd   string        // the status after PENDING: PROCESSED, FAILED, or AUTHORIZED again
-	pendingEntry bool          // while it is PENDING, the capture is listed
+	pendingEntry bool          // the order lists the capture even while it is PENDING
 	fate         []string      // the statuses of a refund, one after the other
 	fateGap      time.Duration
-	answerLag    time.Duration // the age of the document in the answer
+	answerLag    time.Duration // how old the state is that the answer shows
 	docFault
 	words []string
 }
@@ -43,14 +43,15 @@ func (f writeFault) String() string {
 	return " {" + strings.Join(f.words, "; ") + "}"
 }
 
-// readFault says what goes wrong with one look at the books.
+// readFault says what goes wrong with one read of the books.
 type readFault struct {
 	latency, lag time.Duration
 	answer       *answer
 	docFault
 }
 
-// codes returns the gateway's codes with their statuses, and other answers.
+// codes returns answers with each of the API's error codes and its statuses,
+// and some other answers.
 func codes() []answer {
 	var all []answer
 	add := func(status int, codes ...string) {
@@ -102,8 +103,8 @@ func between(rng *rand.Rand, from, to time.Duration) time.Duration {
 	return from + time.Duration(rng.Int64N(int64(to-from)+1))
 }
 
-// chooseEffect decides whether and when a write with a false answer is carried
-// out.
+// chooseEffect decides whether the gateway carries out a write that gets a
+// false answer, and when.
 func (f *writeFault) chooseEffect(rng *rand.Rand) {
 	switch rng.IntN(3) {
 	case 0:
@@ -117,7 +118,8 @@ func (f *writeFault) chooseEffect(rng *rand.Rand) {
 	}
 }
 
-// writeEvent makes one adverse thing happen to a write.
+// writeEvent returns a function that adds one adverse event to the faults of a
+// write.
 func writeEvent(rng *rand.Rand) func(*writeFault) {
 	kind := rng.IntN(13)
 	seed := rng.Uint64()
@@ -159,7 +161,7 @@ func writeEvent(rng *rand.Rand) func(*writeFault) {
 			f.fate = pick(rng, []string{pending, processed}, []string{pending, failed}, []string{created, pending, processed},
 				[]string{failed}, []string{pending, cancelled}, []string{rejected}, []string{pending})
 			f.fateGap = between(rng, 500*time.Millisecond, 20*time.Second)
-			say("a refund goes %v, %.1f s each", f.fate, f.fateGap.Seconds())
+			say("a refund gets the statuses %v, one every %.1f s", f.fate, f.fateGap.Seconds())
 		case 11:
 			f.pendingFor = between(rng, 300*time.Millisecond, 20*time.Second)
 			f.pendingEnd = pick(rng, processed, processed, failed, authorized)
@@ -172,7 +174,7 @@ func writeEvent(rng *rand.Rand) func(*writeFault) {
 	}
 }
 
-// readEvent makes one adverse thing happen to all looks at the books.
+// readEvent adds one adverse event that affects all reads of the books.
 func (sc *scenario) readEvent(rng *rand.Rand) string {
 	switch rng.IntN(6) {
 	case 0, 1, 2:

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// The statuses that the gateway uses. They are written here again, and not
-// taken from the package.
+// These are the statuses that the gateway uses. They are written out here
+// again, so they do not depend on the package under test.
 const (
 	created           = "CREATED"
 	attempted         = "ATTEMPTED"
@@ -29,13 +29,13 @@ const (
 // replicas serve old versions.
 type order struct {
 	id, reference string
-	amount        int64 // the amount of the request
+	amount        int64 // the amount in the request that created the order
 	coupon        int64
-	offer, fee    int64 // a bank's offer or a fee, which changes the amounts of the payments
+	offer, fee    int64 // a bank's offer and a fee, which change the amounts of the payments
 	status        string
-	paidStatus    string // the status before refunds changed it
+	paidStatus    string // the status before the first refund
 	preAuth       bool
-	lapsed        bool // the bank released the hold, and the order does not show it
+	lapsed        bool // the bank has released the hold, but the order does not show that
 	busy          bool // a capture or a cancel is PENDING
 	legs          []leg
 	refunds       []refund
@@ -43,7 +43,7 @@ type order struct {
 	changed       time.Time
 }
 
-// leg is one payment of an order, or a failed attempt at one.
+// leg is one payment of an order, or a failed attempt to pay.
 type leg struct {
 	id, method, status string
 	amount             int64
@@ -51,7 +51,7 @@ type leg struct {
 	entries            []entry
 }
 
-// entry is one line of capture_data.
+// entry is one element of capture_data.
 type entry struct {
 	reference string
 	amount    int64
@@ -74,8 +74,8 @@ type version struct {
 	order order
 }
 
-// effect is something that was really carried out. The oracle compares the
-// calls with the effects.
+// effect is a write that was really carried out. The oracle compares the
+// results of the calls with these effects.
 type effect struct {
 	op, order, reference, by string // by: the id of the call, or a name for somebody else
 	refund                   string
@@ -83,8 +83,8 @@ type effect struct {
 	arrived, at              time.Time
 }
 
-// gateway is Plural in memory. All its decisions depend only on the seed of the
-// scenario and on the order in which requests arrive.
+// gateway is a Plural in memory. Its decisions depend only on the scenario's
+// seed and on the sequence in which the requests arrive.
 type gateway struct {
 	sc    *scenario
 	start time.Time
@@ -104,13 +104,13 @@ type gateway struct {
 	background
 }
 
-// background counts the effects that are still to come.
+// background runs late effects, and waits for those that are still to come.
 type background struct{ wg sync.WaitGroup }
 
-// after calls f when d has passed on the clock of the test.
+// The method after calls f when the time d has passed on the test's clock.
 func (b *background) after(d time.Duration, f func()) {
 	b.wg.Go(func() {
-		time.Sleep(d) // the delay of a late effect, or of somebody else's action
+		time.Sleep(d) // f is a late effect, or what somebody else does later
 		f()
 	})
 }
@@ -149,13 +149,13 @@ func (g *gateway) find(id string) *order {
 	return nil
 }
 
-// commit saves a copy of o, as it is now, as a new version.
+// commit saves a copy of o, in its present state, as a new version.
 func (g *gateway) commit(o *order, at time.Time) {
 	o.changed = at
 	g.versions[o.id] = append(g.versions[o.id], version{at: at, order: o.clone()})
 }
 
-// asOf returns the order as it was at that time.
+// asOf returns the order as it was at the given time.
 func (g *gateway) asOf(id string, at time.Time) (order, bool) {
 	for _, v := range slices.Backward(g.versions[id]) {
 		if !v.at.After(at) {
@@ -208,13 +208,13 @@ func (o *order) open() bool {
 		o.status == authorized && !o.capturing()
 }
 
-// refusal is an honest rejection of a write.
+// refusal is the answer to a write that the gateway really does not carry out.
 type refusal struct {
 	status int
 	code   string
 }
 
-// capture takes the money, leg by leg.
+// capture takes the money from one payment after the other.
 func (g *gateway) capture(
 	o *order, reference string, amount int64, f writeFault, by string, arrived, now time.Time,
 ) *refusal {
@@ -299,8 +299,8 @@ func (g *gateway) capture(
 	return nil
 }
 
-// hang makes an order PENDING for some time. Then the write is carried out, the
-// order fails, or the order gets its old state back.
+// hang makes an order PENDING for some time. After that the write is carried
+// out, the order fails, or the order gets its old state back.
 func (g *gateway) hang(o *order, reference string, amount int64, f writeFault, now time.Time, carryOut func()) {
 	o.busy, o.status = true, pending
 	left := amount
@@ -450,7 +450,7 @@ func (g *gateway) setRefund(o *order, r refund, by string, now time.Time) {
 	g.commit(o, now)
 }
 
-// pay does what the payer does while the order can be paid.
+// pay pays the order for the payer, if it can still be paid.
 func (g *gateway) pay(o *order, now time.Time) {
 	if o.status != created && o.status != attempted && o.status != pending || o.busy {
 		return

@@ -22,16 +22,16 @@ const (
 )
 
 // link is the true state of one payment link and its order. Each change makes a
-// new version, and replicas serve old versions. The link and the order come
-// from different replicas.
+// new version, and replicas serve old versions. The replica that shows the link
+// is not the one that shows its order.
 type link struct {
 	id, reference, status string
 	amount                int64
 	preAuth               bool
-	by                    string // the call or the person that made the link
+	by                    string // the call or the person who made the link
 
 	orderID, orderStatus string
-	paid                 int64  // the amount that was ever held or taken
+	paid                 int64  // all money that was held or taken, even if it was released later
 	withPayment          string // the status of the order's payment; "": there is no payment
 	made                 time.Time
 }
@@ -41,25 +41,25 @@ type linkVersion struct {
 	link link
 }
 
-// linkScenario has everything that a seed decides before it runs.
+// linkScenario has everything that the seed decides before a scenario runs.
 type linkScenario struct {
 	*scenario
 
 	isUnique      bool
 	setup         string
-	heldReads     string   // the link's status once its order is held
+	heldReads     string   // the link's status once the money of its order is on hold
 	cancels       []string // the statuses from which a link can be cancelled
 	voidsOrder    bool     // the order of a cancelled link is CANCELLED
-	saysPreAuth   string   // the form of pre_auth in documents: "", "bool", "text"
+	saysPreAuth   string   // how documents write pre_auth: "", "bool", "text"
 	wraps         bool
-	withoutAmount float64 // the share of the links' documents without an amount
-	withoutList   float64 // the share of the orders' documents without a list of payments
+	withoutAmount float64 // how many of the links' documents lack the amount, from 0 to 1
+	withoutList   float64 // how many of the orders' documents lack the list of payments
 	lifetime      time.Duration
 	plans         []linkPlan
 	events        []outside
 }
 
-// linkPlan is the plan of a process that makes or cancels a link.
+// linkPlan is the plan of one process, which makes or cancels a link.
 type linkPlan struct {
 	plan
 
@@ -139,7 +139,7 @@ func newLinkScenario(seed uint64) *linkScenario {
 	return sc
 }
 
-// linkGateway serves payment links as Plural does, from memory.
+// linkGateway is a Plural in memory that serves payment links.
 type linkGateway struct {
 	sc    *linkScenario
 	start time.Time
@@ -248,8 +248,8 @@ func (g *linkGateway) happenTo(id, what string) {
 }
 
 // happen does to a link what the payer, the clock or a person at the dashboard
-// would do. If a payment was begun before the link ended, that payment may
-// still arrive.
+// would do. A payment that was begun before the link ended may still succeed
+// after that.
 func (g *linkGateway) happen(l *link, what string) bool {
 	isOver := l.status == cancelled || l.status == expired
 	isOpen := l.orderStatus == created || l.orderStatus == attempted
@@ -293,7 +293,7 @@ func (g *linkGateway) cancel(l *link) *refusal {
 func (g *linkGateway) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body []byte
 	if r.Body != nil {
-		body, _ = io.ReadAll(r.Body) // the body is in memory
+		body, _ = io.ReadAll(r.Body) // the body is in memory, so there is no read error
 		_ = r.Body.Close()
 	}
 	c, _ := r.Context().Value(callKey{}).(*linkCall)
@@ -328,7 +328,7 @@ func (g *linkGateway) serve(r *http.Request, body []byte, c *linkCall, answers c
 	path := strings.TrimPrefix(r.URL.Path, "/api/pay/v1/")
 	switch {
 	case r.URL.Path == "/api/auth/v1/token":
-		time.Sleep(20 * time.Millisecond) // the way to the token endpoint and back
+		time.Sleep(20 * time.Millisecond) // the time to the token endpoint and back
 		expires := time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano)
 		answers <- plain(200, fmt.Sprintf(`{"access_token":"t","expires_at":%q}`, expires))
 	case r.Method == http.MethodGet:
@@ -338,14 +338,14 @@ func (g *linkGateway) serve(r *http.Request, body []byte, c *linkCall, answers c
 	}
 }
 
-// read serves one look at the books. Each look comes from its own replica.
+// read answers one read of the books. Each answer comes from its own replica.
 func (g *linkGateway) read(c *linkCall, path string, answers chan<- linkAnswer) {
 	g.mu.Lock()
 	rng := g.rng("read", g.reads)
 	g.reads++
 	f := g.sc.readFault(rng, g.well)
 	g.mu.Unlock()
-	time.Sleep(f.latency) // the way to the gateway and back
+	time.Sleep(f.latency) // the time to the gateway and back
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	a := g.look(path, f, rng)
@@ -436,7 +436,8 @@ func jsonDoc(doc map[string]any, wraps bool) answer {
 	return answer{status: 200, body: string(data)}
 }
 
-// write makes or cancels a link, with the faults for that request.
+// write makes or cancels a link, with the faults that the scenario has for this
+// request.
 func (g *linkGateway) write(c *linkCall, method, path string, body []byte, answers chan<- linkAnswer) {
 	g.mu.Lock()
 	n := g.writes

@@ -18,7 +18,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// linkCall is one call about a payment link, with the documents that it got.
+// linkCall is one call about a payment link, with what the gateway has shown to
+// it.
 type linkCall struct {
 	linkPlan
 
@@ -29,8 +30,8 @@ type linkCall struct {
 	err        error
 	shown      []link // the true states behind the documents that the call has seen
 	sends      int
-	refused    int  // answers with status 401, after which the request is sent again with a new token
-	again      bool // a create was sent again although the call had seen its link
+	refused    int  // answers with status 401, after each of which the request is sent again with a new token
+	again      bool // a create was sent again although an answer had shown its link to the call
 }
 
 func (c *linkCall) name() string {
@@ -104,7 +105,7 @@ func playLinks(t *testing.T, sc *linkScenario) *linkOracle {
 		})
 	}
 	wg.Wait()
-	g.wg.Wait() // now late effects have happened
+	g.wg.Wait() // now all late effects have happened
 	g.mu.Lock()
 	g.well = true
 	g.record("-", "the gateway is healthy")
@@ -119,9 +120,8 @@ func playLinks(t *testing.T, sc *linkScenario) *linkOracle {
 	return o
 }
 
-// settle checks that a few more calls give a final answer, or that the error
-// asks for a person. At that time the gateway is healthy and the payer has
-// gone.
+// settle makes a few more calls when the gateway is healthy and the payer has
+// gone. One of them must give a final answer, or ask for a person.
 func (o *linkOracle) settle(client *plural.Client, p linkPlan) {
 	for _, c := range slices.Backward(o.calls) {
 		if c.process == p.process {
@@ -171,9 +171,9 @@ func (o *linkOracle) call(client *plural.Client, p linkPlan, n int, well bool) *
 	return c
 }
 
-// linkOracle judges the calls of a scenario at its end. It compares each answer
-// with the promises in the service's documentation and with what was really
-// carried out.
+// linkOracle judges the calls at the end of a scenario. It compares each result
+// with the promises in the documentation of PaymentLinkService, and with what
+// was really carried out.
 type linkOracle struct {
 	*linkGateway
 	calls    []*linkCall
@@ -196,8 +196,8 @@ func (o *linkOracle) judge(c *linkCall) {
 	}
 }
 
-// sentinels checks that an answer has one kind, and the right type for that
-// kind.
+// sentinels checks that an error is not of two kinds at once, and that it has
+// the right type for its kind.
 func (o *linkOracle) sentinels(c *linkCall) {
 	is := func(target error) bool { return errors.Is(c.err, target) }
 	final := is(plural.ErrNotApplied) || is(plural.ErrConflict)
@@ -227,9 +227,10 @@ func (o *linkOracle) sentinels(c *linkCall) {
 	}
 }
 
-// created checks a call that made a link. After a success there must be one
-// link with the reference, and it must have the values of the call. After a
-// conflict there must be a second link, or a link with other values.
+// created checks the result of a call that makes a link. After a success there
+// must be one link with the reference, and it must have the values of the call.
+// After a conflict there must be a second link with the reference, or one with
+// other values.
 func (o *linkOracle) created(c *linkCall) {
 	same, others := 0, 0
 	for _, l := range o.links {
@@ -270,9 +271,9 @@ func (o *linkOracle) created(c *linkCall) {
 	}
 }
 
-// cancelled checks a call that cancels a link. After nil the link must be
-// CANCELLED. After a conflict the payer must have paid through the link. After
-// ErrNotApplied the link must have expired.
+// cancelled checks the result of a call that cancels a link. If it is nil, the
+// link must be CANCELLED. If it is a conflict, the payer must have paid through
+// the link. If it is ErrNotApplied, the link must have expired.
 func (o *linkOracle) cancelled(c *linkCall) {
 	var now link
 	wasPaid := false
@@ -297,8 +298,8 @@ func (o *linkOracle) cancelled(c *linkCall) {
 	}
 }
 
-// TestLinkOracle checks the oracle itself. The oracle gets answers with known
-// mistakes, and must report each mistake.
+// TestLinkOracle checks the oracle itself. It gives the oracle results with
+// known mistakes, and the oracle must report each of them.
 func TestLinkOracle(t *testing.T) {
 	t.Parallel()
 	conflict := func(op string) error {

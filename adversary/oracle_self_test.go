@@ -11,8 +11,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// TestOracle checks the oracle itself. The oracle gets answers with known
-// mistakes, and must report each mistake.
+// TestOracle checks the oracle itself. It gives the oracle results with known
+// mistakes, and the oracle must report each of them.
 func TestOracle(t *testing.T) {
 	t.Parallel()
 	notApplied := &plural.StateError{Op: "x", Reason: "x"}
@@ -30,9 +30,9 @@ func TestOracle(t *testing.T) {
 		setup string
 		plan  plan
 		fault writeFault
-		sent  bool // the gateway carries out the plan
+		sent  bool // the gateway carries out the plan's write before the check
 		err   error
-		kind  string // the mistake; "": the answer is right
+		kind  string // how the finding begins; "": the result is right
 	}{
 		{
 			"nothing was captured",

@@ -10,7 +10,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// call is one call of the package, with all documents that it saw.
+// call is one call of the package, with all documents that answers have shown
+// to it.
 type call struct {
 	plan
 	id         string
@@ -21,10 +22,10 @@ type call struct {
 	served     []served
 	sends      int
 	answers    string // the answers to the call's writes
-	reads      bool   // the call only reads, as Settle and Find do
+	reads      bool   // the call is one of Settle or Find, which only read
 }
 
-// served is the true state behind a document that a call got.
+// served is the true state from which a document was made that a call received.
 type served struct {
 	at     time.Time
 	order  order
@@ -39,7 +40,7 @@ func (c *call) name() string {
 	return c.id
 }
 
-// ended reports whether the answer is final.
+// ended reports whether the call's result is final.
 func (c *call) ended() bool {
 	return c.err == nil || errors.Is(c.err, plural.ErrNotApplied) || errors.Is(c.err, plural.ErrConflict)
 }
@@ -62,11 +63,11 @@ func (c *call) verdict() string {
 	return "unknown"
 }
 
-// oracle judges the calls of a scenario at its end.
+// oracle judges the calls at the end of a scenario.
 type oracle struct {
 	*gateway
 	calls       []*call
-	otherAmount int // counts ErrNotApplied with a later write, under the same reference and for another amount
+	otherAmount int // how often a later write used a reference again, for another amount, after ErrNotApplied
 }
 
 func (o *oracle) report(c *call, kind, format string, args ...any) {
@@ -151,7 +152,7 @@ func (o *oracle) askedAmount(c *call) int64 {
 }
 
 // success checks a call that reported success. Its write must have been carried
-// out exactly as it was asked for, and once.
+// out once, and exactly as the call asked for it.
 func (o *oracle) success(c *call) {
 	if c.got == nil {
 		o.report(c, "wrong success: nil without a document", "")
@@ -192,8 +193,8 @@ func (o *oracle) refunded(c *call) {
 			if r.reference != c.reference {
 				continue
 			}
-			// A refund counts as good while a replica may still show it in a
-			// good status.
+			// A refund that was good still counts as good while a replica may
+			// show it so.
 			if o.wasGood(c.order, r.id, c.end) {
 				good++
 				if r.amount == c.amount {
@@ -224,8 +225,8 @@ func (o *oracle) refunded(c *call) {
 	}
 }
 
-// wasGood reports whether the refund was good at some time in the seconds
-// before the end of the call.
+// wasGood reports whether the refund was good at some moment of the last
+// seconds before the call ended.
 func (o *oracle) wasGood(orderID, id string, end time.Time) bool {
 	versions := o.versions[orderID]
 	for i, v := range versions {
@@ -239,12 +240,12 @@ func (o *oracle) wasGood(orderID, id string, end time.Time) bool {
 	return false
 }
 
-// sawTwo reports whether the call saw a list with two good refunds under its
-// reference.
+// sawTwo reports whether an answer showed the call a list with two good refunds
+// under its reference.
 func (c *call) sawTwo() bool { return c.sawRefunds(2) }
 
-// sawRefunds reports whether the call saw a list with this many good refunds
-// under its reference.
+// sawRefunds reports whether an answer showed the call a list with at least
+// this many good refunds under its reference.
 func (c *call) sawRefunds(least int) bool {
 	return slices.ContainsFunc(c.served, func(s served) bool {
 		if s.refund != nil || s.order.id != c.order || (s.fault.noRefunds || s.fault.emptyRefunds) &&
@@ -276,7 +277,7 @@ func (o *oracle) notApplied(c *call) {
 		effects, sum := o.effectsUnder(c)
 		switch {
 		case len(effects) > 0 && effects[0].arrived.After(c.end) && sum != c.amount:
-			o.otherAmount++ // another write that has only the reference in common
+			o.otherAmount++ // another write, which only has the same reference
 		case len(effects) > 0 && c.amount > of.amount-of.coupon && effects[0].by != c.id:
 			o.report(
 				c,
@@ -334,7 +335,8 @@ func (o *oracle) notRefunded(c *call, of *order) {
 	}
 }
 
-// conflict checks that the books really differ from what the call asked for.
+// conflict checks that the true state really differs from what the call asked
+// for.
 func (o *oracle) conflict(c *call) {
 	effects, sum := o.effectsUnder(c)
 	of := o.find(c.order)
@@ -379,8 +381,8 @@ func (o *oracle) conflict(c *call) {
 	}
 }
 
-// repeats returns an addition to a kind of finding, if documents list entries
-// twice.
+// If documents list entries twice, repeats returns a text that says so, to be
+// added to the kind of a finding.
 func (o *oracle) repeats() string {
 	if o.sc.leaves.entriesTwice || o.sc.leaves.entriesOnEveryLeg || o.sc.leaves.refundsTwice {
 		return ", with lists that repeat entries"
@@ -388,7 +390,8 @@ func (o *oracle) repeats() string {
 	return ""
 }
 
-// sawExact reports whether the call saw a document that shows its capture.
+// sawExact reports whether an answer showed the call a document with its
+// capture.
 func (c *call) sawExact(want int64) bool {
 	return slices.ContainsFunc(c.served, func(s served) bool {
 		if s.refund != nil || s.fault.noCaptures || s.fault.noPayments || s.fault.noEntryReference {
@@ -406,8 +409,7 @@ func (c *call) sawExact(want int64) bool {
 	})
 }
 
-// noDoubles checks that each reference has one refund, if references are
-// unique.
+// If references are unique, noDoubles checks that each has at most one refund.
 func (o *oracle) noDoubles() {
 	for _, of := range o.orders {
 		count := map[string]int{}
@@ -424,8 +426,8 @@ func (o *oracle) noDoubles() {
 	}
 }
 
-// found checks what Find says about a healthy gateway. Find does not know the
-// amount of the call.
+// found checks the result of Find on a healthy gateway. Find does not know the
+// amount of the refund or capture that it looks for.
 func (o *oracle) found(c *call) {
 	effects, sum := o.effectsUnder(c)
 	if c.op == "refund" {

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// uniqueness says how the gateway treats a refund reference that was used.
+// uniqueness is the gateway's rule for refund references that were used before.
 type uniqueness int
 
 const (
-	unique      uniqueness = iota // a used reference stays used
+	unique      uniqueness = iota // no reference can be used twice
 	failedFrees                   // a refund that failed frees its reference
 	notUnique
 )
@@ -21,7 +21,7 @@ func (u uniqueness) String() string {
 	return [...]string{"unique", "unique but for refunds that failed", "not unique"}[u]
 }
 
-// plan is the call that one process makes.
+// plan is the call that one process makes, and when it makes and repeats it.
 type plan struct {
 	process   int
 	op        string
@@ -42,7 +42,7 @@ func (p plan) String() string {
 	return fmt.Sprintf("%s of %s, %s under %q", p.op, p.order, amount, p.reference)
 }
 
-// scenario has everything that a seed decides before it runs.
+// scenario has everything that the seed decides before a scenario runs.
 type scenario struct {
 	seed  uint64
 	words []string
@@ -58,7 +58,7 @@ type scenario struct {
 	noStamps, noDate      bool
 
 	setup       string
-	age         time.Duration // the time since an earlier run made its calls
+	age         time.Duration // how long ago an earlier run of the shop made its calls
 	legs        int
 	plans       []plan
 	writeEvents map[int][]func(*writeFault)
@@ -70,19 +70,19 @@ type scenario struct {
 	leavesAlways bool
 	readErrors   float64
 
-	updates bool          // documents have the time of their last change
-	faster  time.Duration // divides all times, for tests on the real clock; 0: not used
+	updates bool          // documents show the time of the order's last change
+	faster  time.Duration // divides all durations, for tests on the real clock; 0: not used
 }
 
-// scale makes times shorter for tests that run on the real clock.
+// scale shortens durations for tests that run on the real clock.
 func (sc *scenario) scale(times ...*time.Duration) {
 	for _, d := range times {
 		*d /= max(sc.faster, 1)
 	}
 }
 
-// outside is something that somebody else does: the payer, the bank, or a
-// person at the dashboard.
+// outside is something that the payer, the bank or a person at the dashboard
+// does.
 type outside struct {
 	at   time.Duration
 	what string

@@ -4,10 +4,10 @@ import (
 	"time"
 )
 
-// total is the amount of the main order.
+// total is the amount, in paise, of the order that the calls are about.
 const total = int64(20000)
 
-// setUp makes the orders, in the state that they have before the first call.
+// setUp makes the orders in the states that they have before the first call.
 func (g *gateway) setUp() {
 	sc := g.sc
 	day := g.start.Add(-24 * time.Hour)
@@ -140,7 +140,8 @@ func (g *gateway) payOutright(o *order, at time.Time) {
 	g.commit(o, at)
 }
 
-// actAsSomebody does something that somebody else would do.
+// actAsSomebody does what the payer, the bank or a person at the dashboard
+// would do.
 func (g *gateway) actAsSomebody(what string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -20,8 +20,8 @@ type answer struct {
 	err    error
 }
 
-// RoundTrip passes the request to the gateway, which finishes the request even
-// if the client has gone.
+// RoundTrip passes a request to the gateway. The gateway deals with the request
+// to the end, even if the client has hung up.
 func (g *gateway) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body []byte
 	if r.Body != nil {
@@ -68,7 +68,7 @@ func (g *gateway) respond(r *http.Request, a answer) *http.Response {
 func (g *gateway) serve(r *http.Request, body []byte, c *call, answers chan<- answer) {
 	path := strings.TrimPrefix(r.URL.Path, "/api/pay/v1/")
 	if r.URL.Path == "/api/auth/v1/token" {
-		time.Sleep(20 * time.Millisecond) // the way to the token endpoint and back
+		time.Sleep(20 * time.Millisecond) // the time to the token endpoint and back
 		expires := time.Now().Add(g.sc.clock + time.Hour).UTC().Format(time.RFC3339Nano)
 		answers <- answer{status: 200, body: fmt.Sprintf(`{"access_token":"t","expires_at":%q}`, expires)}
 		return
@@ -83,7 +83,7 @@ func (g *gateway) serve(r *http.Request, body []byte, c *call, answers chan<- an
 	}
 }
 
-// read serves one look at the books. Each look comes from its own replica.
+// read answers one read of the books. Each answer comes from its own replica.
 func (g *gateway) read(c *call, r *http.Request, id, reference string, answers chan<- answer) {
 	g.mu.Lock()
 	n := g.reads
@@ -152,7 +152,7 @@ func (g *gateway) look(c *call, id, reference string, f readFault) (answer, stri
 }
 
 // document makes an answer that contains doc. It also compares what the package
-// says about doc with the state from which doc was made.
+// says about doc with the true state from which doc was made.
 func (g *gateway) document(c *call, o order, r *refund, doc map[string]any, f docFault) answer {
 	data, err := json.Marshal(map[string]any{"data": doc})
 	if err != nil {
@@ -176,7 +176,8 @@ type writeBody struct {
 	} `json:"order_amount"`
 }
 
-// write carries out a capture, cancel or refund, with its faults.
+// write carries out a capture, cancel or refund, with the faults that the
+// scenario has for this request.
 func (g *gateway) write(c *call, r *http.Request, path string, body []byte, answers chan<- answer) {
 	var in writeBody
 	if len(body) > 0 {

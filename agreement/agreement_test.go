@@ -1,6 +1,7 @@
-// Package agreement_test compares what the package says about a document with
-// an oracle. It compares money, amounts, predicates and verdicts. The oracle
-// follows only the contract.
+// Package agreement_test compares what package plural says about an order's
+// document with what an oracle says. It compares amounts, predicates such as
+// CanCapture, and the results of calls. The oracle follows only the
+// documentation of package plural.
 package agreement_test
 
 import (
@@ -17,8 +18,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// The tests build their documents from these parts, with the functions that
-// combine the parts.
+// The tests build their documents from the parts that these functions return.
+// Other functions combine the parts.
 
 func orderStatuses() []string {
 	return []string{
@@ -40,8 +41,9 @@ const (
 	ourRefund = "refund-1"
 )
 
-// worths returns payments that have different amounts and nothing else. Some
-// amounts are in a foreign currency, with or without a base amount.
+// worths returns payments that have nothing but an amount, which differs from
+// payment to payment. Some amounts are in a foreign currency, with or without a
+// base amount.
 func worths() []leg {
 	return []leg{
 		{amount: rupees(2000)},
@@ -74,7 +76,7 @@ func entryLists() [][]bookEntry {
 	}
 }
 
-// singles returns the payments of orders with one attempt to pay.
+// singles returns lists of one payment, for orders with one attempt to pay.
 func singles(yield func([]leg) bool) {
 	extras := []leg{{}, {extra: noOffer}, {extra: offered, explains: true}, {extra: charged, explains: true}}
 	for _, method := range []string{"CARD", "UPI", "POINTS"} {
@@ -98,8 +100,8 @@ func singles(yield func([]leg) bool) {
 	}
 }
 
-// pairs returns the payments of orders with two payments. The two are points
-// together with a card, or one attempt after another.
+// pairs returns lists of two payments. They are points together with a card, or
+// one attempt to pay after another.
 func pairs(yield func([]leg) bool) {
 	garbled, dollars := money{currency: "INR", garbled: true}, money{paise: 18, currency: "USD"}
 	worths := [][2]leg{
@@ -147,8 +149,8 @@ func pairs(yield func([]leg) bool) {
 	}
 }
 
-// fewLegs returns a few payments that represent all others. The tests combine
-// them with lists of refunds.
+// fewLegs returns a few lists of payments that represent all others. The tests
+// combine them with lists of refunds.
 func fewLegs() [][]leg {
 	paid := func(method string, paise int64, entries ...bookEntry) leg {
 		return leg{method: method, status: "PROCESSED", amount: rupees(paise), entries: entries}
@@ -207,13 +209,14 @@ func refundLists() [][]bookRefund {
 
 func coupons() []money { return []money{{}, rupees(500)} }
 
-// takings returns documents of orders with held or taken money.
+// takings combines singles and pairs with every status of an order. It returns
+// documents without refunds.
 func takings(yield func(books) bool) {
 	n := 0
 	for _, legs := range []func(func([]leg) bool){singles, pairs} {
 		for list := range legs {
 			for _, status := range orderStatuses() {
-				n++ // n picks coupon and preAuth; expectations tries all their values
+				n++ // n picks only one coupon and preAuth; expectations tries all their values
 				d := books{status: status, legs: list, coupon: coupons()[n/3%2], preAuth: []string{"true", "false", ""}[n%3]}
 				if !yield(d) {
 					return
@@ -259,8 +262,8 @@ func expectations(yield func(books) bool) {
 	}
 }
 
-// findings collects the wrong claims of the package about documents. They are
-// sorted by the broken rule and by what is unusual about the document.
+// findings collects the package's wrong statements about documents. They are
+// grouped by the rule that is broken and by what is unusual about the document.
 type findings struct {
 	seen  int
 	count map[string]int
@@ -281,7 +284,7 @@ func (f *findings) note(d books, rule, got, want string) {
 	}
 }
 
-// report shows the simplest documents of each rule.
+// report shows for each broken rule the simplest documents that break it.
 func (f *findings) report() string {
 	var b strings.Builder
 	for _, rule := range slices.Sorted(maps.Keys(f.count)) {
@@ -298,13 +301,13 @@ func (f *findings) report() string {
 
 func toldOf(a plural.Amount, known bool) told {
 	if known && a.Currency != plural.CurrencyINR {
-		return told{-1, true} // such an amount is never right
+		return told{-1, true} // an amount in another currency is never right
 	}
 	return told{a.Value, known}
 }
 
-// Every amount that the package reads from a document is right, and all amounts
-// agree with each other.
+// Every amount that the package reads from a document is right, and the amounts
+// of a document agree with each other.
 func TestAmountsAgreeOnEveryDocument(t *testing.T) {
 	t.Parallel()
 	for name, documents := range map[string]func(func(books) bool){

@@ -9,15 +9,17 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// goodBooks is a clear document, with the amounts that the document shows.
+// goodBooks is a document, with the amounts that the package must report for
+// it.
 type goodBooks struct {
 	name  string
 	books books
-	// These are the amounts that are captured, capturable, refunded, on their
-	// way and refundable. An amount that is nil is not checked. A zero told
-	// means that the package must report the amount as not known.
+	// These are the expected amounts: captured; held (may still be captured);
+	// refunded; refunding (the part of refunded that is still on its way); left
+	// (may still be refunded). An amount that is nil is not checked. A zero
+	// told means that the package must report the amount as not known.
 	captured, held, refunded, refunding, left *told
-	paid                                      bool // Expected.Check returns no error
+	paid                                      bool // Expected.Check must return nil
 	canCapture, canRefund                     bool
 }
 
@@ -116,7 +118,7 @@ func plainlyGood() []goodBooks {
 			captured: is(2000), held: is(0), refunded: is(2000), refunding: is(0), left: is(0),
 		},
 		{
-			name:     "a part refunded in whole",
+			name:     "captured in part, and all of that refunded",
 			books:    books{status: "FULLY_REFUNDED", legs: card(entry(500)), refunds: []bookRefund{done}},
 			captured: is(500), held: is(0), refunded: is(500), left: is(0),
 		},
@@ -153,7 +155,7 @@ func plainlyGood() []goodBooks {
 		{name: "a leg without its entry", books: books{status: "PROCESSED", legs: []leg{
 			pay("POINTS", "PROCESSED", 500, entry(300)), pay("CARD", "PROCESSED", 1500),
 		}}, captured: no, left: no, canRefund: true},
-		{name: "refunded in whole, but 15.00 is missing in the list", books: books{
+		{name: "refunded in full, but the list lacks 15.00", books: books{
 			status: "FULLY_REFUNDED", legs: card(entry(2000)),
 			refunds: []bookRefund{done},
 		}, captured: is(2000), refunded: no, refunding: no, left: no},

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// This file has the oracle, which knows what a document shows about money. The
-// oracle follows only the contract. It has its own model, and shares no code
-// with the package.
+// This file has the oracle, which says what a document shows about money. The
+// oracle follows only the documentation of package plural. It has its own model
+// of a document, and shares no code with the package.
 
 // wholePrice is the order's amount in every document, in paise.
 const wholePrice = 2000
 
-// money is an amount in a document. The zero money means that the document has
-// no amount.
+// money is an amount in a document. Its zero value means that the document has
+// no such amount.
 type money struct {
 	paise    int64
 	currency string
@@ -35,7 +35,7 @@ func (m money) write(b *strings.Builder, name string) {
 	}
 }
 
-// bookEntry is a capture in a payment's list.
+// bookEntry is one capture in a payment's list of captures.
 type bookEntry struct {
 	reference string
 	amount    money
@@ -46,7 +46,7 @@ type leg struct {
 	method, status string
 	amount, base   money
 	extra          string // further JSON fields
-	explains       bool   // an offer or a fee may explain another amount
+	explains       bool   // the payment has an offer or a fee, which may explain another amount
 	entries        []bookEntry
 }
 
@@ -61,7 +61,7 @@ func (l leg) worth() money {
 	return l.base
 }
 
-// bookRefund is a refund in the order's list.
+// bookRefund is one refund in an order's list of refunds.
 type bookRefund struct {
 	id, reference, status string
 	amount                money
@@ -141,8 +141,8 @@ func (l leg) write(b *strings.Builder, n int) {
 	b.WriteByte('}')
 }
 
-// told is an amount that a document shows. The zero told means that the
-// document shows no amount.
+// told is an amount that a document shows. Its zero value means that the
+// document does not show the amount.
 type told struct {
 	paise int64
 	known bool
@@ -157,14 +157,14 @@ func (v told) String() string {
 	return "false"
 }
 
-// truth has the amounts and facts that a document shows.
+// truth has the amounts and facts that a document really shows.
 type truth struct {
 	price                                             told // the order's amount less its coupon
 	captured, held, refunded, refunding, refundable   told
 	isPaid, hasEntries, noneAlive, isShort, undecided bool
 }
 
-// truthOf is the oracle. It returns what a document shows.
+// truthOf is the oracle: it returns what a document really shows.
 func truthOf(d books) truth {
 	var v truth
 	if d.coupon.currency == "" || d.coupon.isTold() {
@@ -185,8 +185,8 @@ func truthOf(d books) truth {
 	return v
 }
 
-// capturedTruth adds up the capture entries of the settled payments. The
-// documentation of CapturedAmount says when the amount is not known.
+// capturedTruth adds up the captures from the PROCESSED payments. The sum is
+// not known in the cases that the documentation of CapturedAmount names.
 func capturedTruth(d books, v truth) told {
 	if v.undecided && d.status != "CREATED" && d.status != "ATTEMPTED" {
 		return told{}
@@ -196,7 +196,7 @@ func capturedTruth(d books, v truth) told {
 	for _, l := range d.legs {
 		switch {
 		case l.hasEnded():
-			continue // captures on such a payment do not count either
+			continue // captures from such a payment do not count either
 		case l.is("PROCESSED"):
 			settled = append(settled, l)
 		case l.is("PENDING", "AUTHORIZED"):
@@ -210,7 +210,7 @@ func capturedTruth(d books, v truth) told {
 	case !v.isPaid && entries > 0:
 		return told{} // a payment has captures, but the order says that nothing was taken
 	case d.status == "CANCELLED":
-		return knownToBe(0) // a payment may still have the status PROCESSED
+		return knownToBe(0) // even if a payment still has the status PROCESSED
 	case !v.isPaid && len(settled) > 0:
 		return told{}
 	case d.status == "FAILED":
@@ -231,18 +231,18 @@ func entriesTruth(settled []leg) told {
 	var sum int64
 	for _, l := range settled {
 		if len(l.entries) == 0 {
-			return told{} // this settled payment has no entry, but another one has
+			return told{} // this payment shows no capture, but another one does
 		}
 		var own int64
 		for i, e := range l.entries {
 			again := slices.ContainsFunc(l.entries[:i], func(x bookEntry) bool { return x.reference == e.reference })
 			if !e.amount.isTold() || again {
-				return told{} // an order has one capture: this is a repeated entry, or a part
+				return told{} // an order has only one capture: this one is listed again, or split up
 			}
 			own += e.amount.paise
 		}
 		if worth := l.worth(); worth.isTold() && own > worth.paise {
-			return told{} // the entry is more than its payment
+			return told{} // the capture is more than its payment
 		}
 		sum += own
 	}
@@ -254,7 +254,7 @@ func entriesTruth(settled []leg) told {
 
 func outrightTruth(d books, v truth, settled []leg) told {
 	if d.status == "PARTIALLY_CAPTURED" {
-		return told{} // there was a capture, but it is not listed
+		return told{} // there was a capture, but no payment lists it
 	}
 	var sum int64
 	for _, l := range settled {
@@ -269,8 +269,8 @@ func outrightTruth(d books, v truth, settled []leg) told {
 	return knownToBe(sum)
 }
 
-// heldTruth returns the whole hold if the order is AUTHORIZED and nothing was
-// captured. For any other order it is zero or not known.
+// If the order is AUTHORIZED and nothing was captured, heldTruth returns the
+// whole amount on hold. For any other order the amount is zero or not known.
 func heldTruth(d books, v truth) told {
 	switch {
 	case v.undecided && d.status != "CREATED" && d.status != "ATTEMPTED":
@@ -301,9 +301,9 @@ func heldTruth(d books, v truth) told {
 	return knownToBe(sum)
 }
 
-// refundedTruth adds up the refunds that are PROCESSED, PENDING or CREATED. The
-// sum is known only if it fits the order's status. A refund that is listed
-// twice under one id counts once.
+// refundedTruth adds up the refunds that are PROCESSED, PENDING or CREATED.
+// Refunds that are listed with the same id count once. The sum is known only if
+// it fits the order's status.
 func refundedTruth(d books, v truth) (refunded, refunding told) {
 	if v.undecided && !slices.Contains([]string{"CREATED", "ATTEMPTED", "PENDING"}, d.status) {
 		return told{}, told{}
@@ -349,7 +349,7 @@ func refundedTruth(d books, v truth) (refunded, refunding told) {
 		return told{}, told{}
 	}
 	if moving {
-		return knownToBe(sum), told{} // one entry says that the refund is on its way, the other that it is done
+		return knownToBe(sum), told{} // a refund is listed twice: once as on its way, and once as done
 	}
 	return knownToBe(sum), knownToBe(underWay)
 }
@@ -396,7 +396,7 @@ func oddities(d books) string {
 	return strings.Join(names, ", ")
 }
 
-// fallsShort reports whether the held or paid amount is surely less than the
+// fallsShort reports whether the held or paid amount is certainly less than the
 // price, and no offer or fee explains the difference.
 func fallsShort(d books, v truth) bool {
 	var sum int64

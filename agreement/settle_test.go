@@ -15,9 +15,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Two goroutines call Settle at the same time. A third goroutine reads the
-// Response of the call that has ended. Settle returns what the books show, and
-// the Response does not change.
+// After a call has ended with an unknown outcome, two goroutines call Settle at
+// the same time, while a third reads the Response of the call. Settle returns
+// what the books show, and the Response does not change.
 func TestSettleByTwoGoroutines(t *testing.T) {
 	t.Parallel()
 	taken := books{status: "PARTIALLY_CAPTURED", legs: []leg{{

@@ -41,9 +41,9 @@ func (s *shelf) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer(404, `{"code":"ORDER_NOT_FOUND","message":"no such order"}`), nil
 }
 
-// The answers to a write come from these three methods. answerRejected answers
-// with a rejection, and answerLost gives no usable answer. answerShown answers
-// with the document in the books.
+// The answers to a write come from these three methods. answerRejected returns
+// a rejection, and answerLost an answer that cannot be used. answerShown
+// returns the document in the books.
 func (s *shelf) answerRejected(*http.Request) *http.Response {
 	return answer(422, `{"code":"OPERATION_NOT_ALLOWED","message":"not allowed"}`)
 }
@@ -62,7 +62,7 @@ func (s *shelf) answerShown(r *http.Request) *http.Response {
 	return s.answerLost(r)
 }
 
-// question is a call whose answer depends on the books.
+// question is a call whose result depends on the books.
 type question struct {
 	name string
 	ask  func(context.Context, *plural.Client) (*plural.Order, error)
@@ -94,8 +94,9 @@ func questions() []question {
 	}
 }
 
-// sampleEvery returns the step from one tested document to the next. It is
-// larger under the race detector. With PLURAL_EXHAUSTIVE=full it is 1.
+// sampleEvery returns a factor for the distance between two documents that are
+// tested. With PLURAL_EXHAUSTIVE=full it is 1. Under the race detector it is
+// larger than otherwise.
 func sampleEvery() int {
 	switch {
 	case os.Getenv("PLURAL_EXHAUSTIVE") == "full":
@@ -118,8 +119,8 @@ func sampled(n int, documents func(func(books) bool)) []books {
 	return list
 }
 
-// The answer of each call agrees with the money that the document in the books
-// shows.
+// The result of each call agrees with what the document in the books shows
+// about money.
 func TestVerdictsAgreeWithAmounts(t *testing.T) {
 	t.Parallel()
 	sample := sampled(127*sampleEvery(), takings)
@@ -149,11 +150,11 @@ func TestVerdictsAgreeWithAmounts(t *testing.T) {
 
 // ofCapture has what a document shows about the captures of an order.
 type ofCapture struct {
-	ours, others   int  // entries on payments that have not ended
-	sum, once      told // amounts of our entries; once counts equal entries of a payment once
-	without        bool // some payment has not ended and has no entry
+	ours, others   int  // captures from payments that have not failed or been cancelled
+	sum, once      told // sums of the captures with our reference; once counts equal captures from a payment once
+	without        bool // some payment has neither failed nor been cancelled, and lists no capture
 	underWay, odd  bool
-	settled, named bool // named: each entry has a reference
+	settled, named bool // named: each capture has a reference
 }
 
 func captureOf(d books) ofCapture {
@@ -253,8 +254,9 @@ func (f *findings) verdict(d books, name string, mode int, o *plural.Order, err 
 	}
 }
 
-// wholeHold returns the amount of a full capture. That is the sum of the held
-// payments. But if a payment ended without success, it is the order's price.
+// wholeHold returns the amount of a full capture. This is the sum of the
+// payments on hold, or the order's price if a payment has ended without
+// success.
 func wholeHold(d books, price told) told {
 	hold, failed := knownToBe(0), false
 	for _, l := range d.legs {

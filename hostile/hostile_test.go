@@ -1,5 +1,5 @@
-// Package hostile_test calls every method of the package on servers that break
-// the rules of HTTP, TLS or JSON.
+// Package hostile_test calls every method of package plural against servers
+// that break the rules of HTTP, TLS or JSON.
 package hostile_test
 
 import (
@@ -25,10 +25,11 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Each fault makes each method return a typed error within a bounded time. The
-// error names the call, and the next call works. By default each fault is tried
-// on the reads and on some writes, and a heavy fault only on orders.get. With
-// PLURAL_HOSTILE=full (`make hostile`) each fault is tried on all methods.
+// For each fault of the server, each method returns a typed error within a
+// bounded time. The error names the call, and the next call works. By default
+// each fault is tried with the reads and with some writes, and a fault that
+// takes much processor time only with orders.get. With PLURAL_HOSTILE=full
+// (`make hostile`) each fault is tried with all methods.
 func TestHostilePeers(t *testing.T) {
 	full := os.Getenv("PLURAL_HOSTILE") == "full"
 	t.Run("all", func(t *testing.T) {
@@ -51,7 +52,7 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 	t.Helper()
 	isToken := c.op == "token"
 	if strings.HasPrefix(f.name, "another order") && (isToken || c.do) {
-		return // these calls may accept another order
+		return // a token request is about no order, and Do may accept another order
 	}
 	p := newHostilePeer(t, f, isToken)
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
@@ -63,19 +64,19 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 	}
 	if f.slow {
 		opts = append(opts, plural.WithAttemptTimeout(250*time.Millisecond))
-		if isToken { // all callers share one token request; only the call ends with its own context
+		if isToken { // all calls share one token request; a call ends with its own context, but that request goes on
 			var leave context.CancelFunc
 			callCtx, leave = context.WithTimeout(ctx, 50*time.Millisecond)
 			defer leave()
 		}
 	}
-	if c.writes && !f.slow { // settling takes half of the remaining time
+	if c.writes && !f.slow { // half of the remaining time is kept for reading what happened
 		var leave context.CancelFunc
 		callCtx, leave = context.WithTimeout(callCtx, 2*time.Second)
 		defer leave()
 	}
 	client := p.client(t, opts...)
-	if f.slow && c.writes { // connect first: a short try that ends in the handshake sends nothing
+	if f.slow && c.writes { // connect first, because a short try that ends in the handshake sends nothing
 		p.healed.Store(true)
 		requireReached(ctx, t, client)
 		p.healed.Store(false)
@@ -106,10 +107,10 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 	require.Equal(t, plural.INR(100), o.OrderAmount)
 }
 
-// requireReached calls until a call succeeds. The first calls may fail, because
-// for a short time calls return the failure of an earlier token request. On a
-// slow machine a handshake can also take longer than the short tries for slow
-// peers.
+// requireReached calls the healed server until a call succeeds. The first calls
+// may fail, because for a short time all calls return the error of an earlier
+// token request. On a slow machine a handshake may also take longer than the
+// short tries that the tests with slow faults use.
 func requireReached(ctx context.Context, t *testing.T, client *plural.Client) {
 	t.Helper()
 	_, err := client.Orders.Get(ctx, hostileOrder)
@@ -120,8 +121,8 @@ func requireReached(ctx context.Context, t *testing.T, client *plural.Client) {
 	require.NoError(t, err, "the peer is healthy again")
 }
 
-// requireFromDo checks a Do whose answer was good JSON. Do succeeds, or its
-// error says what does not fit the caller's type.
+// requireFromDo checks the result of a Do whose answer was good JSON. Do must
+// succeed, or say in its error what does not fit the caller's type.
 func requireFromDo(t *testing.T, c hostileCall, err error) {
 	t.Helper()
 	if err == nil {
@@ -135,7 +136,7 @@ func requireFromDo(t *testing.T, c hostileCall, err error) {
 }
 
 // requireTyped checks that an error says which call failed, how it failed, and
-// how often it was tried.
+// how often its request was tried.
 func requireTyped(t *testing.T, f fault, c hostileCall, err error) {
 	t.Helper()
 	require.Error(t, err)
@@ -158,7 +159,7 @@ func requireTyped(t *testing.T, f fault, c hostileCall, err error) {
 	require.NotEmpty(t, e.RequestID)
 	if c.op != "token" {
 		require.True(t, c.pages || e.RequestID == "own-request")
-		// The status is 0 if the time ran out before the header came.
+		// The status is 0 if the time ran out before the answer's header came.
 		if e.StatusCode != 0 || !f.slow && !errors.Is(e, context.DeadlineExceeded) {
 			require.Equal(t, f.status, e.StatusCode)
 		}
@@ -174,8 +175,8 @@ func requireTyped(t *testing.T, f fault, c hostileCall, err error) {
 	}
 }
 
-// hasStatus reports whether e has the status. It also looks at the error of the
-// token request inside e.
+// hasStatus reports whether e has the status, or wraps the error of a token
+// request that has it.
 func hasStatus(e *plural.Error, status int) bool {
 	for e != nil && e.StatusCode != status {
 		var inner *plural.Error
@@ -219,7 +220,7 @@ func requireNoGoroutines(t *testing.T) {
 	}
 }
 
-// Without a connection nothing is sent, so the outcome is known.
+// Without a connection nothing is sent, so the outcome of a write is known.
 func TestPeersThatCannotBeReached(t *testing.T) {
 	t.Parallel()
 	healthy := newHostilePeer(t, fault{}, false)
@@ -309,8 +310,8 @@ func TestPeersThatCannotBeReached(t *testing.T) {
 	}
 }
 
-// The memory for an answer is bounded, however long the answer is or claims to
-// be.
+// The memory for an answer is bounded, however long the answer is, or says that
+// it is.
 func TestHostileAnswersAreBoundedInMemory(t *testing.T) { //nolint:paralleltest // it measures memory
 	for _, f := range faults() {
 		switch f.name {
@@ -332,8 +333,9 @@ func TestHostileAnswersAreBoundedInMemory(t *testing.T) { //nolint:paralleltest 
 	}
 }
 
-// The body of an answer with status 101 is the bare connection, which no
-// context ends. Neither API calls nor token requests read that body.
+// The body of an answer with status 101 is the bare connection, and the end of
+// a context does not close it. So neither API calls nor token requests may read
+// that body.
 func TestServerThatSwitchesProtocols(t *testing.T) {
 	t.Parallel()
 	for name, onToken := range map[string]bool{"API": false, "token": true} {
@@ -415,7 +417,7 @@ func TestLargestNestedDocument(t *testing.T) { //nolint:paralleltest // it measu
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(96<<20))
 }
 
-// Several error answers can share one connection.
+// After an error answer, the next request can use the same connection.
 func TestConnectionsAreReusedAfterErrors(t *testing.T) {
 	t.Parallel()
 	for _, f := range faults() {
@@ -436,15 +438,15 @@ func TestConnectionsAreReusedAfterErrors(t *testing.T) {
 			p.healed.Store(true)
 			_, err := client.Orders.Get(t.Context(), hostileOrder)
 			require.NoError(t, err)
-			// net/http closes a connection if a write on it is not confirmed
-			// within 50 ms. That happens on a busy machine.
+			// net/http closes a connection whose write has not ended within 50
+			// ms after the answer. That can happen on a busy machine.
 			require.LessOrEqual(t, p.connections.Load(), int64(4), "of 11 calls")
 		})
 	}
 }
 
-// A server closes the connection after each answer (GOAWAY over HTTP/2). That
-// costs more connections, but no call fails.
+// If a server closes the connection after each answer (over HTTP/2, with
+// GOAWAY), more connections are needed, but no call fails.
 func TestServerThatClosesAfterEachAnswer(t *testing.T) {
 	t.Parallel()
 	for _, http2 := range []bool{false, true} {
@@ -487,7 +489,7 @@ func TestOddAnswersThatAreFine(t *testing.T) {
 	}
 }
 
-// A read is tried again if its answer breaks off, or if there is no answer.
+// A read is repeated if its answer breaks off, or if there is no answer.
 func TestBrokenReadsAreRepeated(t *testing.T) {
 	t.Parallel()
 	for name, broken := range map[string]http.HandlerFunc{
@@ -501,7 +503,7 @@ func TestBrokenReadsAreRepeated(t *testing.T) {
 	} {
 		for _, faultyToken := range []bool{false, true} {
 			if faultyToken && name == "slow body" {
-				continue // only the 30 s of the token request limit this
+				continue // only the token request's limit of 30 s ends this
 			}
 			t.Run(fmt.Sprintf("%s/token %t", name, faultyToken), func(t *testing.T) {
 				t.Parallel()
@@ -517,7 +519,7 @@ func TestBrokenReadsAreRepeated(t *testing.T) {
 					}
 				}}, faultyToken)
 				var opts []plural.Option
-				if name == "slow body" { // a short timeout for the other faults could fail on a busy machine
+				if name == "slow body" { // only here, because with other faults a busy machine could exceed a short timeout
 					opts = append(opts, plural.WithAttemptTimeout(2*time.Second))
 				}
 				_, err := p.client(t, opts...).Orders.Get(t.Context(), hostileOrder)

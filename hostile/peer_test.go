@@ -25,16 +25,17 @@ const (
 	hostileReference = "own-ref"
 )
 
-// hostileCall is a call of one method of the SDK, on a peer that misbehaves.
+// hostileCall is a call of one method of the SDK to a server that misbehaves.
 type hostileCall struct {
 	op     string
-	writes bool // a lost answer leaves the outcome unknown
+	writes bool // the call is a write: a lost answer leaves its outcome unknown
 	do     bool // the answer is decoded into the caller's own type
 	pages  bool // the call makes several requests, and each has its own id
 	call   func(context.Context, *plural.Client, ...plural.CallOption) error
 }
 
-// requestID sets the id of the request, if the call makes only one request.
+// requestID returns an option that sets the request's id, if the call makes
+// only one request.
 func (c hostileCall) requestID() plural.CallOption {
 	if c.pages {
 		return plural.WithHeader("X-Own", "yes")
@@ -136,12 +137,12 @@ func cancelLink(ctx context.Context, c *plural.Client, o ...plural.CallOption) e
 	return err
 }
 
-// fault is one way to misbehave.
+// fault is one way in which a server misbehaves.
 type fault struct {
 	name   string
 	answer http.HandlerFunc
-	status int  // the status in errors; 0: no answer came
-	slow   bool // the fault never ends by itself
+	status int  // the status that the error has; 0: there is no answer
+	slow   bool // the answer never ends by itself
 	typed  bool // the answer is good JSON, so Do accepts it or reports what does not fit
 	heavy  bool // the fault costs much processor time
 	http2  bool
@@ -187,7 +188,7 @@ func amounting(value string) string {
 // size that an answer may have.
 func gzipBomb() []byte {
 	var b bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // this level is valid, so the error is nil
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // the level is valid, so the error is nil
 	_, _ = z.Write(make([]byte, 16<<20))
 	_ = z.Close()
 	return b.Bytes()
@@ -254,7 +255,7 @@ func faults() []fault {
 		}},
 		{name: "a page", answer: answersWith(200, "text/html", []byte("<html>sign in to the network</html>")), status: 200},
 		{name: "nothing", answer: saysJSON(""), status: 200},
-		{name: "a status of its own", answer: answersWith(999, "application/json", []byte(`{}`)), status: 999},
+		{name: "a status that does not exist", answer: answersWith(999, "application/json", []byte(`{}`)), status: 999},
 		{name: "trailing garbage", answer: saysJSON(healthyOrder + " x"), status: 200},
 		{name: "two documents", answer: saysJSON(healthyOrder + healthyOrder), status: 200},
 		{name: "two byte order marks", answer: saysJSON("\ufeff\ufeff" + healthyOrder), status: 200},
@@ -315,8 +316,8 @@ func faults() []fault {
 	return all
 }
 
-// hostilePeer is a server. It answers the calls of one method with a fault,
-// until the test repairs it.
+// hostilePeer is a server that answers with a fault until the test sets healed.
+// The fault concerns either the token requests or all other requests.
 type hostilePeer struct {
 	*httptest.Server
 

@@ -57,7 +57,7 @@ func answer(status int, body string) *http.Response {
 	}
 }
 
-// lastError reads all pages or lines, and returns the error.
+// lastError reads a whole sequence, and returns the error with which it ends.
 func lastError[T any](seq iter.Seq2[T, error]) (err error) {
 	for _, e := range seq {
 		err = e
