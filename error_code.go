@@ -60,7 +60,7 @@ func (c ErrorCode) MayPassLater() bool { return codes[c].remedy == later }
 // must be corrected before the request can succeed.
 func (c ErrorCode) IsRequestFault() bool { return codes[c].remedy == correctRequest }
 
-// nature is what a code says about the request.
+// A code's nature shows whether the request was carried out.
 type nature int
 
 const (
@@ -70,7 +70,8 @@ const (
 	serverFault                   // the request may have been carried out
 )
 
-// remedy is how to solve an error.
+// A code's remedy is what has to change before the request or the payment can
+// succeed.
 type remedy int
 
 const (
@@ -83,7 +84,7 @@ const (
 // codes has everything that the package knows about each code. To add a code,
 // add a constant above and one entry here.
 //
-//nolint:gochecknoglobals // a constant in all but name
+//nolint:gochecknoglobals // this map never changes
 var codes = map[ErrorCode]struct {
 	text   string // for people
 	nature nature
@@ -128,8 +129,8 @@ func (c ErrorCode) isDefinitive() bool {
 	return codes[c].nature == decision || codes[c].nature == ofState
 }
 
-// speaksOfState reports whether the code is about the state of the order, or of
-// an earlier request.
+// speaksOfState reports whether the code is about the order's state or about an
+// earlier request.
 func (c ErrorCode) speaksOfState() bool { return codes[c].nature == ofState }
 
 // isServerFault reports whether the code does not show what happened to the

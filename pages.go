@@ -33,7 +33,7 @@ func (e *IncompleteError) Error() string {
 	if e.Err == nil {
 		text += "; rows are missing, moved or came twice: read them again later"
 	}
-	return text + because(e.Err)
+	return text + causeText(e.Err)
 }
 
 // Is reports whether target is [ErrIncomplete].

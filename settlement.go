@@ -340,7 +340,7 @@ func (s *settlement) hasStalled(o *Order) bool {
 	if changed.IsZero() {
 		changed = o.CreatedAt.Time
 	}
-	now, isKnown := s.write.clock.now()
+	now, isKnown := s.write.clock.serverNow()
 	return !isKnown || changed.IsZero() || now.Sub(changed) > patience
 }
 
