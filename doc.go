@@ -30,8 +30,8 @@
 // [OrderService.Create] makes an order with a link to the hosted checkout. With
 // PreAuth, the money is held instead of taken. [OrderService.Get] and
 // [OrderService.GetByReference] read the order, and [OrderService.Wait] reads
-// it until the payer has decided. [Reference] makes references in the form that
-// Plural accepts.
+// it until the payer has paid or can no longer pay. [Reference] makes
+// references in the form that Plural accepts.
 //
 // # Capturing and cancelling
 //

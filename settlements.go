@@ -249,7 +249,7 @@ func (s *SettlementService) lines(
 	p.check.segment("utr_number", utr)
 	p.check.length("utr_number", utr, 1, maxUTR)
 	utr = strings.Clone(utr)
-	var seen recent
+	var seen rowMemory
 	err = readPages(func(page int) (s *sheet[SettlementLine], err error) {
 		err = p.fetch(ctx, pathOfSettlement(utr, page), utr, func(a *answer) (err error) {
 			var d *SettlementDetail
