@@ -145,8 +145,8 @@ func fingerprintOf(document any) (f fingerprint) {
 	return f
 }
 
-// rowMemory remembers the fingerprints of the last rows: at least the last
-// maxRecent, and at most twice as many.
+// rowMemory remembers the fingerprints of the rows that came last: of at least
+// maxRecent rows, and of at most twice as many.
 type rowMemory struct{ now, before map[fingerprint]struct{} }
 
 const maxRecent = 10_000
