@@ -118,7 +118,7 @@ func (a Amount) Add(b Amount) (Amount, error) {
 	}
 	sum := a.Value + b.Value
 	if (sum > a.Value) != (b.Value > 0) { // the sum overflowed
-		return Amount{}, fmt.Errorf("plural: %s and %s add up to more than an amount can be", a, b)
+		return Amount{}, fmt.Errorf("plural: the sum of %s and %s does not fit into an amount", a, b)
 	}
 	return Amount{Value: sum, Currency: a.Currency}, nil
 }

@@ -90,7 +90,8 @@ func (t *authTransport) send(
 		}
 	}
 	// Once the context has ended, an error of the base transport does not show
-	// whether sending had begun. So the request is not sent then.
+	// whether sending had begun. So a request whose context has ended is not
+	// sent.
 	if err := req.Context().Err(); err != nil {
 		closeBody(authorized)
 		return nil, err
@@ -117,8 +118,8 @@ type tracedContext struct {
 	trace *httptrace.ClientTrace
 }
 
-// Value returns the wrapped context's value for key. For the trace, it returns
-// its own.
+// Value returns the wrapped context's value for key. In place of that context's
+// trace, it returns its own trace.
 func (c tracedContext) Value(key any) any {
 	v := c.Context.Value(key)
 	if _, isTrace := v.(*httptrace.ClientTrace); isTrace {

@@ -12,7 +12,7 @@ type CaptureService struct{ p *pipeline }
 // it for the nightly reconciliation. It reads the order with GET
 // /api/pay/v1/orders/{order_id} until several reads agree.
 //
-//   - nil: the capture is in the books, and settled. It is one of
+//   - nil: the books show that the capture was carried out. It is one of
 //     [Order.Captures].
 //   - [ErrNotApplied]: the capture is not in the books, and can no longer be
 //     made. The order is cancelled, failed or captured under another reference.

@@ -14,10 +14,10 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// Client talks to Plural. The operations are methods of its services. It does
-// not change after construction and is safe for concurrent use. Make one Client
-// for each merchant and keep it, so its token and its connections are reused. A
-// Client does not have to be closed.
+// Client talks to Plural. The operations are methods of its services. A Client
+// does not change after construction and is safe for concurrent use. Make one
+// Client for each merchant and keep it, so its token and its connections are
+// reused. A Client does not have to be closed.
 type Client struct {
 	Orders   *OrderService
 	Captures *CaptureService
@@ -144,10 +144,11 @@ func (c *Client) CloseIdleConnections() { c.p.peer.CloseIdle() }
 // Do calls an endpoint that this package has no method for. The path starts
 // with a slash and may have a query. If the argument in is not nil, Do sends it
 // as the JSON body. Unless out is nil, Do decodes the whole JSON document of
-// the answer, with its envelope, into out. The document may be nested up to 32
-// levels deep. It may have up to 2,000 elements in each list or object, and up
-// to 100,000 in all. Do decodes a struct of this package in the same way as the
-// service methods do. It decodes your own types with encoding/json.
+// the answer, including the envelope around the data, into out. The document
+// may be nested up to 32 levels deep. It may have up to 2,000 elements in each
+// list or object, and up to 100,000 in all. Do decodes a struct of this package
+// in the same way as the service methods do. It decodes your own types with
+// encoding/json.
 //
 // The method is GET, POST, PUT, PATCH or DELETE. A GET has no body. Do repeats
 // a GET that fails. With any other method, Do sends the request again in only
@@ -204,7 +205,7 @@ func (c *requestCheck) endpoint(method, path string) {
 	case err != nil:
 		c.must(false, "path", "is not a URL path")
 	case slices.ContainsFunc(strings.Split(u.Path, "/"), func(s string) bool { return s == "." || s == ".." }):
-		c.must(false, "path", "must be free of . and .. segments")
+		c.must(false, "path", "must have no segment that is . or ..")
 	}
 }
 

@@ -14,8 +14,8 @@ type serverClock struct {
 	earliest, latest time.Time // bounds of that time by the server's clock; zero if no answer had a Date
 }
 
-// dateSpan is the uncertainty of a Date header, because the header gives only
-// whole seconds.
+// dateSpan is the uncertainty of a Date header: the header gives only whole
+// seconds.
 const dateSpan = time.Second
 
 // clockSlack is the largest difference that we allow for between two clocks of

@@ -48,8 +48,8 @@ type Claim struct {
 // survives restarts. [MemoryDeduper] is for one process.
 //
 // The name of an event is its webhook-id. With [WithMerchant], the merchant's
-// name and a "/" come first. A name has up to 257 characters. They are A-Z a-z
-// 0-9 - _ / and the characters of the merchant's name.
+// name and a "/" come first. A name has up to 257 characters. It consists of
+// A-Z a-z 0-9 - _ / and the characters of the merchant's name.
 type Deduper interface {
 	// Claim takes the event for the length of the lease, unless the event was
 	// handled already or a worker holds an unexpired claim on it.

@@ -58,9 +58,9 @@
 // # Webhooks
 //
 // [NewWebhookHandler] verifies events, recognises repeated deliveries, and
-// answers with a status that makes Plural deliver an event again only if it has
-// to. [OrderService.ConfirmEvent] confirms an order from its event, even if the
-// payer never comes back.
+// answers with a status that makes Plural deliver an event again only if that
+// is needed. [OrderService.ConfirmEvent] confirms an order from its event, even
+// if the payer never comes back.
 //
 // # Retries and unknown outcomes
 //

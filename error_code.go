@@ -48,8 +48,8 @@ func (c ErrorCode) IsKnown() bool { return codes[c].nature != 0 }
 func (c ErrorCode) Text() string { return codes[c].text }
 
 // NeedsAnotherMethod reports whether the payer should be asked to pay in
-// another way, because the card, the account or the bank will refuse this way
-// again.
+// another way, because the card, the account or the bank will refuse the same
+// way of paying again.
 func (c ErrorCode) NeedsAnotherMethod() bool { return codes[c].remedy == anotherMethod }
 
 // MayPassLater reports whether the same request, or the same payment, may
@@ -70,8 +70,7 @@ const (
 	serverFault                   // the request may have been carried out
 )
 
-// A code's remedy is what has to change before the request or the payment can
-// succeed.
+// A code's remedy is what may make the request or the payment succeed.
 type remedy int
 
 const (

@@ -25,8 +25,9 @@ var (
 	// ErrUnauthorized: Plural refused the credentials or the access token.
 	// Check the credentials, and whether they are for this environment.
 	ErrUnauthorized = foreign.Sentinel("plural: credentials or access token refused")
-	// ErrIncomplete matches [IncompleteError]: not everything could be read. It
-	// does not show whether money moved.
+	// ErrIncomplete matches [IncompleteError]: a settlement, or the list of
+	// settlements, could not be read completely. It does not mean that money is
+	// missing.
 	ErrIncomplete = foreign.Sentinel("plural: not everything could be read")
 	// ErrNotFound: Plural has no order, refund or payment link with that id or
 	// reference, or no settlement with that UTR.
@@ -61,7 +62,7 @@ var (
 	// ErrConflict is final, too: Plural's books show something other than what
 	// was asked for, and money may have moved. A person has to look into it. No
 	// error is both ErrConflict and ErrNotApplied.
-	ErrConflict = foreign.Sentinel("plural: the books show something else than was asked for")
+	ErrConflict = foreign.Sentinel("plural: the books show something other than what was asked for")
 
 	// ErrNoHold is an [ErrConflict]: the money is no longer on hold, because it
 	// was taken. The books do not show whether the order was paid without a
@@ -225,7 +226,7 @@ func (e *Error) isNoMatchingRecords() bool {
 		strings.Contains(strings.ToLower(e.Message), "no matching records")
 }
 
-// FieldError describes one field of a request that is not valid.
+// FieldError describes one invalid field of a request.
 type FieldError struct {
 	Field string // JSON path, such as "purchase_details.customer.email_id"
 	Rule  string // what the field must be
@@ -337,8 +338,8 @@ func (e *OutcomeUnknownError) Unwrap() error {
 // the creation or cancellation of a payment link. There are four cases:
 //
 //   - Plural rejected the write, and its books do not show why.
-//   - Plural answered the write with success, but that answer and the books show
-//     that nothing was done.
+//   - Plural answered the write with a success, but that answer and the books
+//     show that nothing was done.
 //   - The books were read and are unclear.
 //   - For more than five minutes, the books have shown that the write is still
 //     under way.
@@ -419,8 +420,8 @@ func (e *StateError) Is(target error) bool {
 
 func (e *StateError) isConflict() bool { return e.Conflict || e.Reused || e.NoHold }
 
-// Unwrap returns Plural's rejection, if the call looked at the books because of
-// a rejection. In a conflict, the rejection matches none of the sentinels,
+// Unwrap returns Plural's rejection, if the call read the books because of a
+// rejection. In a conflict, the rejection matches none of the sentinels,
 // because the rejection is about the request and the conflict is about the
 // books.
 func (e *StateError) Unwrap() error {
@@ -501,7 +502,7 @@ type DuplicateOrderError struct {
 // Error returns a text that names the order that has the reference.
 func (e *DuplicateOrderError) Error() string {
 	o := orEmpty(e.Order)
-	const text = "plural: create order: reference %s is taken by order %s (%s) and its checkout link cannot be had again"
+	const text = "plural: create order: reference %s is taken by order %s (%s), whose checkout link Plural does not repeat"
 	return fmt.Sprintf(text, printable(o.MerchantOrderReference), clip(o.OrderID), clip(string(o.Status)))
 }
 

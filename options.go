@@ -142,12 +142,12 @@ func policyOf(p RetryPolicy) retry.Policy {
 
 // WithSingleRefundSend makes a call send a refund, or a new payment link, at
 // most once. Without this option, a call sends a refund again if the answer was
-// lost and the books have not shown the refund for three seconds. The two
-// requests make only one refund if Plural carries out only one refund for each
-// reference, as it documents. With WithSingleRefundSend such a call ends with
-// [ErrOutcomeUnknown], and only a new call sends the refund again. Even with
-// this option, a call sends again if nothing of the request went out, or if
-// Plural refused the access token.
+// lost and the books did not show the refund during three seconds of reading.
+// The two requests make only one refund if Plural carries out only one refund
+// for each reference, as it documents. With WithSingleRefundSend such a call
+// ends with [ErrOutcomeUnknown], and only a new call sends the refund again.
+// Even with this option, a call sends again if nothing of the request went out,
+// or if Plural refused the access token.
 func WithSingleRefundSend() Option {
 	return func(c *config) error {
 		c.singleRefundSend = true
@@ -248,7 +248,7 @@ func WithHeader(name, value string) CallOption {
 		case !validHeaderName(name):
 			c.reject("header", "must have a valid name")
 		case ownHeader(canonical):
-			c.reject("header "+canonical, "is not for callers to set")
+			c.reject("header "+canonical, "must not be set by the caller")
 		case !validHeaderValue(value):
 			c.reject("header "+canonical, "must have a value without control characters")
 		default:

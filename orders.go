@@ -216,9 +216,9 @@ func (e Expected) mismatch(o *Order) string {
 	case o.Type == OrderTypeRefund:
 		return "it is a refund"
 	case e.OrderID != "" && o.OrderID != e.OrderID:
-		return "it has another order_id than expected"
+		return "its order_id is not the expected one"
 	case e.MerchantOrderReference != "" && o.MerchantOrderReference != e.MerchantOrderReference:
-		return "it has another merchant_order_reference than expected"
+		return "its merchant_order_reference is not the expected one"
 	case o.OrderAmount != e.OrderAmount:
 		return fmt.Sprintf("it is for %s, not for %s", o.OrderAmount, e.OrderAmount)
 	}
@@ -241,7 +241,7 @@ func (o *Order) notPaid() string {
 	case o.Status != OrderStatusProcessed:
 		return "it is " + clip(string(o.Status))
 	case t.strange > 0 || t.isUnderWay() || t.settled == 0:
-		return "it is PROCESSED, but its payments are not"
+		return "it is PROCESSED, but its payments do not fit that status"
 	case t.liveEntries > 0:
 		captured, isKnown := o.CapturedAmount()
 		switch {
@@ -374,10 +374,11 @@ const (
 	maxPoll = 10 * time.Second
 )
 
-// Wait reads the order until the function until returns true for it, and
-// returns the order. If until is nil, Wait waits until the order is no longer
-// CREATED, PENDING or ATTEMPTED. Then the payer has paid or given up, or the
-// payment has failed. The reads are one to ten seconds apart.
+// Wait reads the order again and again. As soon as the function until returns
+// true for the order, Wait returns the order. If until is nil, Wait waits until
+// the order is no longer CREATED, PENDING or ATTEMPTED. Then the payer has paid
+// or given up, or the payment has failed. The reads are one to ten seconds
+// apart.
 //
 // Wait also ends when ctx ends, so ctx should have a deadline. In this case the
 // error is an [Error] that wraps the context's error. Other errors are those of

@@ -164,7 +164,7 @@ func (s *PaymentLinkService) GetByReference(
 	return readUsable(ctx, k, decodeLinkWith(reference))
 }
 
-// Cancel withdraws a payment link, if nobody has paid by the link yet.
+// Cancel withdraws a payment link, if nobody has paid with the link yet.
 //
 //	PUT /api/pay/v1/paymentlink/{payment_link_id}/cancel
 //
@@ -188,10 +188,10 @@ func (s *PaymentLinkService) GetByReference(
 // A [ValidationError] means that nothing was sent, because the text cannot be a
 // link's id.
 //
-// A payment that was begun before the link was withdrawn may still come. Then a
-// webhook reports the payment. Do not pass an HTTP request's context, because
-// it ends when the client disconnects. If ctx has no deadline, Cancel keeps
-// reading the books for at most 60 seconds.
+// A payment that was begun before the link was withdrawn may still be
+// completed. Then a webhook reports the payment. Do not pass an HTTP request's
+// context, because it ends when the client disconnects. If ctx has no deadline,
+// Cancel keeps reading the books for at most 60 seconds.
 func (s *PaymentLinkService) Cancel(
 	ctx context.Context, paymentLinkID string, opts ...CallOption,
 ) (*PaymentLink, error) {
@@ -346,8 +346,8 @@ func judgeLinkCancel(l *PaymentLink, o *Order) finding {
 	return unclear("the payment link is " + clip(string(l.Status)) + ", and its order is " + string(o.Status))
 }
 
-// runLink carries out a write about a payment link in the same way as run, and
-// returns the link.
+// runLink carries out a write about a payment link in the same way as the
+// method run, and returns the link.
 func (s *settlement) runLink(ctx context.Context) (*PaymentLink, error) {
 	if _, err := s.run(ctx); err != nil {
 		return nil, err
@@ -433,8 +433,8 @@ func withLink(l *PaymentLink, f finding) finding {
 	return f
 }
 
-// lookAtLink returns a function that looks in the books for the cancel of a
-// link. The function reads the link and its order.
+// lookAtLink returns a function that looks up in the books what happened to the
+// cancel of a link. The function reads the link and its order.
 func lookAtLink(linkID string) look {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
 		k, err := write.settlingRead(opGetLink, pathOfLink(linkID), linkID)
@@ -452,8 +452,8 @@ func lookAtLink(linkID string) look {
 	}
 }
 
-// lookAtOrderOf looks in the books for the cancel of a link that was read. It
-// reads the link's order.
+// lookAtOrderOf reads the order of a link that was already read, to find out
+// what happened to the cancel of the link.
 func lookAtOrderOf(ctx context.Context, write *call, l *PaymentLink) (*Order, finding, error) {
 	o, err := write.askOrder(ctx, l.OrderID)
 	switch {
@@ -509,8 +509,8 @@ func decodeLinkOf(linkID string) func(*answer) (*PaymentLink, error) {
 }
 
 // decodeLinkWith makes a decoder that refuses an answer about another
-// reference. An answer that does not say its reference may be about ours: the
-// decoder returns it with an error.
+// reference. An answer that does not say its reference may be about our link:
+// the decoder returns it with an error.
 func decodeLinkWith(reference string) func(*answer) (*PaymentLink, error) {
 	return func(a *answer) (*PaymentLink, error) {
 		l, err := decodeLink(a)

@@ -132,8 +132,8 @@ func (s Settlement) LogValue() slog.Value {
 	)
 }
 
-// LogValue returns the UTR, the total, the numbers of transactions and the last
-// four digits of the bank account.
+// LogValue returns the UTR, the total, the number of transactions, the number
+// of lines and the last four digits of the bank account.
 func (d SettlementDetail) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("utr_number", d.UTRNumber),

@@ -77,7 +77,7 @@ func (r Rupees) combine(other Rupees, op func(z, x, y *big.Int) *big.Int) (Rupee
 		digits = strings.Repeat("0", scale-len(digits)+1) + digits
 	}
 	if len(digits) > maxRupeeDigits {
-		return "", fmt.Errorf("plural: rupees: %s and %s make more than %d digits", r.clip(), other.clip(), maxRupeeDigits)
+		return "", fmt.Errorf("plural: rupees: %s and %s give more than %d digits", r.clip(), other.clip(), maxRupeeDigits)
 	}
 	text := digits[:len(digits)-scale]
 	if scale > 0 {
@@ -89,8 +89,8 @@ func (r Rupees) combine(other Rupees, op func(z, x, y *big.Int) *big.Int) (Rupee
 	return Rupees(text), nil
 }
 
-// align returns two figures as integers, and the number of decimals that has to
-// be split off from both integers.
+// align returns two figures as integers that have the same number of decimals,
+// and that number. For "1.5" and "1.25" it returns 150, 125 and 2.
 func (r Rupees) align(other Rupees) (a, b *big.Int, scale int, err error) {
 	a, scaleA, err := r.parse()
 	if err != nil {

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// settlement carries out a write, and settles what happened to it. (The
-// exported [Settlement] is something else: a payout.) It sends the request. If
-// the answer leaves anything open, it reads the books until they show what
-// happened to the write, or until the attempts or the time run out. Its error
-// is nil only if the books show the write as carried out.
+// The type settlement carries out a write. It has nothing to do with the
+// exported type [Settlement], which is a payout. It sends the request. If the
+// answer leaves anything open, it reads the books until they show what happened
+// to the write, or until the attempts or the time run out. Its error is nil
+// only if the books show the write as carried out.
 type settlement struct {
 	write      *call
 	orderID    string
@@ -221,15 +221,16 @@ func (s *settlement) hasShownOther(o *Order) bool {
 
 // weigh replaces a finding that proves nothing about this write. There are four
 // cases. A FAILED refund proves nothing if it may be older than the write, or
-// if another refund under the reference was seen. If money was taken but the
-// order has no capture entries, this write itself may have taken it. If a
-// document that was shown before is missing now, the books are not complete. If
-// Plural refused the write because of the order's state, the amount was not too
-// large. If the books suggest that it was, something is missing in them.
+// if another refund under the reference was seen that may not have failed. If
+// money was taken but the order has no capture entries, this write itself may
+// have taken it. If a document that was shown before is missing now, the books
+// are not complete. If Plural refused the write because of the order's state,
+// the amount was not too large. If the books suggest that it was, something is
+// missing in them.
 func (s *settlement) weigh(o *Order, f finding) finding {
 	switch {
 	case f.row == rowRefundFailed && s.hasShownOther(o):
-		return unclear(f.reason + ", but another was shown that has not failed")
+		return unclear(f.reason + ", but another one was seen that has not failed")
 	case f.row == rowRefundFailed && s.asks:
 		return notYet(f.reason)
 	case f.row == rowRefundFailed && o.OrderID != s.failed && !s.write.clock.isNewer(f.since):
@@ -259,8 +260,8 @@ func (f finding) restsOnAbsence() bool {
 // write.
 //
 // If the books show the write as carried out, one look is enough. One look is
-// also enough for the rows of evidence that do not have twice. Anything else
-// counts only if several looks agree over lookSpan, because replicas lag
+// also enough for the rows of evidence whose field twice is false. Anything
+// else counts only if several looks agree over lookSpan, because replicas lag
 // behind. There is one exception: a capture or a cancel whose outcome is not
 // known is sent again after one look, because that cannot have a second effect.
 // If something is under way, read keeps looking until the call's time is over.
@@ -286,7 +287,8 @@ func (s *settlement) read(ctx context.Context) books {
 		o, b.finding, b.err = s.look(window, s.write)
 		s.see(o, b.finding)
 		b.finding = s.weigh(o, b.finding)
-		// A document without an id or a status shows only that the order exists.
+		// A document that has no id or no status shows only that the order
+		// exists.
 		if o != nil && o.OrderID != "" && o.Status != "" {
 			b.order = o
 			underWay.countIf(b.pending)

@@ -403,9 +403,9 @@ func (o *Order) CapturableAmount() (Amount, bool) {
 }
 
 // CanCapture reports whether the order is a hold that can be captured. The
-// order must be AUTHORIZED, and nothing may be captured yet. If payments are
-// listed, the money of one of them must be on hold. An order can be captured
-// only once.
+// order must be AUTHORIZED, and nothing may have been captured yet. If payments
+// are listed, the money of one of them must be on hold. An order can be
+// captured only once.
 func (o *Order) CanCapture() bool {
 	if o.Type == OrderTypeRefund || o.Status != OrderStatusAuthorized {
 		return false

@@ -14,7 +14,7 @@ const (
 	verdictNotYet                     // not carried out, and not possible now, but perhaps later
 	verdictOpen                       // not carried out, and still possible
 	verdictApplied                    // carried out
-	verdictFinal                      // a row of evidence rules the write out
+	verdictFinal                      // by a row of evidence, the write was not carried out as asked for, and will not be
 )
 
 // otherOrder makes a check that returns an error for a document about another

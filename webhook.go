@@ -65,7 +65,7 @@ func (e *Event) RawJSON() json.RawMessage {
 // decoded, the error is [ErrMalformedWebhook].
 //
 // A REFUND_PROCESSED event may carry the refund, or the refunded order with the
-// refund in its Refunds. Look at the Type of the result.
+// refund in its Refunds. The Type of the result shows which of the two it is.
 func (e *Event) Order() (*Order, error) {
 	if len(e.Data) == 0 || e.Data[0] != '{' {
 		return nil, fmt.Errorf("%w (%q)", ErrNoOrder, clip(string(e.Type)))

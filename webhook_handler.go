@@ -43,11 +43,16 @@ type HandlerOption func(*webhookHandler)
 // again. If that would do harm, record the event and do the work in one
 // database transaction.
 //
-// The handler answers with these statuses: 200 for an event that was handled
-// now or before, 400 for a malformed request, 401 for a request that is not
-// verified, 405 for a request that is not a POST, 409 while another worker has
-// the event, 413 for a body that is too large, 500 if handle failed or its
-// success could not be recorded, and 503 if the [Deduper] failed or is full.
+// The handler answers with these statuses:
+//
+//   - 200: the event was handled, now or before.
+//   - 400: the request is malformed.
+//   - 401: the request is not verified.
+//   - 405: the request is not a POST.
+//   - 409: another worker has the event.
+//   - 413: the body is too large.
+//   - 500: handle failed, or its success could not be recorded.
+//   - 503: the [Deduper] failed or is full.
 //
 // A nil Verifier, function, option, Deduper or logger is a programming mistake,
 // and is not replaced by a default. A merchant's name that is empty, is longer
