@@ -502,7 +502,7 @@ type DuplicateOrderError struct {
 // Error returns a text that names the order that has the reference.
 func (e *DuplicateOrderError) Error() string {
 	o := orEmpty(e.Order)
-	const text = "plural: create order: reference %s is taken by order %s (%s), whose checkout link Plural does not repeat"
+	const text = "plural: create order: reference %s is taken by order %s (%s) and its checkout link cannot be had again"
 	return fmt.Sprintf(text, printable(o.MerchantOrderReference), clip(o.OrderID), clip(string(o.Status)))
 }
 

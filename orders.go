@@ -216,9 +216,9 @@ func (e Expected) mismatch(o *Order) string {
 	case o.Type == OrderTypeRefund:
 		return "it is a refund"
 	case e.OrderID != "" && o.OrderID != e.OrderID:
-		return "its order_id is not the expected one"
+		return "it has another order_id than the expected order"
 	case e.MerchantOrderReference != "" && o.MerchantOrderReference != e.MerchantOrderReference:
-		return "its merchant_order_reference is not the expected one"
+		return "it has another merchant_order_reference than the expected order"
 	case o.OrderAmount != e.OrderAmount:
 		return fmt.Sprintf("it is for %s, not for %s", o.OrderAmount, e.OrderAmount)
 	}
