@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Currency is an ISO 4217 code. Domestic payments are in [CurrencyINR], and
-// international payments may be in the payer's currency.
+// Currency is an ISO 4217 currency code. Domestic payments are in
+// [CurrencyINR], and international payments may be in the payer's currency.
 type Currency string
 
 // CurrencyINR is the Indian rupee, the currency of every domestic payment.
@@ -53,8 +53,8 @@ func ParseAmount(decimal string, c Currency) (Amount, error) {
 }
 
 // String writes the currency and the amount in the major unit, such as "INR
-// 1499.50". If the amount is not negative, [ParseAmount] reads the number back
-// to the same Amount.
+// 1499.50". [ParseAmount] turns the number back into the same Amount, unless it
+// is negative.
 func (a Amount) String() string {
 	if a.Currency == "" {
 		return a.decimal()
@@ -118,7 +118,7 @@ func (a Amount) Add(b Amount) (Amount, error) {
 	}
 	sum := a.Value + b.Value
 	if (sum > a.Value) != (b.Value > 0) { // the sum overflowed
-		return Amount{}, fmt.Errorf("plural: %s and %s add up to more than an amount can be", a, b)
+		return Amount{}, fmt.Errorf("plural: the sum of %s and %s does not fit into an amount", a, b)
 	}
 	return Amount{Value: sum, Currency: a.Currency}, nil
 }

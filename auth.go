@@ -18,8 +18,9 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// newTokenSource makes the source of tokens for a client. A fetch goes directly
-// to the base transport, so middleware never sees the client secret.
+// newTokenSource makes the source of tokens for a client. The request for a
+// token goes directly to the base transport, so middleware never sees the
+// client secret.
 func newTokenSource(cfg *config, creds Credentials, p *peer.Peer) (*token.Source, error) {
 	f := &tokenFetcher{
 		peer:      p,
@@ -53,7 +54,7 @@ func newTokenSource(cfg *config, creds Credentials, p *peer.Peer) (*token.Source
 	return source, nil
 }
 
-// askedWait returns how long the token endpoint asked to wait.
+// askedWait returns how long the token endpoint asked the client to wait.
 func askedWait(err error) time.Duration {
 	if e := tokenAnswerError(err); e != nil {
 		return e.RetryAfter

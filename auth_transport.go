@@ -89,8 +89,9 @@ func (t *authTransport) send(
 			authorized.Body, authorized.ContentLength = http.NoBody, 0
 		}
 	}
-	// If the context has ended, the base transport does not show whether it has
-	// begun to send.
+	// Once the context has ended, an error of the base transport does not show
+	// whether sending had begun. So a request whose context has ended is not
+	// sent.
 	if err := req.Context().Err(); err != nil {
 		closeBody(authorized)
 		return nil, err
@@ -109,15 +110,16 @@ func (t *authTransport) send(
 	return resp, nil
 }
 
-// tracedContext wraps a context, and has its own trace in place of the trace of
-// that context.
+// tracedContext wraps a context, and replaces that context's trace with its
+// own.
 type tracedContext struct {
 	context.Context //nolint:containedctx // a wrapper has to embed the wrapped context
 
 	trace *httptrace.ClientTrace
 }
 
-// Value returns the value of the wrapped context, except for the trace.
+// Value returns the wrapped context's value for key. In place of that context's
+// trace, it returns its own trace.
 func (c tracedContext) Value(key any) any {
 	v := c.Context.Value(key)
 	if _, isTrace := v.(*httptrace.ClientTrace); isTrace {
@@ -144,8 +146,8 @@ func withoutTokenInTraces(ctx context.Context, try *tryState) context.Context {
 }
 
 // resendBody returns another copy of the request's body. It makes the copy from
-// the call's own bytes. The request of a write has no GetBody, because net/http
-// could then repeat the write by itself.
+// the call's own bytes. The request of a write has no GetBody, because with it
+// net/http could repeat the write by itself.
 func resendBody(try *tryState, req *http.Request) io.ReadCloser {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req.Body

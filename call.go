@@ -35,8 +35,8 @@ type call struct {
 	orderID        string // the order that the call is about, for middleware and the observer
 	reference      string
 	attempts       int
-	isSettlingRead bool // the call asks what happened to another call
-	askedBooks     bool // the books were asked what happened to the call
+	isSettlingRead bool // the call reads the books to find out what happened to another call
+	askedBooks     bool // the books were read to find out what happened to the call
 	ambiguous      bool // a try of the call may have been carried out
 	cut            bool // the caller's deadline cut a try short, or left no time for another try
 
@@ -69,8 +69,9 @@ func (p *pipeline) newCall(
 	return k, nil
 }
 
-// callWith makes a call with the options in cfg. A settling read has the
-// options of its write.
+// callWith makes a call with the options in cfg. A settling read is a read of
+// the books that finds out what happened to a write. It uses the options of
+// that write.
 func (p *pipeline) callWith(cfg *callConfig, op operation, path string, body []byte) (*call, error) {
 	k := &call{p: p, op: op, cfg: cfg, requestID: cfg.requestID, body: body}
 	if k.requestID == "" {
@@ -91,12 +92,13 @@ var errAttemptTimeout = errors.New("no answer within the attempt timeout")
 // errWouldRepeat ends a try that net/http was about to send a second time.
 var errWouldRepeat = errors.New("the connection broke off before an answer came")
 
-// try sends the request once.
+// This is one try: it sends the request once, and fills the Response of
+// [WithResponseInto].
 func (k *call) try(ctx context.Context) *answer {
 	k.attempts++
 	sent := time.Now()
 	a := k.exchange(ctx)
-	k.clock.note(sent, time.Now(), a.header)
+	k.clock.noteDate(sent, time.Now(), a.header)
 	if into := k.cfg.into; into != nil {
 		attempts := k.attempts
 		if k.isSettlingRead {
@@ -185,14 +187,14 @@ func (k *call) fetchToken(ctx context.Context) *answer {
 // if the caller gave one. It returns nil while the context has not ended.
 func endOf(ctx context.Context) error {
 	err := ctx.Err()
-	if cause := context.Cause(ctx); cause != err { //nolint:errorlint // without a given cause, it is err itself
+	if cause := context.Cause(ctx); cause != err { //nolint:errorlint // if the caller gave no cause, it is err itself
 		return fmt.Errorf("%w: %w", err, foreign.Wrap(cause))
 	}
 	return err
 }
 
 // settlingCopy returns a copy of k that shares no changing data with k. After k
-// has ended, the copy can ask what k did.
+// has ended, the copy can ask the books what happened to k.
 func (k *call) settlingCopy() *call {
 	cfg, clock := *k.cfg, *k.clock
 	cfg.into = nil
@@ -206,7 +208,7 @@ func (k *call) failure(a *answer, unfit error) *Error {
 }
 
 // observe tells the observer that a call has ended. Use it with defer. It does
-// not report a settling read, which counts as part of its write.
+// not report a settling read, because that counts as part of its write.
 func (k *call) observe(ctx context.Context, began time.Time, err *error) {
 	if k.isSettlingRead || k.p.cfg.observer == nil {
 		return

@@ -13,14 +13,14 @@ type CancelService struct{ p *pipeline }
 //
 //	PUT /api/pay/v1/orders/{order_id}/cancel
 //
-// A lost or unclear answer is settled as for [CaptureService.Create]. The
-// results, and how to test for each:
+// If an answer is lost or unclear, Create finds out what happened in the same
+// way as [CaptureService.Create]. The results, and how to test for each:
 //
 //   - nil: the order is cancelled. The books show it as CANCELLED, no matter
 //     who cancelled it.
 //   - [ErrNotApplied]: final, and nothing was cancelled. The order has failed,
 //     or all of its money was taken. The error is a [StateError].
-//   - [NeedsReview]: not final, and a person has to look. Either Plural
+//   - [NeedsReview]: not final, and a person has to look into it. Either Plural
 //     rejected the cancel and the books give no final reason (the order is not
 //     paid yet, or only a part of it was captured), or the books were read and
 //     are unclear.
@@ -31,8 +31,8 @@ type CancelService struct{ p *pipeline }
 // be an order's id. An earlier call may have had an effect.
 //
 // Do not pass an HTTP request's context, because it ends when the browser
-// closes the connection. If the context has no deadline, the books are asked
-// for up to 60 seconds.
+// closes the connection. If the context has no deadline, Create keeps reading
+// the books for at most 60 seconds.
 func (s *CancelService) Create(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	var check requestCheck
 	check.orderID(orderID)

@@ -12,7 +12,7 @@ type CaptureService struct{ p *pipeline }
 // it for the nightly reconciliation. It reads the order with GET
 // /api/pay/v1/orders/{order_id} until several reads agree.
 //
-//   - nil: the capture is in the books, and settled. It is one of
+//   - nil: the books show that the capture was carried out. It is one of
 //     [Order.Captures].
 //   - [ErrNotApplied]: the capture is not in the books, and can no longer be
 //     made. The order is cancelled, failed or captured under another reference.
@@ -71,12 +71,12 @@ type CaptureRequest struct {
 //     nothing will be, by this call or any other. The books show why: the order
 //     is cancelled, failed or captured under another reference, or less money
 //     is on hold than the request asks for. The error is a [StateError].
-//   - [ErrConflict]: final, and a person has to look. The books show something
-//     other than what was asked for. Either another amount is booked under this
-//     reference ([ErrReferenceReused] if it was booked before this call), or
-//     the money was taken and the books do not show by which capture
-//     ([ErrNoHold]). The error is also a [StateError].
-//   - [NeedsReview]: not final, and a person has to look. Either Plural
+//   - [ErrConflict]: final, and a person has to look into it. The books show
+//     something other than what was asked for. Either another amount is booked
+//     under this reference ([ErrReferenceReused] if it was booked before this
+//     call), or the money was taken and the books do not show by which capture
+//     ([ErrNoHold]). In both cases the error is a [StateError].
+//   - [NeedsReview]: not final, and a person has to look into it. Either Plural
 //     rejected the capture and the books do not show why (an [Error]), or the
 //     books were read and are unclear (an [OutcomeUnknownError]).
 //   - any other error: it is not known yet what happened. Call again with the
@@ -85,18 +85,20 @@ type CaptureRequest struct {
 // A [ValidationError] means that this call sent nothing, because the request is
 // wrong. An earlier call may have had an effect.
 //
-// If an answer is lost or unclear, or Plural rejects the capture, Create asks
+// If an answer is lost or unclear, or Plural rejects the capture, Create reads
 // the books. After a lost or unclear answer, it sends the capture again if the
-// books do not show it and still allow it. Create is idempotent by reference,
-// across calls, clients and restarts. Plural's replicas lag. So a result that
-// depends on several entries of the books counts only if all reads over three
-// seconds agree. Give the call five seconds or more for that. docs/finals.md
+// books do not show the capture and the order can still be captured. Create is
+// idempotent by reference, across calls, clients and restarts. Plural answers
+// from replicas that lag behind. So a result that depends on several entries in
+// the books counts only if all reads made over three seconds agree. Give the
+// call at least five seconds, so there is time for these reads. docs/finals.md
 // lists what makes an answer final.
 //
-// Do not pass an HTTP request's context, because it ends when the payer closes
-// the browser, and the capture would stay unsettled. A deadline limits the
-// whole call. Part of the time is kept for asking the books. Without a
-// deadline, the books are asked for up to 60 seconds.
+// Do not pass an HTTP request's context. It ends when the payer closes the
+// browser, and then it would not be known whether the order was captured. The
+// context's deadline limits the whole call, and part of that time is kept for
+// reading the books. Without a deadline, Create keeps reading the books for at
+// most 60 seconds.
 func (s *CaptureService) Create(
 	ctx context.Context, orderID string, req *CaptureRequest, opts ...CallOption,
 ) (*Order, error) {

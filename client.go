@@ -14,10 +14,10 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// Client talks to Plural. Its services hold the operations. It does not change
-// after construction and is safe for concurrent use. Make one Client for each
-// merchant and keep it, so its token and its connections are reused. A Client
-// does not have to be closed.
+// Client talks to Plural. The operations are methods of its services. A Client
+// does not change after construction and is safe for concurrent use. Make one
+// Client for each merchant and keep it, so its token and its connections are
+// reused. A Client does not have to be closed.
 type Client struct {
 	Orders   *OrderService
 	Captures *CaptureService
@@ -61,11 +61,12 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 }
 
 // assemble builds the chain of transports that each try of a request goes
-// through. It begins at the network.
+// through. It begins at the end of the chain, with the transport that talks to
+// the network.
 func assemble(cfg *config, creds Credentials) (*pipeline, error) {
 	hc := cfg.httpClient()
-	// base is the user's transport or the SDK's own, with the state of its
-	// connections.
+	// base wraps the user's transport or the SDK's own, and knows the state of
+	// its connections.
 	base := peer.New(hc.Transport)
 	// Access tokens are fetched directly through base, so no middleware sees
 	// the client secret.
@@ -82,11 +83,11 @@ func assemble(cfg *config, creds Credentials) (*pipeline, error) {
 			return nil, errors.New("plural: new client: a middleware returned no transport")
 		}
 	}
-	// The http.Client is kept for its cookie jar. It returns redirects as
-	// answers.
+	// The http.Client is kept for its cookie jar. It does not follow a
+	// redirect, but returns it as the answer.
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	// The http.Client has no timeout. The call limits the time of each try, and
-	// repeats the request (call.go, repeat.go).
+	// The http.Client gets no timeout of its own. call.go limits the time of
+	// each try, and repeat.go repeats the request.
 	if hc.Timeout > 0 {
 		cfg.attemptTimeout = min(cfg.attemptTimeout, hc.Timeout)
 	}
@@ -126,7 +127,8 @@ func (c *Client) Environment() Environment { return c.p.cfg.environment }
 
 // Warm fetches the access token, so the first sale does not wait for it. If the
 // client has a token, Warm does nothing. Warm repeats a request that fails. The
-// error is an [Error]. For wrong credentials it is also [ErrUnauthorized].
+// error is an [Error]. If the credentials are wrong, the error also matches
+// [ErrUnauthorized].
 func (c *Client) Warm(ctx context.Context) error {
 	call, err := c.p.newCall(ctx, opToken, "", "", nil, requestCheck{}, nil)
 	if err != nil {
@@ -142,23 +144,24 @@ func (c *Client) CloseIdleConnections() { c.p.peer.CloseIdle() }
 // Do calls an endpoint that this package has no method for. The path starts
 // with a slash and may have a query. If the argument in is not nil, Do sends it
 // as the JSON body. Unless out is nil, Do decodes the whole JSON document of
-// the answer, with its envelope, into out. The document may be nested up to 32
-// levels deep. It may have up to 2,000 elements in each list or object, and up
-// to 100,000 in all. Do decodes a struct of this package in the same way as the
-// service methods do. It decodes your own types with encoding/json.
+// the answer, including the envelope around the data, into out. The document
+// may be nested up to 32 levels deep. It may have up to 2,000 elements in each
+// list or object, and up to 100,000 in all. Do decodes a struct of this package
+// in the same way as the service methods do. It decodes your own types with
+// encoding/json.
 //
 // The method is GET, POST, PUT, PATCH or DELETE. A GET has no body. Do repeats
-// a GET that fails. It sends a request with another method again in only two
-// cases: nothing of the request was sent, or Plural refused the token (at most
-// twice).
+// a GET that fails. With any other method, Do sends the request again in only
+// two cases: if nothing of it was sent, or if Plural refused the token. Because
+// of refused tokens, Do sends it again at most twice.
 //
 // A refusal is an [Error]. For a method other than GET, the error is
 // [ErrOutcomeUnknown] if the answer is lost, if a 2xx answer is not JSON, if
-// the status is 3xx, 408, 409, 425 or 500 and above, or if the code is one of a
-// broken server. Do cannot find out what happened to such a request. Find that
-// out yourself before you send the request again. If an [Error] has a status of
-// 200 to 299 and a cause, the request may have been carried out, although its
-// answer did not fit into out.
+// the status is 3xx, 408, 409, 425 or 500 and above, or if Plural's error code
+// stands for a fault of the server. Do cannot find out what happened to such a
+// request. Find that out yourself before you send the request again. If an
+// [Error] has a status of 200 to 299 and a cause, the request may have been
+// carried out, although its answer did not fit into out.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts ...CallOption) error {
 	op := opDo(method, pathOnly(path))
 	var check requestCheck
@@ -202,7 +205,7 @@ func (c *requestCheck) endpoint(method, path string) {
 	case err != nil:
 		c.must(false, "path", "is not a URL path")
 	case slices.ContainsFunc(strings.Split(u.Path, "/"), func(s string) bool { return s == "." || s == ".." }):
-		c.must(false, "path", "must be free of . and .. segments")
+		c.must(false, "path", "must have no segment that is . or ..")
 	}
 }
 

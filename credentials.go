@@ -8,9 +8,10 @@ import (
 
 // Credentials are the id and the secret that Plural's onboarding team gives to
 // a merchant. They print as a placeholder in fmt, slog and JSON. There are two
-// exceptions: fmt shows credentials in an unexported field of another struct,
-// and under %p or a misplaced %w. go vet refuses such a %p or %w. So give the
-// credentials to [NewClient] and keep no copy.
+// exceptions. fmt shows credentials that are in an unexported field of another
+// struct. It also shows credentials that are printed with %p or a misplaced %w,
+// which go vet reports. So give the credentials to [NewClient] and keep no
+// copy.
 type Credentials struct {
 	ClientID     string
 	ClientSecret string
@@ -19,8 +20,8 @@ type Credentials struct {
 // TokenStore lets the processes of a fleet share one access token, so only one
 // of them has to fetch it. The store gets only opaque bytes. The token is
 // encrypted with AES-GCM, under a key that is derived from the client secret.
-// The encrypted token is bound to the base URL and the client id. The names of
-// the store's keys are hashes. So the store does not have to keep its contents
+// The encrypted token is bound to the base URL and the client id. The keys that
+// the store gets are hashes. So the store does not have to keep its contents
 // secret.
 //
 // No call fails because of the store. If the store fails, hangs, panics or
@@ -31,11 +32,11 @@ type TokenStore interface {
 	// nothing is saved there. While Lock waits, Load is called ten times a
 	// second. If Load finds a token, the wait ends.
 	Load(ctx context.Context, key string) (sealed []byte, err error)
-	// Save keeps sealed under key, for ttl.
+	// Save stores sealed under key, and keeps it for the time ttl.
 	Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error
 	// Lock blocks until the caller holds the lock named key, or ctx ends. The
-	// lock frees itself after ttl. ctx is only for the wait. It is cancelled
-	// once the lock is held or is no longer needed.
+	// lock must free itself after ttl. ctx limits only the wait for the lock:
+	// it is cancelled once the lock is held or is no longer needed.
 	Lock(ctx context.Context, key string, ttl time.Duration) (unlock func(context.Context), err error)
 }
 

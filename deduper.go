@@ -15,8 +15,8 @@ import (
 // The errors of a [Deduper].
 var (
 	// ErrClaimLost means that the caller does not hold the claim, or no longer
-	// holds it. For example, its lease ran out and another worker took the
-	// event, or the claim was committed or released before.
+	// holds it. For example, the claim's lease ran out and another worker took
+	// the event, or the claim was committed or released before.
 	ErrClaimLost = foreign.Sentinel("plural: the claim on the webhook is lost")
 	// ErrDeduperFull means that a [MemoryDeduper] has no room for another
 	// event.
@@ -35,8 +35,8 @@ const (
 )
 
 // Claim is the result of [Deduper.Claim]. If its State is Claimed, pass its
-// Token to Commit or Release. The Token lets the Deduper refuse a worker whose
-// event another worker has claimed since.
+// Token to Commit or Release. By the Token, the Deduper recognises and refuses
+// a worker that has lost the event to another worker.
 type Claim struct {
 	State ClaimState
 	Token string // for Commit and Release; "" unless Claimed
@@ -48,8 +48,8 @@ type Claim struct {
 // survives restarts. [MemoryDeduper] is for one process.
 //
 // The name of an event is its webhook-id. With [WithMerchant], the merchant's
-// name and a "/" come first. A name has up to 257 characters. They are A-Z a-z
-// 0-9 - _ / and the characters of the merchant's name.
+// name and a "/" come first. A name has up to 257 characters. It consists of
+// A-Z a-z 0-9 - _ / and the characters of the merchant's name.
 type Deduper interface {
 	// Claim takes the event for the length of the lease, unless the event was
 	// handled already or a worker holds an unexpired claim on it.
@@ -66,8 +66,9 @@ type Deduper interface {
 const defaultMemoryEvents = 1 << 18 // room for about one event a second, each kept for 72 hours
 
 // MemoryDeduper is a [Deduper] in memory. When it is full it refuses further
-// events, which Plural then delivers again later. To make room, it never drops
-// an event before the end of its lease, or of the time given to Commit.
+// events, which Plural then delivers again later. An event is never dropped to
+// make room before its lease has ended, or before the time that was given to
+// Commit is over.
 //
 // The zero MemoryDeduper is ready for use and has the default size.
 type MemoryDeduper struct {
@@ -82,7 +83,7 @@ type MemoryDeduper struct {
 
 type memoryEvent struct {
 	token string    // "" when done
-	end   time.Time // end of the lease, or of the time to remember
+	end   time.Time // when the lease ends or, after Commit, when the event may be forgotten
 }
 
 var _ Deduper = (*MemoryDeduper)(nil)
@@ -149,9 +150,10 @@ func (d *MemoryDeduper) Release(_ context.Context, id, token string) error {
 	return nil
 }
 
-// set copies the id, because the id may be part of a request and a server may
-// use the request's memory again. Go replaces the key even if the map already
-// has it, so the copy is needed every time.
+// This method stores a copy of the id, because the id may be part of a request
+// and a server may use the request's memory again. Go replaces a map's string
+// key even if the map already has an equal key, so the copy is needed every
+// time.
 func (d *MemoryDeduper) set(id string, event memoryEvent) {
 	if d.events == nil {
 		d.events = make(map[string]memoryEvent)
@@ -165,9 +167,10 @@ const lapsedGrace = time.Hour
 
 // hasRoom reports whether there is room for one more event. It first drops old
 // entries in two cases: when there are twice as many events as after the last
-// sweep, and when there is no room. In the second case it also drops a claim as
-// soon as its lease has run out. A sweep of 262,144 events takes 8 ms. Sweeps
-// take at most a hundredth of the running time.
+// sweep, and when there is no room. In the second case it does not keep a claim
+// for lapsedGrace, but drops it as soon as its lease has run out. A sweep of
+// 262,144 events takes 8 ms. Sweeps take at most a hundredth of the running
+// time.
 func (d *MemoryDeduper) hasRoom(now time.Time) bool {
 	const fewest = 1024
 	most := cmp.Or(d.most, defaultMemoryEvents)

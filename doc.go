@@ -20,18 +20,18 @@
 //
 // [NewClient] takes the merchant's [Credentials]. The first call, or
 // [Client.Warm], fetches an access token. The client keeps the token, and
-// refreshes it before it ends, without delaying a call. If Plural refuses the
-// token, the client fetches another token. Without an option, the client talks
-// to Plural's test installation, [UAT]. Make one Client for each merchant, and
-// keep it.
+// refreshes it before it expires, without delaying a call. If Plural refuses
+// the token, the client fetches another token. Without an option, the client
+// talks to Plural's test installation, [UAT]. Make one Client for each
+// merchant, and keep it.
 //
 // # Orders
 //
 // [OrderService.Create] makes an order with a link to the hosted checkout. With
 // PreAuth, the money is held instead of taken. [OrderService.Get] and
 // [OrderService.GetByReference] read the order, and [OrderService.Wait] reads
-// it until the payer has decided. [Reference] makes references of the right
-// form.
+// it until the payer has paid or can no longer pay. [Reference] makes
+// references in the form that Plural accepts.
 //
 // # Capturing and cancelling
 //
@@ -44,29 +44,32 @@
 //
 // [RefundService.Create] gives back what was taken, in any number of parts. A
 // refund is an order of its own, and may stay PENDING for days.
-// [Order.RefundedAmount] counts such a refund too, and [Order.RefundableAmount]
-// is what can still be refunded.
+// [Order.RefundedAmount] includes refunds that are PENDING, and
+// [Order.RefundableAmount] is what can still be refunded.
 //
 // # Callbacks
 //
 // The payer's browser comes back with a signed form. A [Verifier] verifies the
 // form, and [OrderService.Confirm] compares it with the server's order, because
-// the signature covers no amount. The request is cross-site, so protection
-// against request forgery refuses it. See [Verifier.VerifyCallbackRequest].
+// the signature covers no amount. The browser sends this form from another
+// site, so a shop's protection against cross-site request forgery refuses it.
+// See [Verifier.VerifyCallbackRequest].
 //
 // # Webhooks
 //
-// [NewWebhookHandler] verifies events, recognises repetitions and answers as
-// Plural's retries expect. [OrderService.ConfirmEvent] confirms an order from
-// its event, even if the payer never comes back.
+// [NewWebhookHandler] verifies events, recognises repeated deliveries, and
+// answers with a status that makes Plural deliver an event again only if that
+// is needed. [OrderService.ConfirmEvent] confirms an order from its event, even
+// if the payer never comes back.
 //
 // # Retries and unknown outcomes
 //
 // A nil error from a capture, cancel or refund means that the server's books
 // show it as carried out. If an answer is lost, the call asks the books what
-// happened, and sends again only if that cannot have a second effect. If the
-// call cannot find out what happened within its attempts and time, the error is
-// an [OutcomeUnknownError]. A call never guesses. These are its results:
+// happened, and sends the request again only if that cannot have a second
+// effect. If the call cannot find out what happened within its attempts and
+// time, the error is an [OutcomeUnknownError]. A call never guesses. It has
+// these results:
 //
 //	_, err := client.Captures.Create(ctx, orderID, req)
 //	switch {
@@ -80,18 +83,19 @@
 // The books are Plural's records of the order: the order itself, its payments
 // with their captures, and its refunds. An error code only shows what to do
 // next. Only the books make an answer final. docs/finals.md lists what the
-// books have to show for each final answer. [ErrNotApplied] means that the
-// books rule the write out, no matter which call asked for it. [ErrConflict]
-// means that the books show something other than what was asked for.
-// [NeedsReview] reports whether an error is not final and calling again may
-// never settle it.
+// books have to show for each final answer. [ErrNotApplied] means that, by the
+// books, the write was not carried out and will not be, no matter which call
+// asked for it. [ErrConflict] means that the books show something other than
+// what was asked for. [NeedsReview] reports whether a person has to look into
+// an error that is not final, because calling again may never settle it.
 //
-// The merchant's reference makes this possible. Make the reference before the
-// call, store it, and use it again when you repeat the call. Do not pass an
-// HTTP request's context to a call that moves money, because that context ends
-// when the browser closes the connection. Give the call a deadline of its own,
-// of five seconds or more. A repeated refund is safe only if Plural refuses a
-// reference that was used before. Plural documents that it does.
+// The merchant's reference makes it possible to find out what happened. Make
+// the reference before the call, store it, and use it again when you repeat the
+// call. Do not pass an HTTP request's context to a call that moves money,
+// because that context ends when the browser closes the connection. Give the
+// call a deadline of its own, of five seconds or more. A repeated refund is
+// safe only if Plural refuses a reference that was used before. Plural
+// documents that it does.
 //
 // # Errors
 //
@@ -102,8 +106,8 @@
 // [DuplicateOrderError] and [NotPaidError] carry the server's order. The
 // documentation of each error names the sentinels that it matches in
 // [errors.Is]. An unknown outcome matches [ErrOutcomeUnknown] and none of the
-// other sentinels. If the context ended the call, it also matches the context's
-// error, so test for [ErrOutcomeUnknown] first.
+// other sentinels. If the context ended the call, the error also matches the
+// context's error, so test for [ErrOutcomeUnknown] first.
 //
 // # Money and times
 //
@@ -117,18 +121,18 @@
 // # Testing
 //
 // Package [github.com/plural-go/plural/pluraltest] emulates Plural on
-// localhost, or without sockets. It has orders, the payer, webhooks, and faults
-// on request, such as a lost answer. Your own fake can make this package's
-// errors by setting their exported fields.
+// localhost, or without sockets. It emulates orders, the payer and webhooks
+// and, if a test asks for them, faults such as a lost answer. Your own fake can
+// build this package's errors by setting their exported fields.
 //
 // # A fleet
 //
 // Processes share one access token through a [TokenStore] ([WithTokenStore])
 // and handle each event once through a [Deduper] ([WithDeduper]). Both are
 // interfaces that a merchant can implement. TestDeduper and TestTokenStore of
-// package pluraltest check that an implementation follows the rules. For
-// captures, cancels and refunds, the processes need only use the same order id
-// and reference.
+// package pluraltest check that an implementation follows the rules. Captures,
+// cancels and refunds need nothing shared: it is enough that all processes use
+// the same order id and reference.
 //
 // # Secrets and personal data
 //

@@ -9,8 +9,8 @@ import (
 )
 
 // extendable is a request that can carry extra fields, which this package does
-// not name. parts returns a pointer to the request's own fields, as a type
-// without the request's methods, and the extra fields.
+// not name. Its method parts returns a pointer to the request's own fields, as
+// a type without the request's methods, and the extra fields.
 type extendable interface {
 	parts() (fields any, extra map[string]any)
 }

@@ -48,8 +48,8 @@ func (c ErrorCode) IsKnown() bool { return codes[c].nature != 0 }
 func (c ErrorCode) Text() string { return codes[c].text }
 
 // NeedsAnotherMethod reports whether the payer should be asked to pay in
-// another way, because the card, the account or the bank will refuse this way
-// again.
+// another way, because the card, the account or the bank will refuse the same
+// way of paying again.
 func (c ErrorCode) NeedsAnotherMethod() bool { return codes[c].remedy == anotherMethod }
 
 // MayPassLater reports whether the same request, or the same payment, may
@@ -60,7 +60,7 @@ func (c ErrorCode) MayPassLater() bool { return codes[c].remedy == later }
 // must be corrected before the request can succeed.
 func (c ErrorCode) IsRequestFault() bool { return codes[c].remedy == correctRequest }
 
-// nature is what a code says about the request.
+// A code's nature shows whether the request was carried out.
 type nature int
 
 const (
@@ -70,7 +70,7 @@ const (
 	serverFault                   // the request may have been carried out
 )
 
-// remedy is how to solve an error.
+// A code's remedy is what may make the request or the payment succeed.
 type remedy int
 
 const (
@@ -83,7 +83,7 @@ const (
 // codes has everything that the package knows about each code. To add a code,
 // add a constant above and one entry here.
 //
-//nolint:gochecknoglobals // a constant in all but name
+//nolint:gochecknoglobals // this map never changes
 var codes = map[ErrorCode]struct {
 	text   string // for people
 	nature nature
@@ -128,8 +128,8 @@ func (c ErrorCode) isDefinitive() bool {
 	return codes[c].nature == decision || codes[c].nature == ofState
 }
 
-// speaksOfState reports whether the code is about the state of the order, or of
-// an earlier request.
+// speaksOfState reports whether the code is about the order's state or about an
+// earlier request.
 func (c ErrorCode) speaksOfState() bool { return codes[c].nature == ofState }
 
 // isServerFault reports whether the code does not show what happened to the

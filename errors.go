@@ -18,15 +18,16 @@ import (
 	"github.com/plural-go/plural/internal/foreign"
 )
 
-// These are the kinds of this package's errors, for [errors.Is]. ErrNotApplied,
-// ErrConflict and ErrOutcomeUnknown report what happened to a write. The other
-// kinds report why.
+// These sentinels stand for the kinds of this package's errors. Test for them
+// with [errors.Is]. ErrNotApplied, ErrConflict and ErrOutcomeUnknown show what
+// happened to a write. The others show why a call failed.
 var (
-	// ErrUnauthorized: check the credentials, and whether they are for this
-	// environment.
+	// ErrUnauthorized: Plural refused the credentials or the access token.
+	// Check the credentials, and whether they are for this environment.
 	ErrUnauthorized = foreign.Sentinel("plural: credentials or access token refused")
-	// ErrIncomplete matches [IncompleteError]: not everything could be read. It
-	// does not report what happened to money.
+	// ErrIncomplete matches [IncompleteError]: a settlement, or the list of
+	// settlements, could not be read completely. It does not mean that money is
+	// missing.
 	ErrIncomplete = foreign.Sentinel("plural: not everything could be read")
 	// ErrNotFound: Plural has no order, refund or payment link with that id or
 	// reference, or no settlement with that UTR.
@@ -59,25 +60,26 @@ var (
 	ErrNotApplied = foreign.Sentinel("plural: not carried out")
 
 	// ErrConflict is final, too: Plural's books show something other than what
-	// was asked for, and money may have moved. A person has to look. No error
-	// is both ErrConflict and ErrNotApplied.
-	ErrConflict = foreign.Sentinel("plural: the books show something else than was asked for")
+	// was asked for, and money may have moved. A person has to look into it. No
+	// error is both ErrConflict and ErrNotApplied.
+	ErrConflict = foreign.Sentinel("plural: the books show something other than what was asked for")
 
 	// ErrNoHold is an [ErrConflict]: the money is no longer on hold, because it
 	// was taken. The books do not show whether the order was paid without a
-	// hold, or an earlier call captured it.
+	// hold or an earlier call captured the hold.
 	ErrNoHold = foreign.Sentinel("plural: the money is not on hold any more")
 )
 
-// Error is an answer other than the one asked for, or no answer at all.
+// Error means that Plural gave an answer other than the one asked for, or no
+// answer at all.
 //
-// If the answer says so, the error matches [ErrUnauthorized], [ErrNotFound],
+// Depending on the answer, the error matches [ErrUnauthorized], [ErrNotFound],
 // [ErrDuplicateRequest], [ErrOperationNotAllowed], [ErrInvalidRequest] or
 // [ErrRateLimited]. If no usable answer came, Unwrap returns the cause: the
 // error of the network or of the context, or what was wrong with the answer.
-// Some causes come from the caller, such as the cause of a context or an error
-// of middleware. They match none of this package's errors, because they may be
-// about another order.
+// Some causes come from the caller's code, such as the cause of a context or an
+// error of middleware. Such a cause matches none of this package's sentinels,
+// because it may be about another order.
 type Error struct {
 	Op         string        // the operation, such as "captures.create"; for Client.Do the method and the path
 	OrderID    string        // the order that the call was about, or else the reference or UTR, if any
@@ -93,9 +95,9 @@ type Error struct {
 	Body       []byte        // the first 8 KiB of the answer; may hold personal data
 	Err        error         // the cause, when no usable answer came
 
-	// Plural rejected a capture, cancel or refund, or the making or cancelling
-	// of a payment link, and its books do not show why. The error is not final.
-	// See the function NeedsReview.
+	// Plural rejected a capture, cancel or refund, or the creation or
+	// cancellation of a payment link, and its books do not show why. The error
+	// is not final. See the function NeedsReview.
 	NeedsReview bool
 
 	// the answer to a read or a token request broke off or was not JSON, so
@@ -118,7 +120,7 @@ func (e *Error) Error() string {
 	} else if e.Err == nil {
 		text += ": no answer"
 	}
-	text += because(e.Err)
+	text += causeText(e.Err)
 	if e.RequestID != "" && !e.isOfToken() {
 		text += " (request id " + clip(e.RequestID)
 		if e.Attempts > 1 {
@@ -130,8 +132,8 @@ func (e *Error) Error() string {
 }
 
 // isOfToken reports whether the request was never sent because the token
-// endpoint refused. Then Plural knows only the request id of the token request,
-// which is in the inner error.
+// endpoint refused to give a token. In that case Plural knows only the request
+// id of the token request, which is in the inner error.
 func (e *Error) isOfToken() bool {
 	refused, ok := errors.AsType[*tokenError](e.Err)
 	return ok && e.StatusCode == 0 && tokenAnswerError(refused) != nil
@@ -174,9 +176,9 @@ func (e *Error) Is(target error) bool {
 //   - No answer came, or the answer to a read broke off or was not JSON.
 //     Retryable is then false if the caller's context ended or the server's
 //     certificate was refused.
-//   - The code is one of a busy or broken server.
+//   - The code means that the server is too busy or has a fault.
 //   - The status is 408, 409, 425, 429 or 500 and above, and the code does not
-//     refuse the request.
+//     mean that the request was refused.
 //
 // Retryable does not report what happened to the request. If that is not known,
 // a call that moves money returns an [OutcomeUnknownError].
@@ -216,14 +218,15 @@ func isA[E error](err error) bool {
 	return ok
 }
 
-// isNoMatchingRecords recognises one of the three answers to a look-up that say
-// that a reference is unknown: 400 INVALID_REQUEST with "no matching records".
+// isNoMatchingRecords reports whether the answer to a look-up is 400
+// INVALID_REQUEST with "no matching records". It is one of three answers that
+// mean that Plural does not know a reference.
 func (e *Error) isNoMatchingRecords() bool {
 	return isLookup(e.Op) && e.StatusCode == http.StatusBadRequest && e.Code == CodeInvalidRequest &&
 		strings.Contains(strings.ToLower(e.Message), "no matching records")
 }
 
-// FieldError is one fault of a request.
+// FieldError describes one invalid field of a request.
 type FieldError struct {
 	Field string // JSON path, such as "purchase_details.customer.email_id"
 	Rule  string // what the field must be
@@ -255,22 +258,22 @@ func (e *ValidationError) Is(target error) bool { return target == ErrInvalidReq
 // OutcomeUnknownError means that a request may or may not have been carried
 // out. The call could not find out within its attempts and time. For a capture,
 // cancel, refund, new order or new payment link, call again with the same
-// arguments, above all with the same reference. The new call settles what
-// happened, without a second effect. If another call may not be enough,
-// NeedsReview is set. [Client.Do] cannot find out what happened, so the caller
-// has to find out before another call. The error matches [ErrOutcomeUnknown]
+// arguments, above all with the same reference. The new call finds out what
+// happened, and has no second effect. If another call may not be enough,
+// NeedsReview is set. [Client.Do] cannot find out what happened, so its caller
+// has to find out before calling again. The error matches [ErrOutcomeUnknown]
 // and no other sentinel. Unwrap returns the last cause.
 type OutcomeUnknownError struct {
 	Op        string // the operation, such as "captures.create"
 	OrderID   string // the order, or the payment link; "" for a new order or link, and for Do
 	Reference string // the merchant's reference of the capture, refund or order; "" for a cancel
-	Last      *Order // the last document that was read, if any
+	Last      *Order // the order as it was read last, if it was read
 	Err       error  // why the call could not find out what happened
 
 	// The books were read and are unclear. For example, the order is in a
-	// status that this package does not know. Or Plural rejected the write and
-	// also each look at its books. Calling again helps only if the books
-	// change. A person must compare Last with Plural's dashboard.
+	// status that this package does not know. Or Plural rejected the write, and
+	// also rejected each request to read its books. Calling again helps only if
+	// the books change. A person must compare Last with Plural's dashboard.
 	NeedsReview bool
 
 	settle func(context.Context) (*Order, error)
@@ -278,10 +281,11 @@ type OutcomeUnknownError struct {
 
 // Settle reads the books again to find out what happened to the request. It
 // does not send the request. Use it in a reconciliation that must not move
-// money. If ctx has no deadline, Settle reads for up to 60 seconds. Its results
-// are those of the call: the document and nil, [ErrNotApplied], [ErrConflict],
-// or an unknown outcome. It cannot settle a new order, a payment link, a call
-// of [Client.Do], or an error that other code made. For these it returns e.
+// money. If ctx has no deadline, Settle reads for up to 60 seconds. It returns
+// the same results as the call: the document and nil, [ErrNotApplied],
+// [ErrConflict], or an unknown outcome. Settle cannot find out what happened to
+// a new order, a payment link or a call of [Client.Do]. In these cases, and if
+// e was made by other code, it returns e.
 func (e *OutcomeUnknownError) Settle(ctx context.Context) (*Order, error) {
 	if e.settle == nil || ctx == nil {
 		return nil, e
@@ -311,7 +315,7 @@ func (e *OutcomeUnknownError) Error() string {
 	default:
 		text += "; find out what became of it before sending it again"
 	}
-	return text + because(e.Err)
+	return text + causeText(e.Err)
 }
 
 // Is reports whether target is [ErrOutcomeUnknown].
@@ -331,24 +335,26 @@ func (e *OutcomeUnknownError) Unwrap() error {
 
 // NeedsReview reports whether err is not final and calling again may never give
 // a final answer. Such an error comes from a capture, cancel or refund, or from
-// the making or cancelling of a payment link. There are four cases:
+// the creation or cancellation of a payment link. There are four cases:
 //
 //   - Plural rejected the write, and its books do not show why.
-//   - Plural answered the write with success, but that answer and the books show
-//     that nothing was done.
+//   - Plural answered the write with a success, but that answer and the books
+//     show that nothing was done.
 //   - The books were read and are unclear.
-//   - The books have shown the write under way for more than five minutes.
+//   - For more than five minutes, the books have shown that the write is still
+//     under way.
 //
-// A person should look at it once. Calling again stays safe, but call daily
-// rather than every minute. The call returns a final answer as soon as the
-// books show one.
+// A person should look into such an error once. Calling again is still safe,
+// but do it once a day rather than once a minute. The call returns a final
+// answer as soon as the books show one.
 //
 // NeedsReview is false for nil, for every final answer, and for errors that are
 // not from this package. It is also false if the books were not read, because
 // the context ended first, the server did not answer, or the credentials are
 // refused ([ErrUnauthorized]). Refused credentials affect every call, until
-// somebody corrects the credentials. If Plural rejected the write, and also
-// refuses each look at its books for another reason, NeedsReview is true.
+// somebody corrects the credentials. If Plural rejected the write, and refuses
+// each request to read its books for a reason other than the credentials,
+// NeedsReview is true.
 func NeedsReview(err error) bool {
 	if errors.Is(err, ErrNotApplied) || errors.Is(err, ErrConflict) {
 		return false
@@ -360,17 +366,18 @@ func NeedsReview(err error) bool {
 	return ok && rejection.NeedsReview
 }
 
-// StateError is a final answer: the server's books rule the write out. It is
-// either [ErrNotApplied] or [ErrConflict], never both:
+// StateError is a final answer: by the server's books, the write was not
+// carried out as asked for, and will not be. It is either [ErrNotApplied] or
+// [ErrConflict], never both:
 //
-//   - Without Conflict it is [ErrNotApplied], and [ErrOperationNotAllowed].
+//   - Without Conflict it is both [ErrNotApplied] and [ErrOperationNotAllowed].
 //     Nothing was carried out under the reference, and nothing will be.
 //   - With Conflict it is [ErrConflict]. The books show something other than
 //     what was asked for, such as another amount under the reference. With
-//     Reused it is also [ErrReferenceReused]: what the books show was there
-//     before this call. With NoHold it is also [ErrNoHold]: the money was
-//     taken, and the books do not show whether the order was paid without a
-//     hold, or an earlier call captured it.
+//     Reused it is also [ErrReferenceReused]: what the books show under the
+//     reference was there before this call. With NoHold it is also [ErrNoHold]:
+//     the money was taken, and the books do not show whether the order was paid
+//     without a hold or an earlier call captured the hold.
 //
 // docs/finals.md lists what the books have to show for each of these errors.
 type StateError struct {
@@ -385,8 +392,8 @@ type StateError struct {
 	Err       error  // Plural's rejection, if there was one; nil for an ErrConflict that is not ErrNoHold
 }
 
-// Error returns a text with the operation, the order, and what rules the write
-// out.
+// Error returns a text with the operation, the order, and the reason why the
+// write was not carried out as asked for.
 func (e *StateError) Error() string {
 	text := subject(e.Op, e.OrderID) + ": " + printable(e.Reason)
 	var about []string
@@ -402,8 +409,8 @@ func (e *StateError) Error() string {
 	return text
 }
 
-// Is reports whether target is one of the sentinels that the error's fields
-// select.
+// Is reports whether target is one of the sentinels that Conflict, Reused and
+// NoHold stand for.
 func (e *StateError) Is(target error) bool {
 	if e.isConflict() {
 		return target == ErrConflict || e.Reused && target == ErrReferenceReused || e.NoHold && target == ErrNoHold
@@ -413,9 +420,10 @@ func (e *StateError) Is(target error) bool {
 
 func (e *StateError) isConflict() bool { return e.Conflict || e.Reused || e.NoHold }
 
-// Unwrap returns Plural's rejection, if the call looked at the books because of
-// a rejection. In a conflict the rejection matches none of the sentinels,
-// because it is about the request, and the conflict is about the books.
+// Unwrap returns Plural's rejection, if the call read the books because of a
+// rejection. In a conflict, the rejection matches none of the sentinels,
+// because the rejection is about the request and the conflict is about the
+// books.
 func (e *StateError) Unwrap() error {
 	if e.isConflict() && e.Err != nil {
 		return foreign.NoVerdict(e.Err)
@@ -478,8 +486,8 @@ func (e *PaymentLinkError) Is(target error) bool {
 // error is an [ErrDuplicateRequest].
 //
 // Some shops store each link and send payers only to a stored link. If such a
-// shop has no stored link, no payer has the lost link. Then make an order under
-// another reference, because nobody can pay the first order. In any other shop,
+// shop has no stored link for the order, no payer has the link, and nobody can
+// pay the order. Then make an order under another reference. In any other shop,
 // look at Order.Status first. The order may be paid by now, and a payer who has
 // its link can still pay it.
 //
@@ -637,7 +645,8 @@ func (e NotPaidError) MarshalJSON() ([]byte, error) {
 	return json.Marshal(jsonError{opConfirm.name, o.OrderID, o.MerchantOrderReference, o.Status, e.Error()})
 }
 
-// subject returns the beginning of an error's text.
+// subject returns the beginning of an error's text: the operation and the
+// order.
 func subject(op, id string) string {
 	if id == "" {
 		return "plural: " + phraseOf(op)
@@ -645,8 +654,8 @@ func subject(op, id string) string {
 	return "plural: " + phraseOf(op) + " " + clip(id)
 }
 
-// because returns the end of an error's text: the cause, if there is one.
-func because(err error) string {
+// causeText returns the end of an error's text: the cause, if there is one.
+func causeText(err error) string {
 	if err == nil {
 		return ""
 	}

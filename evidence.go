@@ -1,8 +1,8 @@
 package plural
 
-// evidence is one row of the table in docs/finals.md. It is what Plural's books
-// have to show before a write has a final answer. If no row fits, the answer is
-// not final.
+// evidence is one row of the table in docs/finals.md: something that Plural's
+// books have to show before a call returns a final answer. If the books fit no
+// row, the answer is not final.
 //
 // The code of an answer is never evidence. It only shows what to do next. A
 // missing entry is not evidence either, because replicas lag and documents
@@ -10,14 +10,14 @@ package plural
 type evidence struct {
 	of      string // the operation that the row is about
 	is      error  // ErrNotApplied, ErrConflict, or ErrNoHold, which is an ErrConflict
-	twice   bool   // all looks over lookSpan have to agree; if false, one look is enough
+	twice   bool   // all reads of the books over lookSpan have to agree; if false, one read is enough
 	shows   string // what the books show
 	because string // why that rules out the write
 }
 
 // The rows.
 //
-//nolint:gochecknoglobals // constants in all but name
+//nolint:gochecknoglobals // these values never change
 var (
 	rowCaptureOfEnded = &evidence{
 		of: "capture", is: ErrNotApplied,

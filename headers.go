@@ -16,8 +16,8 @@ const version = "0.1.0"
 // defaultUserAgent is the SDK's User-Agent. WithUserAgent adds to it.
 const defaultUserAgent = "plural-go/" + version
 
-// newHeader makes the header of a request. It has the SDK's headers and own,
-// which are the headers that the caller has set. The token and the time are
+// newHeader makes the header of a request. The header contains the SDK's
+// headers and the caller's (the parameter own). The token and the time are
 // added when the request is sent.
 func newHeader(userAgent, requestID string, own http.Header, hasBody bool) http.Header {
 	h := make(http.Header, len(own)+7) // with room for the token and the time
@@ -43,8 +43,8 @@ func newRequestID() string {
 	return id.String()
 }
 
-// ownHeader reports whether a header is one that callers must not set. name is
-// its canonical name.
+// ownHeader reports whether a header is one that callers must not set. The
+// parameter name is the header's canonical name.
 func ownHeader(name string) bool {
 	switch name {
 	case "Authorization", "Content-Type", "Content-Length", "Accept", "User-Agent", "Request-Id", "Request-Timestamp",

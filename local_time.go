@@ -8,9 +8,9 @@ import (
 )
 
 // LocalTime is a time without a zone, as Plural sends it in settlements:
-// "2026-11-27T10:59:46". No source names the zone, but it is surely that of
-// India (see [India]). A [Timestamp] would read such a text as UTC, and be
-// wrong by 5½ hours.
+// "2026-11-27T10:59:46". Plural does not document the zone, but it is almost
+// certainly that of India (see [India]). A [Timestamp] would read such a text
+// as UTC, and be wrong by 5½ hours.
 type LocalTime string
 
 // In reads the text as a time in a location, such as [India]. If the text has a
@@ -35,12 +35,12 @@ func (t LocalTime) In(place *time.Location) (time.Time, error) {
 // zone database.
 func India() *time.Location { return india }
 
-//nolint:gochecknoglobals // a constant in all but name
+//nolint:gochecknoglobals // this value never changes
 var india = time.FixedZone("IST", int((5*time.Hour + 30*time.Minute).Seconds()))
 
 // Days is a range of whole calendar days, from First to Last. First and Last
-// are included. The day is the date in the time's own Location. The time of day
-// does not matter.
+// are included. Each of the two stands for its date in its own Location. The
+// time of day does not matter.
 type Days struct{ First, Last time.Time }
 
 // dateOf returns the date of a time as midnight in UTC, because in UTC every
@@ -50,8 +50,8 @@ func dateOf(t time.Time) time.Time {
 	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
 }
 
-// monthsBefore returns the same day of an earlier month, or the last day of
-// that month if it is shorter.
+// monthsBefore returns the same day n months earlier, or the last day of that
+// month if the month has no such day.
 func monthsBefore(date time.Time, n int) time.Time {
 	earlier := date.AddDate(0, -n, 0)
 	if earlier.Day() != date.Day() { // AddDate went on into the next month

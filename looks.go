@@ -8,19 +8,20 @@ import (
 	"github.com/plural-go/plural/internal/retry"
 )
 
-// settleWindow is how long the books are read for an unsettled write if the
-// caller's context has no deadline.
+// settleWindow is how long a call may read the books to find out what happened
+// to a write, if the caller's context has no deadline.
 const settleWindow = 60 * time.Second
 
-// lookSpan is how long looks at the books have to agree before they count,
-// because replicas lag.
+// A look is one read of the books. lookSpan is how long all looks have to agree
+// before they count, because Plural answers from replicas that lag behind.
 const lookSpan = 3 * time.Second
 
 // minLooks is the smallest number of looks at the books before a call gives up.
 // This number holds even if fewer attempts are configured.
 const minLooks = 4
 
-// streak counts consecutive looks, and remembers when the first look was.
+// streak counts consecutive looks that agree, and remembers when the first of
+// them was.
 type streak struct {
 	looks int
 	since time.Time
@@ -48,10 +49,10 @@ func (s *streak) lasted(span time.Duration) bool {
 }
 
 // waitToLook waits before look number n+1. The wait is as long as the policy
-// says, but at least long enough to spread the looks over lookSpan. The first
-// waits are at most half of lookSpan. If there is a deadline, the wait is at
-// most half of the time that is left, so the last look is near the deadline.
-// waitToLook returns false if there is no time for another look.
+// says, but at least long enough to spread the looks over lookSpan. Each of the
+// first 2*minLooks waits is at most half of lookSpan. If there is a deadline,
+// the wait is at most half of the time that is left, so the last look is near
+// the deadline. waitToLook returns false if there is no time for another look.
 func (k *call) waitToLook(ctx, window context.Context, n int) bool {
 	policy := k.p.cfg.retry
 	wait := max(policy.Backoff(n), lookSpan/(2*minLooks))
@@ -65,8 +66,8 @@ func (k *call) waitToLook(ctx, window context.Context, n int) bool {
 	return retry.Wait(window, wait)
 }
 
-// isPassing reports whether a look failed for a reason that is not about the
-// write: the server is broken, or the credentials are refused.
+// isPassing reports whether a look failed for a reason that may pass and is not
+// about the write: the server is broken, or the credentials are refused.
 func isPassing(err error) bool {
 	return errors.Is(err, ErrUnauthorized) || isExhausted(err)
 }

@@ -9,7 +9,7 @@ import (
 // access token. It holds no personal data and no secret.
 type Observation struct {
 	Operation string // one of a small set of names, such as "captures.create", "token" or "do"
-	OrderID   string // the id of the order or payment link; "" if the call did not name its id
+	OrderID   string // the id of the order or payment link; "" if the call was made without an id
 	Reference string // the merchant's reference of the order, capture, refund or link; "" if the call had none
 	RequestID string // the Request-ID, which is the same for every request of the call
 	Attempts  int    // the number of tries; a try repeated because its token was refused counts once
@@ -46,11 +46,11 @@ func OrderFromContext(ctx context.Context) (orderID, reference string) {
 }
 
 // AttemptFromContext returns the number of the try that a request belongs to.
-// The first try of a call is 1. The number is 0 for a request that this package
-// did not make. The second result reports whether the request is a settling
-// read, which asks Plural's books what happened to a write. If a settling read
-// finds nothing in the books, that is an answer and not a failure.
-// AttemptFromContext is for middleware.
+// The first try of a call has the number 1. The number is 0 for a request that
+// this package did not make. The second result reports whether the request is a
+// settling read, which asks Plural's books what happened to a write. If a
+// settling read finds nothing in the books, that is an answer and not a
+// failure. AttemptFromContext is for middleware.
 func AttemptFromContext(ctx context.Context) (number int, isSettlingRead bool) {
 	if s := tryFrom(ctx); s != nil {
 		return s.attempt, s.isSettling
@@ -62,7 +62,7 @@ func AttemptFromContext(ctx context.Context) (number int, isSettlingRead bool) {
 // client has no observer.
 type observer func(ctx context.Context, o Observation)
 
-// notify calls the observer, and recovers its panics.
+// notify calls the observer, and recovers from its panics.
 func (o observer) notify(ctx context.Context, seen Observation) {
 	if o == nil {
 		return

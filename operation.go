@@ -13,14 +13,14 @@ type operation struct {
 	name    string // one of a small set of names, for errors and metrics
 	phrase  string // for people
 	method  string
-	settles bool // part of the call's time is kept for reading what happened to the write
+	settles bool // part of the call's time is kept for finding out what happened to the write
 
 	byReference bool // the call names the order or link by a reference, not by an id
 }
 
-// The operations. The last five only give errors a name. Four of the five read
-// orders with the requests of orders.get and orders.get_by_reference, and
-// orders.check sends nothing.
+// The operations. The last five only give errors a name. Four of them send the
+// requests of orders.get and orders.get_by_reference. The other one,
+// orders.check, sends nothing.
 //
 //nolint:gochecknoglobals // these values never change
 var (

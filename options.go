@@ -129,8 +129,8 @@ func WithRetry(p RetryPolicy) Option {
 }
 
 // policyOf fills in the defaults. If MinDelay is given and is above the default
-// of MaxDelay, MaxDelay becomes the same. If MaxDelay is given and is below the
-// default of MinDelay, MinDelay becomes the same.
+// of MaxDelay, MaxDelay is set to MinDelay. If MaxDelay is given and is below
+// the default of MinDelay, MinDelay is set to MaxDelay.
 func policyOf(p RetryPolicy) retry.Policy {
 	longest := cmp.Or(p.MaxDelay, max(8*time.Second, p.MinDelay))
 	return retry.Policy{
@@ -142,12 +142,12 @@ func policyOf(p RetryPolicy) retry.Policy {
 
 // WithSingleRefundSend makes a call send a refund, or a new payment link, at
 // most once. Without this option, a call sends a refund again if the answer was
-// lost and the books have not shown the refund for three seconds. The two
-// requests make only one refund, as long as Plural carries out only one refund
-// for each reference, as Plural documents. With WithSingleRefundSend such a
-// call ends with [ErrOutcomeUnknown], and only a new call sends the refund
-// again. Even with this option, a call sends again if nothing of the request
-// went out, or if Plural refused the access token.
+// lost and the books did not show the refund during three seconds of reading.
+// The two requests make only one refund if Plural carries out only one refund
+// for each reference, as it documents. With WithSingleRefundSend such a call
+// ends with [ErrOutcomeUnknown], and only a new call sends the refund again.
+// Even with this option, a call sends again if nothing of the request went out,
+// or if Plural refused the access token.
 func WithSingleRefundSend() Option {
 	return func(c *config) error {
 		c.singleRefundSend = true
@@ -193,10 +193,10 @@ func WithLogger(l *slog.Logger) Option {
 }
 
 // WithObserver calls a function when a call or a request for an access token
-// has ended. It is for metrics of attempts, of unknown outcomes and of tokens.
-// Middleware, in contrast, sees each try. The function is called before the
-// call returns, so it should be quick. Its panics are ignored. The function is
-// not called if validation refuses the call. For Confirm, ConfirmEvent and
+// has ended. Use it to count attempts, unknown outcomes and requests for
+// tokens. Middleware, in contrast, sees each try. The function is called before
+// the call returns, so it should be quick. Its panics are ignored. The function
+// is not called if validation refuses the call. For Confirm, ConfirmEvent and
 // Wait, the function is called for each read that they make.
 func WithObserver(observe func(ctx context.Context, o Observation)) Option {
 	return func(c *config) error {
@@ -248,7 +248,7 @@ func WithHeader(name, value string) CallOption {
 		case !validHeaderName(name):
 			c.reject("header", "must have a valid name")
 		case ownHeader(canonical):
-			c.reject("header "+canonical, "is not for callers to set")
+			c.reject("header "+canonical, "must not be set by the caller")
 		case !validHeaderValue(value):
 			c.reject("header "+canonical, "must have a value without control characters")
 		default:

@@ -22,8 +22,8 @@ type CreateOrderRequest struct {
 	MerchantOrderReference string          `json:"merchant_order_reference"`
 	OrderAmount            Amount          `json:"order_amount"` // 100 to 100 000 000 paise
 	IntegrationMode        IntegrationMode `json:"integration_mode,omitzero"`
-	// only hold the money, and capture it or cancel the hold later; possible
-	// for cards (and points) only
+	// hold the money instead of taking it, and capture it or cancel the hold
+	// later; possible only for cards (and points)
 	PreAuth               bool            `json:"pre_auth"`
 	AllowedPaymentMethods []PaymentMethod `json:"allowed_payment_methods,omitzero"`
 	Notes                 string          `json:"notes,omitzero"`
@@ -54,7 +54,7 @@ type CheckoutOrder struct {
 	Token           string `json:"token"` // the link's token, for a page that uses Plural's script
 	OrderID         string `json:"order_id"`
 	RedirectURL     string `json:"redirect_url"`  // send the payer to this https URL, which is percent-encoded already
-	ResponseCode    int    `json:"response_code"` // Plural's own code: 200
+	ResponseCode    int    `json:"response_code"` // Plural's own code; 200 means success
 	ResponseMessage string `json:"response_message"`
 }
 
@@ -68,8 +68,8 @@ type CheckoutOrder struct {
 // from the answer to a new order, so use each reference once.
 // [OrderService.Confirm] compares the amount in any case.
 //
-// After a lost answer Create tries again under the same reference. Only the
-// answer to a create has the link, so a repeated create may not get the link.
+// After a lost answer Create tries again under the same reference. Plural gives
+// the link only in the answer to a create, so a repeated create may not get it.
 // The errors:
 //
 //   - [ValidationError]: nothing was sent, because the request is wrong.
@@ -99,7 +99,7 @@ func (s *OrderService) Create(
 		return err
 	}
 	class, failure := write.send(ctx, accept, repeatCreate)
-	isInDoubt := write.ambiguous || class == classRejected && failure.Err != nil // a refusal that also has data
+	isInDoubt := write.ambiguous || class == classRejected && failure.Err != nil // a rejection whose answer also has data
 	switch {
 	case !isInDoubt && failure == nil:
 		return created, nil
@@ -216,9 +216,9 @@ func (e Expected) mismatch(o *Order) string {
 	case o.Type == OrderTypeRefund:
 		return "it is a refund"
 	case e.OrderID != "" && o.OrderID != e.OrderID:
-		return "it has another order_id than expected"
+		return "it has another order_id than the expected order"
 	case e.MerchantOrderReference != "" && o.MerchantOrderReference != e.MerchantOrderReference:
-		return "it has another merchant_order_reference than expected"
+		return "it has another merchant_order_reference than the expected order"
 	case o.OrderAmount != e.OrderAmount:
 		return fmt.Sprintf("it is for %s, not for %s", o.OrderAmount, e.OrderAmount)
 	}
@@ -241,7 +241,7 @@ func (o *Order) notPaid() string {
 	case o.Status != OrderStatusProcessed:
 		return "it is " + clip(string(o.Status))
 	case t.strange > 0 || t.isUnderWay() || t.settled == 0:
-		return "it is PROCESSED, but its payments are not"
+		return "it is PROCESSED, but its payments do not fit that status"
 	case t.liveEntries > 0:
 		captured, isKnown := o.CapturedAmount()
 		switch {
@@ -289,8 +289,8 @@ func (e Expected) check() requestCheck {
 //   - the errors of [OrderService.Get]. A [ValidationError] may also mean that
 //     want is incomplete.
 //
-// A payer who closes the browser sends no callback. So use webhooks, too: see
-// [OrderService.ConfirmEvent].
+// A payer who closes the browser sends no callback. So use webhooks as well:
+// see [OrderService.ConfirmEvent].
 func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected, opts ...CallOption) (*Order, error) {
 	if !cb.isVerified() {
 		return nil, fmt.Errorf("plural: confirm order: the callback was not verified: %w", ErrInvalidSignature)
@@ -327,19 +327,20 @@ func (e Expected) isBehind(saysPaid bool) func(*Order) bool {
 
 // ConfirmEvent is for a webhook. It takes the order's id from the event, and
 // reads that order from Plural. For the event of a refund, it reads the
-// refunded order. It returns the order only if it is the expected order and is
-// held or paid, as for [OrderService.Confirm]. ConfirmEvent takes nothing else
-// from the event, so the event may be old, and may come from a queue.
+// refunded order. It returns the order only if that is the expected order and
+// is held or paid, as for [OrderService.Confirm]. From the event it uses only
+// the id, and the type to decide whether to read again. So the event may be
+// old, and may come from a queue.
 //
 // An event may say that the order is paid (ORDER_AUTHORIZED, ORDER_PROCESSED)
-// before the books show it. If the books do not show the payment for two
-// seconds, the error is [ErrOutcomeUnknown], and not [ErrNotPaid]. Return this
-// error to the webhook handler, so Plural delivers the event again. If the
-// order is another order, or is not paid for another reason, the error is a
-// [NotPaidError] with the order. [NotPaidError.WasPaid] is true after a partial
-// capture or a refund. For an event that is not about an order, the error is
-// [ErrNoOrder]. If the order in the event cannot be decoded, the error is
-// [ErrMalformedWebhook]. Other errors are those of [OrderService.Get].
+// before the books show it. If the books still do not show the payment after
+// two seconds, the error is [ErrOutcomeUnknown], and not [ErrNotPaid]. Return
+// this error to the webhook handler, so Plural delivers the event again. If the
+// order is not the expected one, or is unpaid for another reason, the error is
+// a [NotPaidError] with the order. [NotPaidError.WasPaid] is true after a
+// partial capture or a refund. For an event that is not about an order, the
+// error is [ErrNoOrder]. If the order in the event cannot be decoded, the error
+// is [ErrMalformedWebhook]. Other errors are those of [OrderService.Get].
 func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected, opts ...CallOption) (*Order, error) {
 	check := want.check()
 	check.must(e != nil, "event", "is required")
@@ -367,19 +368,20 @@ func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected
 	return want.accept(o)
 }
 
-// The shortest and the longest wait between two reads of Wait.
+// The shortest and the longest time between two reads that Wait makes.
 const (
 	minPoll = time.Second
 	maxPoll = 10 * time.Second
 )
 
-// Wait reads the order until the function returns true for it, and returns the
-// order. If the function is nil, Wait waits until the order is no longer
-// CREATED, PENDING or ATTEMPTED. Then the payer has paid, given up or failed.
-// The reads are one to ten seconds apart.
+// Wait reads the order again and again. As soon as the function until returns
+// true for the order, Wait returns the order. If until is nil, Wait waits until
+// the order is no longer CREATED, PENDING or ATTEMPTED. Then the payer has paid
+// or given up, or the payment has failed. The reads are one to ten seconds
+// apart.
 //
-// Wait ends when ctx ends, so ctx should have a deadline. Then the error is an
-// [Error] that wraps the context's error. Other errors are those of
+// Wait also ends when ctx ends, so ctx should have a deadline. In this case the
+// error is an [Error] that wraps the context's error. Other errors are those of
 // [OrderService.Get]. With an error, Wait also returns the order that it read
 // last, or nil. If the order is not found, Wait looks for it again for two
 // seconds, because reads may lag behind the order's creation. A webhook is the
@@ -464,7 +466,7 @@ func (r *CreateOrderRequest) check() requestCheck {
 }
 
 // judgeOrder judges whether the order that has our reference is the one that
-// req asks for. A document without pre_auth matches true and false.
+// req asks for. A document without pre_auth matches both values of req.PreAuth.
 func judgeOrder(o *Order, req *CreateOrderRequest) finding {
 	switch {
 	case o.Type == OrderTypeRefund:
@@ -477,7 +479,7 @@ func judgeOrder(o *Order, req *CreateOrderRequest) finding {
 		return unclear("the order does not say its amount")
 	case o.OrderAmount != req.OrderAmount:
 		return final(rowOrderDiffers, "the reference belongs to an order of %s", o.OrderAmount)
-	case o.saysPreAuth() && o.PreAuth != req.PreAuth && o.isUnpaid(): // published documents of paid orders are wrong
+	case o.saysPreAuth() && o.PreAuth != req.PreAuth && o.isUnpaid(): // Plural's samples of paid orders have it wrong
 		return final(rowOrderDiffers, "the reference belongs to an order with pre_auth %t", o.PreAuth)
 	}
 	return applied()

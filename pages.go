@@ -7,9 +7,10 @@ import (
 	"fmt"
 )
 
-// IncompleteError means that not everything could be read. Its fields show what
-// is missing. The error says nothing about money: the rows that were read are
-// as Plural sent them. Read again later. The error is an [ErrIncomplete].
+// IncompleteError means that a settlement, or the list of settlements, could
+// not be read completely. Its fields show what is missing. The error does not
+// mean that money is missing: the rows that were read are as Plural sent them.
+// Read again later. The error is an [ErrIncomplete].
 type IncompleteError struct {
 	UTR  string // the settlement whose lines were read; "" for a list
 	Days Days   // for a list: the first day that was not read completely, and the list's last day
@@ -33,7 +34,7 @@ func (e *IncompleteError) Error() string {
 	if e.Err == nil {
 		text += "; rows are missing, moved or came twice: read them again later"
 	}
-	return text + because(e.Err)
+	return text + causeText(e.Err)
 }
 
 // Is reports whether target is [ErrIncomplete].
@@ -75,13 +76,13 @@ const (
 	rowIsLast           // the caller needs no more rows
 )
 
-// readPages reads a list page by page, and passes each row to see. If the first
-// page cannot be read, it returns the error of that read. All other errors are
-// an [IncompleteError] or errLeft.
+// readPages reads a list page by page, and passes each row to the function see.
+// If the first page cannot be read, it returns the error of that read. All
+// other errors are an [IncompleteError] or errLeft.
 func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) sighting) error {
 	var first fingerprint
 	want, got, pages := 0, 0, 0
-	isOdd := false   // the rows have changed
+	isOdd := false   // a row was odd, or the rows changed during the reading
 	isOfAll := false // the total counts the rows of all pages
 	isGone := false  // a page has no rows, although there should be such a page
 	for page := 1; ; page++ {
@@ -96,8 +97,8 @@ func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) s
 		case page == 1:
 			first = s.mark
 		}
-		// A later page may come from a replica that lags, and count less than
-		// an earlier one.
+		// A later page may come from a replica that lags behind, so its counts
+		// may be lower than those of an earlier page.
 		want, pages = max(want, s.total), max(pages, s.pages)
 		isOfAll = isOfAll || s.total > len(s.rows)
 		isGone = isGone || page > 1 && page <= pages && len(s.rows) == 0
@@ -113,8 +114,8 @@ func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) s
 			case rowIsKnown:
 			}
 		}
-		// The total may count only the rows of one page. Then the total is not
-		// larger than the number of rows of that page. It may also be too low.
+		// The total may count only the rows of one page, and then it is not
+		// larger than the number of rows in that page. Or it may be too low.
 		mayGoOn := pages == 0 && len(s.rows) >= perPage && (want <= len(s.rows) || got > want)
 		if got > had && (page < pages || got < want || mayGoOn) {
 			continue
@@ -144,14 +145,14 @@ func fingerprintOf(document any) (f fingerprint) {
 	return f
 }
 
-// recent remembers the fingerprints of the last rows: at least the last
-// maxRecent, and at most twice as many.
-type recent struct{ now, before map[fingerprint]struct{} }
+// rowMemory remembers the fingerprints of the rows that came last: of at least
+// maxRecent rows, and of at most twice as many.
+type rowMemory struct{ now, before map[fingerprint]struct{} }
 
 const maxRecent = 10_000
 
 // add remembers a fingerprint, and reports whether it is new.
-func (r *recent) add(f fingerprint) bool {
+func (r *rowMemory) add(f fingerprint) bool {
 	_, isNow := r.now[f]
 	_, isBefore := r.before[f]
 	if isNow || isBefore {

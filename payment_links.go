@@ -11,10 +11,11 @@ import (
 )
 
 // PaymentLinkService asks for money by message: Plural sends the customer a
-// link to its checkout. Each link has an ordinary order from the start. Use the
-// order's id to capture, cancel or refund what the customer paid by the link.
+// link to Plural's checkout. Each link has an ordinary order from the start.
+// Use the order's id to capture, cancel or refund what the customer paid by the
+// link.
 //
-// No status of a link proves that the money is there. Store
+// No status of a link proves that money was paid or is on hold. Store
 // [PaymentLink.Expected] with the link, and pass it to [OrderService.Confirm]
 // or [OrderService.ConfirmEvent].
 type PaymentLinkService struct{ p *pipeline }
@@ -32,8 +33,8 @@ type PaymentLinkRequest struct {
 	// If it is zero, the link expires after 24 hours. The time is sent in UTC,
 	// in whole seconds
 	ExpireBy time.Time `json:"expire_by,omitzero"`
-	// only hold the money, and capture it or cancel the hold later; possible
-	// for cards (and points) only
+	// hold the money instead of taking it, and capture it or cancel the hold
+	// later; possible only for cards (and points)
 	PreAuth               bool            `json:"pre_auth,omitzero,string"`
 	PartPayment           bool            `json:"part_payment,omitzero"` // the customer may pay in parts
 	AllowedPaymentMethods []PaymentMethod `json:"allowed_payment_methods,omitzero"`
@@ -81,11 +82,11 @@ func (l *PaymentLink) Expected() Expected {
 //   - nil: the books have this link, with this reference and amount. An earlier
 //     call may have made it, so look at its Status. Create does not compare
 //     ExpireBy, so the link may expire at another time.
-//   - [ErrConflict]: final. Here the error is always [ErrReferenceReused], too.
-//     Either the link of this reference has another amount or pre_auth, or
-//     there are two links with this reference and both may be paid. The error
-//     is a [PaymentLinkError].
-//   - [NeedsReview]: not final, and a person has to look. Either Plural
+//   - [ErrConflict]: final. From Create, such an error also matches
+//     [ErrReferenceReused]. Either the link of this reference has another
+//     amount or pre_auth, or there are two links with this reference and both
+//     may be paid. The error is a [PaymentLinkError].
+//   - [NeedsReview]: not final, and a person has to look into it. Either Plural
 //     rejected the request and the books have no such link, or the books are
 //     unclear.
 //   - any other error: the outcome is not known yet. Call again with the same
@@ -96,12 +97,12 @@ func (l *PaymentLink) Expected() Expected {
 //
 // When an answer is lost, or Plural says that the reference was used, Create
 // reads the link by its reference. Create sends the request again, under the
-// same reference, only when the books have not shown the link for three
-// seconds. The repetition makes no second link as long as Plural keeps these
-// references unique, as Plural documents. A look-up by reference shows only one
+// same reference, only if the books did not show the link during three seconds
+// of reading. The repetition makes no second link if Plural keeps these
+// references unique, as it documents. A look-up by reference shows only one
 // link, so a second link may stay unseen. With [WithSingleRefundSend], a call
-// sends the request for a link only once. If ctx has no deadline, a call asks
-// the books for up to 60 seconds.
+// sends the request for a link only once. If ctx has no deadline, a call keeps
+// reading the books for at most 60 seconds.
 //
 // Do not pass an HTTP request's context, because it ends when the client
 // disconnects.
@@ -163,7 +164,7 @@ func (s *PaymentLinkService) GetByReference(
 	return readUsable(ctx, k, decodeLinkWith(reference))
 }
 
-// Cancel withdraws a payment link, if nobody has paid by the link yet.
+// Cancel withdraws a payment link, if nobody has paid with the link yet.
 //
 //	PUT /api/pay/v1/paymentlink/{payment_link_id}/cancel
 //
@@ -178,19 +179,19 @@ func (s *PaymentLinkService) GetByReference(
 //     the order. To give the money back, cancel or refund the order.
 //   - [ErrNotApplied]: final. The link has expired, and its order shows no
 //     payment. The error is a [StateError].
-//   - [NeedsReview]: not final, and a person has to look. Plural refused the
-//     cancel, and the books do not show why. A link that was opened (CLICKED,
-//     PAYMENT_INITIATED) may still be paid, or may expire. Call again after
-//     that, to get a final result.
+//   - [NeedsReview]: not final, and a person has to look into it. Plural
+//     refused the cancel, and the books do not show why. A link that was opened
+//     (CLICKED, PAYMENT_INITIATED) may still be paid, or may expire. Call again
+//     after that, to get a final result.
 //   - any other error: the outcome is not known yet. Call again.
 //
 // A [ValidationError] means that nothing was sent, because the text cannot be a
 // link's id.
 //
-// A payment that was begun before the link was withdrawn may still come. Then a
-// webhook reports the payment. Do not pass an HTTP request's context, because
-// it ends when the client disconnects. If ctx has no deadline, Cancel asks the
-// books for up to 60 seconds.
+// A payment that was begun before the link was withdrawn may still be
+// completed. Then a webhook reports the payment. Do not pass an HTTP request's
+// context, because it ends when the client disconnects. If ctx has no deadline,
+// Cancel keeps reading the books for at most 60 seconds.
 func (s *PaymentLinkService) Cancel(
 	ctx context.Context, paymentLinkID string, opts ...CallOption,
 ) (*PaymentLink, error) {
@@ -221,7 +222,8 @@ func (s *PaymentLinkService) Cancel(
 //
 //   - [Error]: Plural refused the request, or nothing could be sent. But if
 //     StatusCode is 200 to 299 and Code is empty, Plural accepted the request.
-//     Then the message went out, and only the link is missing in the answer.
+//     Then the message went out, and only the link could not be read from the
+//     answer.
 //   - [OutcomeUnknownError]: the answer was lost. The message may have gone
 //     out, and another call may send a second message.
 //   - [ValidationError]: nothing was sent, because the text cannot be a link's
@@ -291,7 +293,7 @@ func (r *PaymentLinkRequest) check() requestCheck {
 }
 
 // judgeLink judges whether the link that has our reference is the one that was
-// asked for. A document without pre_auth matches true and false.
+// asked for. A document without pre_auth matches both values of preAuth.
 func judgeLink(l *PaymentLink, amount Amount, preAuth bool) finding {
 	switch {
 	case l.Amount.Value == 0 || l.Amount.Currency == "":
@@ -344,8 +346,8 @@ func judgeLinkCancel(l *PaymentLink, o *Order) finding {
 	return unclear("the payment link is " + clip(string(l.Status)) + ", and its order is " + string(o.Status))
 }
 
-// runLink carries out a write about a payment link in the same way as run, and
-// returns the link.
+// runLink carries out a write about a payment link in the same way as the
+// method run, and returns the link.
 func (s *settlement) runLink(ctx context.Context) (*PaymentLink, error) {
 	if _, err := s.run(ctx); err != nil {
 		return nil, err
@@ -353,7 +355,8 @@ func (s *settlement) runLink(ctx context.Context) (*PaymentLink, error) {
 	return s.done, nil
 }
 
-// ownLink makes the function that judges the link in a write's own answer.
+// ownLink makes the function that judges the link in the answer to the write
+// itself.
 func ownLink(
 	decode func(*answer) (*PaymentLink, error), judge func(*PaymentLink) finding,
 ) func(*answer) (*Order, finding, error) {
@@ -391,7 +394,7 @@ func lookForDoubleLink(reference string) func(context.Context, *settlement, *boo
 		if s.write.attempts > 1 {
 			ask := s.write.settlingCopy()
 			ask.cfg.tries = 1
-			if l, err := ask.askLink(ctx, reference); err == nil { // after an error there is no link to see
+			if l, err := ask.askLink(ctx, reference); err == nil { // after an error there is no further link to note
 				s.see(nil, finding{link: l})
 			}
 		}
@@ -430,8 +433,8 @@ func withLink(l *PaymentLink, f finding) finding {
 	return f
 }
 
-// lookAtLink returns a function that looks in the books for the cancel of a
-// link. The function reads the link and its order.
+// lookAtLink returns a function that looks up in the books what happened to the
+// cancel of a link. The function reads the link and its order.
 func lookAtLink(linkID string) look {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
 		k, err := write.settlingRead(opGetLink, pathOfLink(linkID), linkID)
@@ -449,8 +452,8 @@ func lookAtLink(linkID string) look {
 	}
 }
 
-// lookAtOrderOf looks in the books for the cancel of a link that was read. It
-// reads the link's order.
+// lookAtOrderOf reads the order of a link that was already read, to find out
+// what happened to the cancel of the link.
 func lookAtOrderOf(ctx context.Context, write *call, l *PaymentLink) (*Order, finding, error) {
 	o, err := write.askOrder(ctx, l.OrderID)
 	switch {
@@ -506,8 +509,8 @@ func decodeLinkOf(linkID string) func(*answer) (*PaymentLink, error) {
 }
 
 // decodeLinkWith makes a decoder that refuses an answer about another
-// reference. An answer that does not say its reference may be about ours: the
-// decoder returns it with an error.
+// reference. An answer that does not say its reference may be about our link:
+// the decoder returns it with an error.
 func decodeLinkWith(reference string) func(*answer) (*PaymentLink, error) {
 	return func(a *answer) (*PaymentLink, error) {
 		l, err := decodeLink(a)

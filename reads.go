@@ -31,9 +31,9 @@ func (p *pipeline) getByReference(ctx context.Context, reference string, opts []
 	return readUsable(ctx, k, decodeOrderWith(reference))
 }
 
-// readDocument sends a read until decode accepts an answer. Like decode, it may
-// return both a document and an error. Such a document cannot be used, but it
-// shows that the order or link exists.
+// readDocument repeats a read until decode accepts an answer, or no further try
+// is allowed. Like decode, it may return both a document and an error. Such a
+// document cannot be used, but it shows that the order or link exists.
 func readDocument[T any](ctx context.Context, k *call, decode func(*answer) (*T, error)) (document *T, err error) {
 	err = k.read(ctx, func(a *answer) error {
 		read, err := decode(a)
@@ -55,9 +55,9 @@ func readUsable[T any](ctx context.Context, k *call, decode func(*answer) (*T, e
 	return document, nil
 }
 
-// settlingRead makes a read that asks what happened to a write. The read has
-// the options of the write. It is repeated after failures, even if the write is
-// not repeated.
+// settlingRead makes a read of the books that finds out what happened to a
+// write. The read uses the options of the write. It is repeated after failures,
+// even if the write may be sent only once.
 func (k *call) settlingRead(op operation, path, subject string) (*call, error) {
 	ask, err := k.p.callWith(k.cfg, op, path, nil)
 	if err != nil {

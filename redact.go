@@ -120,7 +120,8 @@ func (d ErrorDetail) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// LogValue returns UTR, day, figures and the last four digits of the account.
+// LogValue returns the UTR, the day, the total, the number of transactions and
+// the last four digits of the bank account.
 func (s Settlement) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("utr_number", s.UTRNumber),
@@ -131,7 +132,8 @@ func (s Settlement) LogValue() slog.Value {
 	)
 }
 
-// LogValue returns UTR, figures and the last four digits of the account.
+// LogValue returns the UTR, the total, the number of transactions, the number
+// of lines and the last four digits of the bank account.
 func (d SettlementDetail) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("utr_number", d.UTRNumber),

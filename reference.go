@@ -23,7 +23,8 @@ const MaxReference = 50
 // does not fit, the result begins with "ref" instead. A part that has a "_" in
 // it also leads to a digest, so Reference("a_b") and Reference("a", "b") are
 // different. Each part counts as the text that [fmt.Sprint] writes for it, so 1
-// and "1" are the same. Do not pass pointers.
+// and "1" are the same. Do not pass pointers, because the text of a pointer is
+// an address.
 //
 // Orders and refunds share one namespace, so begin a refund's reference with a
 // word that no order's reference begins with.

@@ -36,8 +36,8 @@ type RefundRequest struct {
 //
 //	POST /api/pay/v1/refunds/{order_id}
 //
-// A lost or unclear answer is settled as for [CaptureService.Create]. The
-// results:
+// If an answer is lost or unclear, Create finds out what happened in the same
+// way as [CaptureService.Create]. The results:
 //
 //   - nil: carried out. The books show this refund, with this reference, order
 //     and amount. The refund is PROCESSED or on its way, so its Status may
@@ -47,13 +47,13 @@ type RefundRequest struct {
 //     and a new refund needs a new reference. Or less money is left to refund
 //     than was asked for. Or no money was ever taken for the order. The error
 //     is a [StateError].
-//   - [ErrConflict]: final, and a person has to look. There are two cases.
-//     Either the reference belongs to another order, or to a refund of another
-//     order or amount. Then the error is a [StateError], and also
-//     [ErrReferenceReused] if the other entry was there before this call. Or
-//     the money was given back more than once. Then the error is a
-//     [DoubleRefundError].
-//   - [NeedsReview]: not final, and a person has to look. Either Plural
+//   - [ErrConflict]: final, and a person has to look into it. There are two
+//     cases. Either the reference belongs to another order, to a refund of
+//     another order, or to a refund of another amount. Then the error is a
+//     [StateError], and also [ErrReferenceReused] if the other entry was there
+//     before this call. Or the money was given back more than once. Then the
+//     error is a [DoubleRefundError].
+//   - [NeedsReview]: not final, and a person has to look into it. Either Plural
 //     rejected the refund and the books do not show why, or the books were read
 //     and are unclear.
 //   - any other error: the outcome is not known yet. Call again with the same
@@ -62,13 +62,13 @@ type RefundRequest struct {
 // A [ValidationError] means that nothing was sent, because the request is
 // wrong. But an earlier call may have had an effect.
 //
-// A call sends a refund again only when the books have not shown the refund for
-// three seconds. A new call sends the refund at once. In both cases there is no
-// second refund as long as Plural keeps references unique, as Plural documents.
+// A call sends a refund again only if the books did not show the refund during
+// three seconds of reading. A new call sends the refund at once. In both cases
+// there is no second refund if Plural keeps references unique, as it documents.
 // With [WithSingleRefundSend], a call sends the refund only once. After the
 // refund was carried out, Create reads the order again, to find a second refund
-// under the same reference. If ctx has no deadline, a call asks the books for
-// up to 60 seconds.
+// under the same reference. If ctx has no deadline, a call keeps reading the
+// books for at most 60 seconds.
 //
 // Do not pass an HTTP request's context, because it ends when the client
 // disconnects.
@@ -104,8 +104,8 @@ func (s *RefundService) Create(
 // It repeats these reads until several of them agree. The results:
 //
 //   - nil: the refund is in the books, PROCESSED or on its way.
-//   - [ErrNotApplied]: the refund is not in the books, and cannot come, because
-//     no money was ever taken for the order.
+//   - [ErrNotApplied]: the refund is not in the books and never will be,
+//     because no money was ever taken for the order.
 //   - [ErrConflict]: the reference belongs to something else, or the refund is
 //     in the books more than once (a [DoubleRefundError]).
 //   - [ErrNotFound]: the books have no such refund, or only a refund that
@@ -193,7 +193,7 @@ func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) 
 		}
 		isParents := r != nil && r.OrderID == parentID
 		if isParents {
-			r = nil // the order itself has the reference, so a look-up by it cannot show a refund
+			r = nil // the order itself has the reference, so a look-up by reference cannot show a refund
 		}
 		if r != nil && r.ParentOrderID != "" {
 			if f := judge(r); f.verdict == verdictApplied {
@@ -209,7 +209,7 @@ func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) 
 		}
 		listed := refundsIn(parent, reference)
 		if r != nil {
-			listed = append(listed, attributed(r, listed))
+			listed = append(listed, withParent(r, listed))
 		}
 		found, f := choose(listed, judge)
 		switch {
@@ -222,10 +222,10 @@ func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) 
 	}
 }
 
-// choose picks the refund that decides, out of all refunds under one reference.
-// The first choice is a refund that is carried out. The second choice is an
-// entry for something else, and the third is an unclear refund. The last choice
-// is the newest refund that failed.
+// choose picks, out of all refunds under one reference, the one that decides
+// the result. The first choice is a refund that is carried out. The second
+// choice is an entry that conflicts with the request, and the third is an
+// unclear refund. The last choice is the newest refund that failed.
 func choose(refunds []*Order, judge func(*Order) finding) (found *Order, f finding) {
 	rank := func(f finding) int {
 		switch {
@@ -278,9 +278,9 @@ func lookForDouble(parentID, reference string) func(context.Context, *settlement
 	}
 }
 
-// attributed returns the refund with its ParentOrderID. If the refund's own
+// withParent returns the refund with its ParentOrderID. If the refund's own
 // document has none, the id comes from the parent order's list of refunds.
-func attributed(r *Order, listed []*Order) *Order {
+func withParent(r *Order, listed []*Order) *Order {
 	at := slices.IndexFunc(listed, func(one *Order) bool { return one.OrderID == r.OrderID })
 	if r.Type != OrderTypeRefund || r.ParentOrderID != "" || at < 0 {
 		return r
@@ -320,8 +320,8 @@ func (r *RefundRequest) check() requestCheck {
 }
 
 // ownRefund makes the function that judges the answer to a refund. The answer
-// is the refund itself or, in the older shape, the parent order with its
-// refunds.
+// is the refund itself or, in Plural's older form of this answer, the parent
+// order with its refunds.
 func ownRefund(reference string, judge func(*Order) finding) func(*answer) (*Order, finding, error) {
 	return func(a *answer) (*Order, finding, error) {
 		o, err := decodeOrder(a)

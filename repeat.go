@@ -10,10 +10,10 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// send sends the request until accept accepts an answer with a status of
-// success, or until no other try is allowed or possible. It returns what the
-// last answer means for the request. If the answer was not accepted, it also
-// returns the error.
+// send tries the request until the function accept takes an answer that has the
+// status of a success, or until no other try is allowed or possible. It returns
+// what the last answer means for the request. If the answer was not accepted,
+// it also returns the error.
 func (k *call) send(ctx context.Context, accept func(*answer) error, repeats policy) (answerClass, *Error) {
 	for {
 		a := k.try(ctx)
@@ -39,7 +39,7 @@ func (k *call) send(ctx context.Context, accept func(*answer) error, repeats pol
 	}
 }
 
-// policy reports whether a request may be sent again after an answer of the
+// A policy decides whether a request may be sent again after an answer of the
 // given class. [Error.Retryable] reports whether another try may succeed.
 type policy func(class answerClass, failure *Error) bool
 
@@ -52,7 +52,7 @@ func repeatUnsent(class answerClass, failure *Error) bool {
 }
 
 // repeatNotTaken is the policy for writes. A write that may have been carried
-// out is sent again only after a look at the books, see [settlement].
+// out is sent again only after the books were read, see [settlement].
 func repeatNotTaken(class answerClass, failure *Error) bool {
 	return (class == classNotSent || class == classThrottled) && failure.Retryable()
 }
@@ -96,8 +96,8 @@ func (k *call) maxAttempts() int {
 }
 
 // ended returns how the context ended the call, and the context's own error.
-// Both are nil if it did not. A context that leaves the call too little time
-// has ended it, too.
+// Both are nil if the context did not end the call. A context that leaves too
+// little time for another try counts as one that ended the call.
 func (k *call) ended(ctx context.Context) (ended, is error) {
 	if ended = endOf(ctx); ended == nil && k.cut {
 		return context.DeadlineExceeded, context.DeadlineExceeded
@@ -114,7 +114,8 @@ func (k *call) orEnded(ctx context.Context, err *Error) *Error {
 	return err
 }
 
-// read sends a request without an effect until decode accepts an answer.
+// The method read tries a request that has no effect, until the function decode
+// accepts an answer.
 func (k *call) read(ctx context.Context, decode func(*answer) error) (err error) {
 	defer k.observe(ctx, time.Now(), &err)
 	if _, failure := k.send(ctx, decode, repeatRead); failure != nil {
@@ -145,7 +146,7 @@ func (k *call) sendOnce(ctx context.Context, decode func(*answer) error) (err er
 	return failure
 }
 
-// warm fetches the token, and sends no other request.
+// The method warm fetches the token, and sends no other request.
 func (k *call) warm(ctx context.Context) error {
 	_, failure := k.send(ctx, func(*answer) error { return nil }, repeatUnsent)
 	if failure == nil {

@@ -12,9 +12,9 @@ import (
 )
 
 // Rupees is a figure of a settlement in rupees, with the digits that Plural
-// sent: "978.02", "-1999.99", "1e2". It is "" if Plural sent no figure, which
-// does not mean zero. It is never a float, because with a float 19.99 rupees
-// would become 1998 paise.
+// sent: "978.02", "-1999.99", "1e2". It is "" if Plural sent no figure. A
+// missing figure does not mean zero. It is never a float, because with a float
+// 19.99 rupees would become 1998 paise.
 //
 // The methods compute with decimal numbers of at most 40 digits, and with an
 // exponent from -40 to 40. More than two decimals are allowed, because amounts
@@ -77,7 +77,7 @@ func (r Rupees) combine(other Rupees, op func(z, x, y *big.Int) *big.Int) (Rupee
 		digits = strings.Repeat("0", scale-len(digits)+1) + digits
 	}
 	if len(digits) > maxRupeeDigits {
-		return "", fmt.Errorf("plural: rupees: %s and %s make more than %d digits", r.clip(), other.clip(), maxRupeeDigits)
+		return "", fmt.Errorf("plural: rupees: %s and %s give more than %d digits", r.clip(), other.clip(), maxRupeeDigits)
 	}
 	text := digits[:len(digits)-scale]
 	if scale > 0 {
@@ -89,8 +89,8 @@ func (r Rupees) combine(other Rupees, op func(z, x, y *big.Int) *big.Int) (Rupee
 	return Rupees(text), nil
 }
 
-// align returns two figures as integers, and the number of decimals that both
-// integers have.
+// align returns two figures as integers that have the same number of decimals,
+// and that number. For "1.5" and "1.25" it returns 150, 125 and 2.
 func (r Rupees) align(other Rupees) (a, b *big.Int, scale int, err error) {
 	a, scaleA, err := r.parse()
 	if err != nil {

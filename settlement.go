@@ -9,21 +9,22 @@ import (
 	"time"
 )
 
-// settlement carries out a write. It sends the request. If the answer leaves
-// anything open, it asks the books until they show what happened to the write,
-// or until the attempts or the time run out. Its error is nil only if the books
-// show the write as carried out.
+// The type settlement carries out a write. It has nothing to do with the
+// exported type [Settlement], which is a payout. It sends the request. If the
+// answer leaves anything open, it reads the books until they show what happened
+// to the write, or until the attempts or the time run out. Its error is nil
+// only if the books show the write as carried out.
 type settlement struct {
 	write      *call
 	orderID    string
 	reference  string
-	asks       bool // there is no write: only ask what other calls did
+	asks       bool // there is no write: only read the books to find out what other calls did
 	resendable bool // the write can be sent again without a second effect, even if Plural may have received it
-	slowly     bool // the write is sent again only if the books have not shown it for lookSpan
-	makes      bool // the write makes something with the reference, a refund or a payment link; or it looks for one
+	slowly     bool // the write is sent again only if no look during lookSpan has shown it
+	makes      bool // the call makes, or looks for, a refund or a payment link with the reference
 
-	own  func(*answer) (*Order, finding, error) // returns what the write's own answer shows
-	look look                                   // looks at the books once
+	own  func(*answer) (*Order, finding, error) // returns what the answer to the write itself shows
+	look look                                   // reads the books once
 
 	// looks again before the call returns nil. It looks for a second effect, or
 	// for a payer who was faster than the cancel of a link. It may be nil
@@ -34,25 +35,25 @@ type settlement struct {
 	refused  ErrorCode // the code of the refusal, if it has one
 	isOfLink bool      // the write makes or cancels a payment link
 
-	failed string // the id of the FAILED refund in the write's own answer
+	failed string // the id of the FAILED refund in the answer to the write itself
 
 	alive []*Order       // the refunds of the reference that were seen and did not fail
 	links []*PaymentLink // the payment links of the reference that were seen
-	shown []string       // the ids of what was seen that has, or may have, the reference, and has not surely failed
+	shown []string       // the ids of the documents seen that have, or may have, the reference and may not have failed
 	done  *PaymentLink   // the payment link that the books show as made, or as cancelled
 }
 
-// look looks at the books once, to find out what happened to a write. The Order
+// A look reads the books once, to find out what happened to a write. The Order
 // may be nil.
 type look func(ctx context.Context, write *call) (*Order, finding, error)
 
-// books is the result of the last looks.
+// This type holds what the last looks at Plural's books have shown.
 type books struct {
 	order *Order
 	finding
 	err   error // why the last look failed, if it did
 	whole bool  // the looks agreed for lookSpan, or stayed unclear for lookSpan
-	drags bool  // the looks showed something under way until the time was over
+	drags bool  // the looks showed something under way until the call's time was over
 }
 
 // isStuck reports whether the books were read and are unclear, and show nothing
@@ -100,8 +101,8 @@ func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 	}
 }
 
-// judgeAnswer judges the document in the write's own answer. The error explains
-// why that document does not settle the matter.
+// judgeAnswer judges the document in the answer to the write itself. The error
+// explains why that document does not show what happened.
 func (s *settlement) judgeAnswer(a *answer) (books, error) {
 	o, f, err := s.own(a)
 	s.see(o, f)
@@ -118,10 +119,10 @@ func (s *settlement) judgeAnswer(a *answer) (books, error) {
 	return books{}, errors.New(f.reason)
 }
 
-// maybeRefund reports whether a document is, or may be, a refund with the
-// reference, and the refund did not fail. A refund in an unknown status may
-// have reached the payer. A document that does not say its type or its
-// reference may be about our refund.
+// maybeRefund reports whether a document is, or may be, a refund that has the
+// reference and has not failed. A refund in an unknown status may have reached
+// the payer. A document that does not say its type or its reference may be
+// about our refund.
 func (s *settlement) maybeRefund(o *Order) bool {
 	isOurs := o.MerchantOrderReference == s.reference || o.MerchantOrderReference == "" && o.OrderID != ""
 	return o.Type != OrderTypeCharge && isOurs && o.OrderID != s.orderID &&
@@ -129,9 +130,9 @@ func (s *settlement) maybeRefund(o *Order) bool {
 }
 
 // needsNoLook reports whether the call can end after an answer to the write,
-// without a look at the books. That is so if nothing was sent, if the request
-// was refused for now, or if the credentials were refused. Without credentials
-// the books cannot be read.
+// without reading the books. It can if nothing was sent, if Plural refused the
+// request because of too many requests, or if it refused the credentials.
+// Without credentials the books cannot be read.
 func needsNoLook(class answerClass, failure *Error) bool {
 	switch class {
 	case classNotSent, classThrottled:
@@ -144,7 +145,8 @@ func needsNoLook(class answerClass, failure *Error) bool {
 }
 
 // conclude turns the state of the books into the result of the call. failure is
-// the error of the write's own answer; it is nil if there was no such error.
+// the error from the answer to the write itself, or nil if that answer was not
+// an error.
 func (s *settlement) conclude(ctx context.Context, b books, failure *Error) (*Order, error) {
 	switch b.verdict {
 	case verdictApplied:
@@ -166,9 +168,9 @@ func (s *settlement) conclude(ctx context.Context, b books, failure *Error) (*Or
 	return nil, s.unknown(ctx, b, failure)
 }
 
-// settle asks the books again what happened to a write that may have been
-// carried out. It does not send the write again. It shares no changing data
-// with the call that ended.
+// settle reads the books again, to find out what happened to a write that may
+// have been carried out. It does not send the write again. It shares no
+// changing data with the call that ended.
 func (s *settlement) settle(ctx context.Context) (*Order, error) {
 	again := *s
 	again.write, again.alive, again.shown = s.write.settlingCopy(), slices.Clone(s.alive), slices.Clone(s.shown)
@@ -189,7 +191,7 @@ func (s *settlement) lookedAgain(ctx context.Context, b books) (*Order, error) {
 	return b.order, nil
 }
 
-// see remembers what a document has shown.
+// The method see remembers what a document has shown.
 func (s *settlement) see(o *Order, f finding) {
 	for _, r := range f.alive {
 		s.alive = withRefund(s.alive, r)
@@ -210,23 +212,25 @@ func (s *settlement) see(o *Order, f finding) {
 	}
 }
 
-// hasShownOther reports whether another refund than o was seen that has not
-// surely failed.
+// hasShownOther reports whether a refund other than o was seen, and may not
+// have failed.
 func (s *settlement) hasShownOther(o *Order) bool {
 	return slices.ContainsFunc(s.shown, func(id string) bool { return id != o.OrderID }) ||
 		slices.ContainsFunc(s.alive, func(r *Order) bool { return r.OrderID != o.OrderID })
 }
 
-// weigh replaces findings that prove nothing about this write. A refund that
-// FAILED before the write was sent proves nothing about the write. If the order
-// has no capture entries, this write itself may have taken the money. If
-// something was shown before and is missing now, the books are not complete. If
-// Plural refused a write because of the order's state, the amount was not too
-// large, although the books suggest so. Then something is missing in the books.
+// weigh replaces a finding that proves nothing about this write. There are four
+// cases. A FAILED refund proves nothing if it may be older than the write, or
+// if another refund under the reference was seen that may not have failed. If
+// money was taken but the order has no capture entries, this write itself may
+// have taken it. If a document that was shown before is missing now, the books
+// are not complete. If Plural refused the write because of the order's state,
+// the amount was not too large. If the books suggest that it was, something is
+// missing in them.
 func (s *settlement) weigh(o *Order, f finding) finding {
 	switch {
 	case f.row == rowRefundFailed && s.hasShownOther(o):
-		return unclear(f.reason + ", but another was shown that has not failed")
+		return unclear(f.reason + ", but another one was seen that has not failed")
 	case f.row == rowRefundFailed && s.asks:
 		return notYet(f.reason)
 	case f.row == rowRefundFailed && o.OrderID != s.failed && !s.write.clock.isNewer(f.since):
@@ -252,17 +256,19 @@ func (f finding) restsOnAbsence() bool {
 		f.row == rowRefundTooMuch || f.row == rowRefundOfNothing
 }
 
-// read looks at the books until they settle the matter.
+// The method read looks at the books until they show what happened to the
+// write.
 //
 // If the books show the write as carried out, one look is enough. One look is
-// also enough for some rows of evidence. Anything else counts only when several
-// looks agree over lookSpan, because replicas lag. There is one exception: a
-// capture or a cancel that may have been carried out is sent again after one
-// look, because that cannot have a second effect. If something is under way,
-// read looks until the time is over. If the books are otherwise unclear, or an
-// answer cannot be used, it looks for lookSpan. If the server does not answer,
-// read ends after one look, because that look has repeated its request already.
-// If there is less time than lookSpan, only findings that need one look can
+// also enough for the rows of evidence whose field twice is false. Anything
+// else counts only if several looks agree over lookSpan, because replicas lag
+// behind. There is one exception: a capture or a cancel whose outcome is not
+// known is sent again after one look, because that cannot have a second effect.
+// If something is under way, read keeps looking until the call's time is over.
+// If the books are unclear for another reason, or an answer cannot be used, it
+// keeps looking for lookSpan. If the server does not answer, read ends after
+// one look, because the request of that look was repeated already. If the call
+// has less time than lookSpan, only findings for which one look is enough can
 // count.
 func (s *settlement) read(ctx context.Context) books {
 	s.write.askedBooks = true
@@ -281,7 +287,8 @@ func (s *settlement) read(ctx context.Context) books {
 		o, b.finding, b.err = s.look(window, s.write)
 		s.see(o, b.finding)
 		b.finding = s.weigh(o, b.finding)
-		// A document without an id or a status shows only that the order exists.
+		// A document that has no id or no status shows only that the order
+		// exists.
 		if o != nil && o.OrderID != "" && o.Status != "" {
 			b.order = o
 			underWay.countIf(b.pending)
@@ -340,7 +347,7 @@ func (s *settlement) hasStalled(o *Order) bool {
 	if changed.IsZero() {
 		changed = o.CreatedAt.Time
 	}
-	now, isKnown := s.write.clock.now()
+	now, isKnown := s.write.clock.serverNow()
 	return !isKnown || changed.IsZero() || now.Sub(changed) > patience
 }
 
@@ -394,8 +401,8 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 	}
 }
 
-// ownOrder makes the function that judges the order in a write's own answer.
-// The function may return both an error and an order, as decode does.
+// ownOrder makes the function that judges the order in the answer to the write
+// itself. The function may return both an error and an order, as decode does.
 func ownOrder(decode decoder, judge func(*Order) finding) func(*answer) (*Order, finding, error) {
 	return func(a *answer) (*Order, finding, error) {
 		o, err := decode(a)

@@ -4,9 +4,9 @@ import "strings"
 
 // Settlement is one transfer to the merchant's bank, as
 // [SettlementService.List] returns it. Every figure is in rupees, as Plural
-// sent it. This package does not check the figures, because in Plural's own
-// published sample the amount of no row equals the payments less the
-// deductions. Use [Rupees.Sub] for a difference.
+// sent it. This package does not check the figures, because they do not add up
+// even in Plural's published sample: in no row does the amount equal the
+// payments less the deductions. Use [Rupees.Sub] to compute a difference.
 //
 // The texts are parts of the page that they came in, and keep the whole page in
 // memory. If you keep a text for longer, keep a [strings.Clone] of the text.
@@ -25,8 +25,8 @@ type Settlement struct {
 }
 
 // SettlementDetail is one transfer to the merchant's bank with its lines, as
-// [SettlementService.Get] returns it. Its fields have other JSON names than the
-// fields of [Settlement]. Every figure is in rupees, as Plural sent it. This
+// [SettlementService.Get] returns it. The JSON names of its fields differ from
+// those of [Settlement]. Every figure is in rupees, as Plural sent it. This
 // package does not check the figures.
 type SettlementDetail struct {
 	UTRNumber                     string   `json:"utr_number"`

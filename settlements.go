@@ -21,7 +21,7 @@ type SettlementService struct{ p *pipeline }
 const (
 	maxWindow     = 60 // days
 	historyMonths = 6
-	maxUTR        = 50 // documented as 16 to 50 characters, but published UTRs have 12
+	maxUTR        = 50 // documented as 16 to 50 characters, but the UTRs in Plural's samples have 12
 )
 
 // maxLines is the largest number of lines that [SettlementService.Get] keeps.
@@ -35,23 +35,23 @@ const maxLines = 10_000
 // List asks for windows of at most 60 days, in pages of at most 10 rows. Each
 // window overlaps the one before by a day. List keeps one page in memory. It is
 // not known whether Plural includes the last day of a window. So List asks for
-// one more day, and a settlement of the day after d.Last may come, too. It is
-// also not known whether a settlement belongs to the day of processing or to
-// the day of settling, and whether a total counts the rows of all pages. If a
-// total counts only the rows of its page, List may not notice that rows moved
-// during the reading.
+// one more day, and may also return settlements of the day after d.Last. It is
+// not known either whether a settlement belongs to the day of processing or to
+// the day of settling. Plural gives a total with each page, but does not
+// document whether it counts the rows of all pages. If it counts only the rows
+// of its page, List may not notice that rows moved during the reading.
 //
 // Each page is a request with its own Request-ID. A request that fails is
 // repeated. If Plural refuses a request with 429, List keeps trying for about
-// ten times MaxDelay of [RetryPolicy], or longer if Plural asks for longer
-// waits. List stops reading when the caller leaves the loop. These errors end
-// the list:
+// ten times as long as the MaxDelay of the [RetryPolicy], or longer if Plural
+// asks for longer waits. List stops reading when the caller leaves the loop.
+// These errors end the list:
 //
 //   - [ValidationError]: nothing was sent. Either d is not valid, or
 //     [WithRequestID] was given. The days are not valid if the first or the
-//     last day is missing, if they end before they begin, if they are more than
-//     a year, or if they begin more than six months ago. Plural keeps no older
-//     settlements.
+//     last day is missing, if they end before they begin, if they span more
+//     than a year, or if they begin more than six months ago. Plural keeps no
+//     older settlements.
 //   - [Error]: the first page was refused, or did not come.
 //   - [IncompleteError] ([ErrIncomplete]): not everything could be read. List
 //     reads a window three times before it gives up. A window is incomplete if
@@ -77,9 +77,9 @@ func (s *SettlementService) List(ctx context.Context, d Days, opts ...CallOption
 //
 // It makes requests in the same way as [SettlementService.List]. Two lines that
 // are equal in every field count as one line, and make the reading incomplete,
-// because the second line may be the first line, moved to the next page during
-// the reading. Lines compares a line with at least the last 10,000 lines. These
-// errors end the lines:
+// because the second line may be the first line again, moved to the next page
+// during the reading. Lines compares each line with at least the 10,000 lines
+// before it. These errors end the lines:
 //
 //   - [ValidationError]: nothing was sent. Either the UTR does not fit into a
 //     path or is too long, or [WithRequestID] was given.
@@ -103,7 +103,7 @@ func (s *SettlementService) Lines(
 //
 //	GET /api/settlements/v1/detail/{utr}
 //
-// It reads in the same way as [SettlementService.Lines], and has the same
+// It reads in the same way as [SettlementService.Lines], and returns the same
 // errors. With an [IncompleteError] it also returns the document, with the
 // lines that could be read. For a settlement with more than 10,000 lines, it
 // returns the first 10,000 lines with an IncompleteError. Use Lines to read all
@@ -137,7 +137,7 @@ type settlementList struct {
 
 	days  Days
 	seen  map[string]seenSettlement // by UTR
-	pass  int                       // counted from 1, over all windows
+	pass  int                       // the number of the current pass, counted from 1 over all windows
 	yield func(*Settlement) bool
 }
 
@@ -164,8 +164,8 @@ func (l *settlementList) read(ctx context.Context) error {
 	}
 }
 
-// window reads some days, and reads them again if their rows changed during the
-// reading.
+// The method window reads the settlements of some days, and reads them again if
+// their rows changed during the reading.
 func (l *settlementList) window(ctx context.Context, first, end time.Time) error {
 	const passes = 3
 	for n := 1; ; n++ {
@@ -195,9 +195,9 @@ func (l *settlementList) readOnce(ctx context.Context, first, end time.Time) err
 	}, l.see)
 }
 
-// see passes on a settlement that was not read before. If a settlement comes
-// again with other figures, the reading is incomplete, because the caller
-// already has the first figures.
+// The method see passes on a settlement that was not read before. If a
+// settlement comes again with other figures, the reading is incomplete, because
+// the caller already has the first figures.
 func (l *settlementList) see(row *Settlement) sighting {
 	now := fingerprintOf(row)
 	key := strings.Clone(row.UTRNumber)
@@ -236,8 +236,9 @@ func decodeSettlements(a *answer) (*sheet[Settlement], error) {
 	return &sheet[Settlement]{rows: list.Data, total: *list.TotalSettlementCount, mark: fingerprintOf(list)}, nil
 }
 
-// lines passes the lines of one settlement to yield. It returns the document of
-// the first page, without its lines, or nil if that page did not come.
+// The method lines passes each line of one settlement to the function yield. It
+// returns the document of the first page, without its lines, or nil if that
+// page did not come.
 func (s *SettlementService) lines(
 	ctx context.Context,
 	op operation,
@@ -249,7 +250,7 @@ func (s *SettlementService) lines(
 	p.check.segment("utr_number", utr)
 	p.check.length("utr_number", utr, 1, maxUTR)
 	utr = strings.Clone(utr)
-	var seen recent
+	var seen rowMemory
 	err = readPages(func(page int) (s *sheet[SettlementLine], err error) {
 		err = p.fetch(ctx, pathOfSettlement(utr, page), utr, func(a *answer) (err error) {
 			var d *SettlementDetail
@@ -310,7 +311,7 @@ type pager struct {
 // fetch reads one page. After a 429 it makes up to ten calls, because a reading
 // of many pages may reach a rate limit that lasts longer than the few tries of
 // one call. Between two calls it waits for MaxDelay, or for as long as the
-// answer asked.
+// answer asks, if that is longer.
 func (r *pager) fetch(ctx context.Context, path, subject string, decode func(*answer) error) error {
 	const rounds = 10
 	for n := 1; ; n++ {
@@ -321,7 +322,7 @@ func (r *pager) fetch(ctx context.Context, path, subject string, decode func(*an
 		if err != nil {
 			return err
 		}
-		k.orderID = "" // it is not about an order
+		k.orderID = "" // the call is not about an order
 		err = k.read(ctx, decode)
 		failure, ok := errors.AsType[*Error](err)
 		if !ok || n == rounds || k.cfg.withoutRetry || !failure.Is(ErrRateLimited) ||

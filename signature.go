@@ -41,8 +41,9 @@ type keySecret struct {
 	macs sync.Pool // of *macState
 }
 
-// macState is an HMAC that is reused. It also has the memory that is passed to
-// the HMAC's interface, because that memory has to be on the heap.
+// macState is an HMAC that is reused. It also has the buffers that are passed
+// to the HMAC through an interface, because such buffers have to be on the
+// heap.
 type macState struct {
 	mac  hash.Hash
 	head []byte // the signed text before the body of a webhook; it is not secret
@@ -68,9 +69,9 @@ func HexKey(secret string) (Key, error) {
 }
 
 // Base64Key makes a key from a secret in standard base64 with padding. The
-// secret may begin with "whsec_". The dashboard shows webhook secrets in this
-// form, too (Plural's webhook documentation, signature verification). The key
-// must have at least 7 bytes.
+// secret may begin with "whsec_". Plural's dashboard also shows webhook secrets
+// in this form (Plural's webhook documentation, signature verification). The
+// key must have at least 7 bytes.
 func Base64Key(secret string) (Key, error) {
 	encoded := strings.TrimPrefix(secret, "whsec_")
 	raw, err := strictBase64.DecodeString(encoded)
@@ -86,8 +87,8 @@ func Base64Key(secret string) (Key, error) {
 // RawKey makes a key from the characters of the secret. The published webhook
 // example uses this form (Plural's webhook documentation, signature
 // verification). RawKey refuses white space and unprintable characters, because
-// they come from a file or a clipboard and not from Plural. The key must have
-// at least 7 bytes.
+// such characters come from a file or a clipboard and not from Plural. The key
+// must have at least 7 bytes.
 func RawKey(secret string) (Key, error) {
 	for _, r := range secret {
 		if r == ' ' || r == unicode.ReplacementChar || !unicode.IsPrint(r) {
@@ -133,7 +134,7 @@ type verifierConfig struct {
 	now          func() time.Time
 }
 
-// VerifierOption changes how a [Verifier] checks.
+// VerifierOption changes how a [Verifier] checks messages.
 type VerifierOption func(*verifierConfig) error
 
 // NewVerifier makes a Verifier for the secret that Plural gave the merchant. It
@@ -354,7 +355,8 @@ func (v Verifier) MarshalText() ([]byte, error) { return []byte(v.String()), nil
 // MarshalJSON returns the text of String, in quotes.
 func (v Verifier) MarshalJSON() ([]byte, error) { return []byte(`"` + v.String() + `"`), nil }
 
-// The kinds of refused callbacks and webhooks, for [errors.Is].
+// These sentinels stand for the kinds of refused callbacks and webhooks. Test
+// for them with [errors.Is].
 var (
 	ErrInvalidSignature  = foreign.Sentinel("plural: invalid signature")
 	ErrStaleTimestamp    = foreign.Sentinel("plural: timestamp out of tolerance")
@@ -408,7 +410,7 @@ const (
 	ReasonStatusRepeated VerificationReason = "status_repeated" // both status and payment_status
 )
 
-// Reason returns the code for why the message was refused.
+// Reason returns the code for the reason why the message was refused.
 func (e *VerificationError) Reason() VerificationReason { return e.reason }
 
 // Error returns the text of the sentinel and the reason.

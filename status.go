@@ -72,7 +72,7 @@ func (s OrderStatus) Text() string { return orderStatuses[s] }
 type PaymentStatus string
 
 // The statuses of a payment. There is no status CAPTURED: a captured payment is
-// PROCESSED, also after a partial capture.
+// PROCESSED, even after a partial capture.
 const (
 	PaymentStatusPending    PaymentStatus = "PENDING"
 	PaymentStatusAuthorized PaymentStatus = "AUTHORIZED"
@@ -104,8 +104,9 @@ func (s PaymentStatus) hasEnded() bool {
 // PaymentMethod is how the payer pays. It is an open enum.
 type PaymentMethod string
 
-// The payment methods. On the hosted checkout, only cards can be held
-// (pre-authorisation); elsewhere points can be held, too.
+// The payment methods. On the hosted checkout, money can be held
+// (pre-authorisation) only for payments by card. Elsewhere, payments by points
+// can be held as well.
 const (
 	PaymentMethodCard        PaymentMethod = "CARD"
 	PaymentMethodUPI         PaymentMethod = "UPI"
@@ -131,7 +132,8 @@ const (
 	IntegrationModeSeamless IntegrationMode = "SEAMLESS"
 )
 
-// mayBeHeld reports whether a payment by this method may have been a hold.
+// mayBeHeld reports whether the money of a payment by this method may have been
+// on hold.
 func (m PaymentMethod) mayBeHeld() bool {
 	return m != PaymentMethodUPI && m != PaymentMethodNetbanking && m != PaymentMethodWallet
 }
@@ -203,7 +205,7 @@ func (t EventType) IsKnown() bool {
 }
 
 // PaymentLinkStatus is the state of a payment link. It is an open enum. No
-// value proves that the money is there: read the order.
+// status proves that money was paid or is on hold: read the order.
 type PaymentLinkStatus string
 
 // The statuses of a payment link. Plural does not publish which status a link
@@ -214,7 +216,7 @@ const (
 	PaymentLinkStatusPaymentInitiated PaymentLinkStatus = "PAYMENT_INITIATED" // a payment was begun, but not completed
 	PaymentLinkStatusProcessed        PaymentLinkStatus = "PROCESSED"         // reports a payment; read the order
 	PaymentLinkStatusPartialProcessed PaymentLinkStatus = "PARTIAL_PROCESSED" // reports a part payment; read the order
-	PaymentLinkStatusExpired          PaymentLinkStatus = "EXPIRED"           // its time was up
+	PaymentLinkStatusExpired          PaymentLinkStatus = "EXPIRED"           // the time to pay by it is over
 	PaymentLinkStatusCancelled        PaymentLinkStatus = "CANCELLED"         // it was withdrawn
 )
 

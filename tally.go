@@ -7,9 +7,10 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// tally adds up the payments of an order. Verdicts, amounts and predicates all
-// use the tally, so they cannot disagree. If an amount cannot be read, or is in
-// another currency than the order, the sum is not known.
+// A tally adds up the payments of an order. The verdicts about writes, the
+// amounts and functions such as [Order.CanCapture] all use the tally, so they
+// cannot disagree. If an amount cannot be read, or is not in the order's
+// currency, the sum is not known.
 type tally struct {
 	price sum // what the payer owes: the order's amount less the coupon
 
@@ -94,8 +95,8 @@ func isSameEntry(a, b CaptureData) bool {
 func (t *tally) isUnderWay() bool { return t.authorized+t.pending > 0 }
 
 // hasMovedOn reports whether an order shows more than a hold: a capture, a
-// settled payment or a pending payment. It is for orders that are on hold by
-// their status.
+// settled payment or a pending payment. It is for orders whose status says that
+// money is on hold.
 func (t *tally) hasMovedOn() bool { return t.liveEntries > 0 || t.settled > 0 || t.pending > 0 }
 
 // sum is the result of an addition. Once an unusable amount was added, the sum
@@ -151,15 +152,15 @@ func holdsData(raw []byte) bool {
 }
 
 // CapturedAmount returns the amount that was taken from the payer. That is the
-// amount to credit. After a partial capture it is less than OrderAmount. The
-// amount is the sum of the capture entries of the settled payments. If the
-// order was paid outright, by methods that have no holds (UPI, NETBANKING,
-// WALLET), the amount is the sum of the settled payments.
+// amount to book as paid. After a partial capture it is less than OrderAmount.
+// The amount is the sum of the capture entries of the settled payments. If the
+// order was paid outright (without a hold), by methods that cannot hold money
+// (UPI, NETBANKING, WALLET), the amount is the sum of the settled payments.
 //
 // The second result is false if the document does not show the amount. For a
 // sale that was paid outright by card, the second result is always false,
-// because the document of a hold looks the same if its capture is not listed.
-// For such a sale, use the amount of your own order, which
+// because the document of a captured hold looks the same if it leaves out the
+// capture. For such a sale, use the amount of your own order, which
 // [OrderService.Confirm] has compared with the payment.
 //
 // The second result is false in these cases:
@@ -169,8 +170,8 @@ func holdsData(raw []byte) bool {
 //     as a payment that is still under way in a paid order;
 //   - one settled payment has a capture entry, and another settled payment has
 //     none;
-//   - an amount cannot be read, is in another currency than the order, or is
-//     more than its payment or the order;
+//   - an amount cannot be read, is not in the order's currency, or is more than
+//     the amount of its payment or of the order;
 //   - a payment has two entries with one reference, or several payments have
 //     the same entries;
 //   - there is no capture entry, but the money may have been on hold, for
@@ -198,7 +199,8 @@ func (o *Order) CapturedAmount() (Amount, bool) {
 }
 
 // tookNothing reports whether the payments of an order confirm that no money
-// was taken. s is the order's status, which says that no money was taken.
+// was taken. The parameter s is the order's status, which says that no money
+// was taken.
 func (t *tally) tookNothing(s OrderStatus) bool {
 	mayBeHeld := s == OrderStatusAuthorized || s == OrderStatusCancelled
 	return t.settled+t.pending+t.strange+t.liveEntries == 0 && (mayBeHeld || t.authorized == 0)
@@ -230,12 +232,12 @@ func (o *Order) mayHaveBeenHeld() bool {
 	return false
 }
 
-// refunds adds up the refunds of an order. Each refund counts once, even if it
-// is listed several times.
+// The type refunds adds up the refunds of an order. Each refund counts once,
+// even if it is listed several times.
 type refunds struct {
 	processed, underWay sum
-	listed              bool // at least one refund is alive
-	strange             bool // a refund has an unknown status, or two statuses
+	listed              bool // at least one refund is PROCESSED, PENDING or CREATED
+	strange             bool // a refund has an unknown status, or is listed with two statuses
 	nameless            bool // a refund has no reference, and has not failed, so it may be ours
 }
 
@@ -292,8 +294,8 @@ func (r *refunds) total() sum {
 	return total
 }
 
-// refundedAmount returns the sum of the list of refunds. The sum counts as
-// known only if it agrees with the order's status. If they do not agree,
+// refundedAmount returns the refunds of an order, and their sum. The sum counts
+// as known only if it agrees with the order's status. If it does not agree,
 // refunds may be missing in the list.
 func (o *Order) refundedAmount() (refunds, sum) {
 	r := refundsOf(o)
@@ -401,8 +403,9 @@ func (o *Order) CapturableAmount() (Amount, bool) {
 }
 
 // CanCapture reports whether the order is a hold that can be captured. The
-// order must be AUTHORIZED, and nothing may be captured yet. If payments are
-// listed, one of them must be held. An order can be captured only once.
+// order must be AUTHORIZED, and nothing may have been captured yet. If payments
+// are listed, the money of one of them must be on hold. An order can be
+// captured only once.
 func (o *Order) CanCapture() bool {
 	if o.Type == OrderTypeRefund || o.Status != OrderStatusAuthorized {
 		return false

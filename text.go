@@ -19,7 +19,8 @@ func clip(s string) string {
 
 func allDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// printable limits a server's message to one line and a reasonable length.
+// The function printable limits a server's message to one line and a reasonable
+// length.
 func printable(s string) string {
 	const most = 200
 	return clean.Shorten(s, most)

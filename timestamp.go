@@ -16,9 +16,10 @@ type Timestamp struct {
 	text string // the document's value, when it is not a time
 }
 
-// UnmarshalJSON never fails. It takes RFC 3339 and similar forms: no colon in
-// the zone, no zone (UTC), no seconds, a space instead of the "T". Any other
-// value leads to the zero time.
+// UnmarshalJSON never fails. It takes times in RFC 3339 and in similar formats:
+// without a colon in the zone, without a zone (which means UTC), without
+// seconds, or with a space instead of the "T". Any other value leads to the
+// zero time.
 func (t *Timestamp) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil

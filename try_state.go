@@ -31,7 +31,7 @@ type tryState struct {
 	stop               context.CancelFunc // ends the try; set for a write without a body
 
 	trace    httptrace.ClientTrace // this package's own trace
-	isTraced bool                  // the caller has a trace, too
+	isTraced bool                  // the caller's context has a trace as well
 
 	token                      atomic.Pointer[token.Token] // the last token that was sent
 	tokenless                  atomic.Pointer[tokenError]  // why there was no token
@@ -73,8 +73,8 @@ func (s *tryState) begin() {
 	s.refused()
 }
 
-// refused records that the server has refused the token, and so did not carry
-// out the request. The try starts again.
+// The method refused records that the server has refused the token, and so did
+// not carry out the request. The try starts again.
 func (s *tryState) refused() {
 	s.wantedConn.Store(false)
 	s.gotConn.Store(false)
@@ -90,7 +90,7 @@ func (s *tryState) noToken(err error) error {
 	return why
 }
 
-// secret returns the token that was sent, or "".
+// The method secret returns the token that was sent, or "".
 func (s *tryState) secret() string {
 	if t := s.token.Load(); t != nil {
 		return t.Value
@@ -98,9 +98,9 @@ func (s *tryState) secret() string {
 	return ""
 }
 
-// failed returns the error that came out of the middleware. It hides errors of
-// this package that come from other calls, but keeps the error about this try's
-// own token.
+// The method failed returns the error that came out of the middleware. It hides
+// errors of this package that come from other calls, but keeps the error about
+// this try's own token.
 func (s *tryState) failed(err error) error {
 	if sent, ok := err.(*url.Error); ok { //nolint:errorlint // only the HTTP client's own error is unwrapped
 		err = sent.Err
@@ -138,13 +138,14 @@ func (s *tryState) Value(key any) any {
 	return s.Context.Value(key)
 }
 
-// connected records the connection. If a write without a body gets a second
-// connection after part of the write was sent, net/http is about to repeat the
-// write, and connected ends it. Over HTTP/2, net/http repeats a write when the
-// peer resets the stream or sends GOAWAY. Then only the peer claims that
-// nothing was done. Over HTTP/1, net/http repeats a write only if no byte of it
-// was sent. The trace cannot show that, because it also reports bytes that are
-// still in a buffer.
+// The method connected records the connection. If a write without a body gets a
+// second connection after part of the write was sent, net/http is about to
+// repeat the write. Then connected ends the try. Over HTTP/2, net/http repeats
+// a write when the peer resets the stream or sends GOAWAY. In that case, only
+// the peer's word shows that nothing was done. Over HTTP/1, net/http repeats a
+// write only if no byte of it was sent. The trace cannot show whether a byte
+// was sent, because it also reports bytes that are still in a buffer. So
+// connected does not end a try over HTTP/1.
 func (s *tryState) connected(conn httptrace.GotConnInfo) {
 	s.gotConn.Store(true)
 	if s.stop != nil && s.wrote.Load() && !peer.IsHTTP1(conn.Conn) {

@@ -6,13 +6,13 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// The struct tags alias and wire are for this package's own decoder. alias
-// gives a field another JSON name. wire tells the decoder how to treat a number
-// that cannot be read.
+// The struct tags alias and wire are for this package's own decoder. The tag
+// alias gives a field a second JSON name. The tag wire tells the decoder how to
+// treat a number that cannot be read.
 
-// Order is an order, as the pay API and the webhooks send it. With type REFUND
-// it is a refund. The fields are named as in the JSON. Amounts are in paise,
-// and times are in UTC. A field that is missing in the document is zero.
+// Order is an order, as the pay API and the webhooks send it. An Order of type
+// REFUND is a refund. The fields are named as in the JSON. Amounts are in
+// paise, and times are in UTC. A field that is missing in the document is zero.
 // [Order.RawJSON] also has the fields that this package does not know.
 type Order struct {
 	OrderID string `json:"order_id" alias:"refund_id"`
@@ -32,8 +32,8 @@ type Order struct {
 	// the amount that was ordered; see [Order.CapturedAmount] for the amount
 	// that was taken
 	OrderAmount Amount `json:"order_amount" alias:"refund_amount"`
-	// do not rely on PreAuth: published documents have wrong values after a
-	// capture
+	// do not rely on PreAuth: in Plural's published documents, it has wrong
+	// values after a capture
 	PreAuth                     bool             `json:"pre_auth"`
 	PartPayment                 bool             `json:"part_payment,omitzero"`
 	AllowedPaymentMethods       []PaymentMethod  `json:"allowed_payment_methods,omitzero"`
@@ -57,7 +57,8 @@ type Order struct {
 
 // UnmarshalJSON decodes an order in any of the forms that Plural sends. Keys
 // may be in snake_case or camelCase. Booleans and numbers may be strings. A
-// single object may replace an array. A refund may have the older shape.
+// single object may replace an array. A refund may have the older field names,
+// such as refund_id.
 func (o *Order) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil
@@ -69,7 +70,7 @@ func (o *Order) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// parseOrder decodes an order. Its strings are parts of the document.
+// parseOrder decodes an order. The order's strings are parts of the document.
 func parseOrder(document string) (*Order, error) {
 	o := new(Order)
 	if err := wire.Unmarshal(document, o); err != nil {
@@ -195,7 +196,7 @@ type ErrorDetail struct {
 	AdditionalErrorDetails *ErrorDetails `json:"additional_error_details,omitzero"`
 }
 
-// PaymentOption describes the instrument that paid.
+// PaymentOption describes the card, account or wallet that the payer used.
 type PaymentOption struct {
 	CardData       *CardData       `json:"card_data,omitzero"`
 	UPIData        *UPIData        `json:"upi_data,omitzero" alias:"upi_details"`
@@ -254,7 +255,7 @@ type PurchaseDetails struct {
 	MerchantMetadata map[string]string `json:"merchant_metadata,omitzero"` // up to 10 pairs of at most 256 characters
 	CartDetails      *CartDetails      `json:"cart_details,omitzero"`
 	Product          []Product         `json:"product,omitzero"`  // the published schema's name; for EMI and offers only
-	Products         []Product         `json:"products,omitzero"` // the name that the vendor's shop plugins send
+	Products         []Product         `json:"products,omitzero"` // the name that Plural's shop plugins send
 	SplitInfo        *SplitInfo        `json:"split_info,omitzero"`
 }
 
@@ -286,11 +287,11 @@ type Customer struct {
 
 // Address is a postal address. Empty fields are not sent.
 type Address struct {
-	Address1        string `json:"address1,omitzero"` // up to 100 characters, also for the next two fields
+	Address1        string `json:"address1,omitzero"` // up to 100 characters; the next two fields as well
 	Address2        string `json:"address2,omitzero"`
 	Address3        string `json:"address3,omitzero"`
 	Pincode         string `json:"pincode,omitzero"` // 6 to 10 digits
-	City            string `json:"city,omitzero"`    // up to 50 characters, also for the next two fields
+	City            string `json:"city,omitzero"`    // up to 50 characters; the next two fields as well
 	State           string `json:"state,omitzero"`
 	Country         string `json:"country,omitzero"` // free text
 	FullName        string `json:"full_name,omitzero"`

@@ -26,9 +26,9 @@ const (
 
 const segmentRule = `must be 1 to 200 printable characters without spaces and / \ % ? #, and not . or ..`
 
-// requestCheck collects what is wrong with a request. A request with a fault in
-// always must never be sent. limits has the values that only break a documented
-// limit.
+// requestCheck collects the faults of a request. A request with a fault in the
+// field always must never be sent. The field limits has the faults that only
+// break a documented limit.
 type requestCheck struct {
 	always, limits []FieldError
 }
@@ -127,7 +127,8 @@ func errOf(c requestCheck, op operation, orderID string, in any) error {
 // orderID refuses ids that would change the path.
 func (c *requestCheck) orderID(id string) { c.segment("order_id", id) }
 
-// methods refuses PreAuth with payment methods that cannot hold money.
+// This check refuses PreAuth together with payment methods that cannot hold
+// money.
 func (c *requestCheck) methods(methods []PaymentMethod, preAuth bool) {
 	holdsNothing := func(m PaymentMethod) bool { return m != PaymentMethodCard && m != PaymentMethodPoints }
 	c.limit(!preAuth || !slices.ContainsFunc(methods, holdsNothing), "allowed_payment_methods",
@@ -137,11 +138,12 @@ func (c *requestCheck) methods(methods []PaymentMethod, preAuth bool) {
 	}
 }
 
-// segment checks an id or a reference that becomes part of a path.
+// This check is for an id or a reference that becomes part of a path.
 func (c *requestCheck) segment(field, value string) { c.must(isPathSegment(value), field, segmentRule) }
 
-// reference checks a merchant's reference. A reference that does not fit into a
-// path is always refused, because a write is settled by its reference.
+// This check is for a merchant's reference. A reference that does not fit into
+// a path is always refused, because a call looks up what it wrote by the
+// reference.
 func (c *requestCheck) reference(field, reference string) {
 	if !isPathSegment(reference) {
 		c.must(false, field, referenceRule)
@@ -151,7 +153,7 @@ func (c *requestCheck) reference(field, reference string) {
 }
 
 func (c *requestCheck) amount(field string, a Amount) {
-	if a.Value <= 0 { // the names are built only if they are needed
+	if a.Value <= 0 { // the fields' names are built only if they are needed
 		c.must(false, field+".value", "must be positive, in paise: 10000 is 100 rupees")
 	} else if a.Value < minAmount || a.Value > maxAmount {
 		c.limit(false, field+".value", "must be 100 to 100000000, in paise: 10000 is 100 rupees")
@@ -244,18 +246,18 @@ func (s *SplitInfo) check(c *requestCheck) {
 	}
 }
 
-// missing returns the fault of a nil request.
+// The function missing returns the fault of a nil request.
 func missing() requestCheck {
 	return requestCheck{always: []FieldError{{Field: "request", Rule: "is required, and is nil"}}}
 }
 
-// isPathSegment reports whether s is safe as one segment of a path: no server
-// or proxy reads such a path in another way.
+// isPathSegment reports whether s is safe as one segment of a path: every
+// server and proxy reads such a path in the same way.
 func isPathSegment(s string) bool {
 	switch {
 	case len(s) > 200:
 		return false
-	case isWord(s): // nearly all ids are words
+	case isWord(s): // nearly all ids pass this quick check
 		return true
 	case s == "" || s == "." || s == ".." || !utf8.ValidString(s):
 		return false

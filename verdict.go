@@ -14,7 +14,7 @@ const (
 	verdictNotYet                     // not carried out, and not possible now, but perhaps later
 	verdictOpen                       // not carried out, and still possible
 	verdictApplied                    // carried out
-	verdictFinal                      // a row of evidence rules the write out
+	verdictFinal                      // by a row of evidence, the write was not carried out as asked for, and will not be
 )
 
 // otherOrder makes a check that returns an error for a document about another
@@ -61,12 +61,11 @@ func (e *evidence) isConflict() bool { return !errors.Is(e.is, ErrNotApplied) }
 // judgeCapture judges what o shows about a capture of amount under reference.
 // An amount of zero means the whole hold.
 //
-// Three signs of a full or partial capture cannot be trusted, because published
-// documents contradict them: the status, pre_auth and, if the payer paid with
-// points and a card, a captured amount that equals the ordered amount. So
-// judgeCapture adds up the capture entries under our reference on settled
-// payments. While a payment is PENDING or AUTHORIZED, more entries may come, so
-// nothing is final.
+// By Plural's published documents, three things do not show whether a capture
+// was full or partial: the status, pre_auth and, if the payer paid with points
+// and a card, a captured amount that equals the ordered amount. So judgeCapture
+// adds up the capture entries under our reference on settled payments. While a
+// payment is PENDING or AUTHORIZED, more entries may come, so nothing is final.
 func judgeCapture(o *Order, reference string, amount Amount) finding {
 	t := tallyOf(o)
 	switch o.Status {
@@ -94,8 +93,8 @@ func judgeCapture(o *Order, reference string, amount Amount) finding {
 	return unclear("the order is " + clip(string(o.Status)))
 }
 
-// judgeUnpaid judges an order for a capture or a cancel. The order's status
-// says that the order is not paid.
+// judgeUnpaid judges, for a capture or a cancel, an order whose status says
+// that it is not paid.
 func (t *tally) judgeUnpaid(o *Order) finding {
 	switch {
 	case t.isUnderWay():
@@ -106,8 +105,8 @@ func (t *tally) judgeUnpaid(o *Order) finding {
 	return notYet("the order is not paid")
 }
 
-// judgeHold judges an order for a capture or a cancel. The order's status says
-// that the order is on hold. done is "captured" or "cancelled".
+// judgeHold judges, for a capture or a cancel, an order whose status says that
+// money is on hold. The parameter done is "captured" or "cancelled".
 func (t *tally) judgeHold(done string) finding {
 	switch {
 	case t.strange > 0:
@@ -118,21 +117,22 @@ func (t *tally) judgeHold(done string) finding {
 	return open("the order is not " + done)
 }
 
-// captures are the capture entries of an order under one reference.
+// The type captures sums up an order's capture entries, as seen from one
+// reference.
 type captures struct {
 	ours     int
 	payments int       // the number of settled payments with an entry under our reference
 	total    sum       // the sum of our entries on settled payments
 	since    time.Time // the time of our last entry
 
-	others   int  // the number of entries under other references, without those on earlier attempts that ended
+	others   int  // the number of entries under other references, not counting earlier attempts to pay that ended
 	nameless bool // an entry has no reference, so it may be ours
 
 	lost        bool // one of our entries is on a payment that ended without success
 	without     bool // a settled payment has no entry of ours
-	short, over bool // our entries are below, or above, their own payment's amount
-	unsized     bool // our entries are on a payment whose amount in their currency is not known
-	repeated    bool // our entries on each payment have the same sum, and may be one capture that is listed with each
+	short, over bool // our entries on a payment add up to less, or to more, than its amount
+	unsized     bool // our entries are on a payment whose amount, in the entries' currency, is not known
+	repeated    bool // our entries have the same sum on each payment, so one capture may be listed with each
 }
 
 func capturesUnder(o *Order, reference string) captures {
@@ -162,7 +162,7 @@ func (c *captures) add(p *Payment, reference string) (own sum, count int) {
 		if entry.MerchantCaptureReference != reference {
 			isNameless := entry.MerchantCaptureReference == ""
 			c.nameless = c.nameless || isNameless
-			if isNameless || !p.Status.hasEnded() { // otherwise the entry is from an earlier attempt
+			if isNameless || !p.Status.hasEnded() { // otherwise the entry is from an earlier attempt to pay
 				c.others++
 			}
 			continue
@@ -193,7 +193,7 @@ func (c *captures) add(p *Payment, reference string) (own sum, count int) {
 	return own, count
 }
 
-// judge judges the captures of an order that was paid.
+// The method judge judges the captures of an order that was paid.
 func (c *captures) judge(o *Order, t *tally, amount Amount) finding {
 	switch {
 	case t.strange > 0:
@@ -247,9 +247,9 @@ func (c *captures) judgeFull(o *Order, t *tally) finding {
 }
 
 // otherAmount judges entries of ours that do not add up to the amount that was
-// asked for. asked is 0 for the whole hold. The finding is unclear if a missing
-// entry, or one capture that is listed with each payment, could explain the
-// difference.
+// asked for. The parameter asked is that amount, or 0 for the whole hold. The
+// finding is unclear if a missing entry, or one capture that is listed with
+// each payment, could explain the difference.
 func (c *captures) otherAmount(asked int64) finding {
 	switch {
 	case c.without && (asked == 0 || c.total.Value < asked):
@@ -331,7 +331,7 @@ func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 }
 
 // judgeAbsence judges what the parent order shows about a refund that was not
-// found. amount is the amount of that refund.
+// found. The parameter amount is the amount of that refund.
 func judgeAbsence(parent *Order, amount Amount) finding {
 	t := tallyOf(parent)
 	taken, isKnown := parent.CapturedAmount()

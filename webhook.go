@@ -34,9 +34,9 @@ var ErrNoOrder = foreign.Sentinel("plural: the event carries no order")
 // Event is a verified webhook.
 //
 // Plural may deliver an event more than once, and events may come in any
-// sequence. Recognise repetitions by ID, and read the order again before you
-// act on it. An Event prints and logs without its data, which may be personal.
-// [json.Marshal] writes the data.
+// sequence. Recognise a repeated event by its ID, and read the order from
+// Plural before you act on the event. An Event prints and logs without its
+// data, which may be personal. [json.Marshal] writes the data.
 type Event struct {
 	ID        string          `json:"id"`        // the webhook-id header, the same on every redelivery
 	Timestamp time.Time       `json:"timestamp"` // the webhook-timestamp header, UTC
@@ -65,7 +65,7 @@ func (e *Event) RawJSON() json.RawMessage {
 // decoded, the error is [ErrMalformedWebhook].
 //
 // A REFUND_PROCESSED event may carry the refund, or the refunded order with the
-// refund in its Refunds. Look at the Type of the result.
+// refund in its Refunds. The Type of the result shows which of the two it is.
 func (e *Event) Order() (*Order, error) {
 	if len(e.Data) == 0 || e.Data[0] != '{' {
 		return nil, fmt.Errorf("%w (%q)", ErrNoOrder, clip(string(e.Type)))
@@ -103,7 +103,7 @@ func (e *Event) OrderID() (string, error) {
 // signed text is the webhook-id, the webhook-timestamp and the body, joined
 // with ".". The signature is the HMAC-SHA256 of that text, in base64, after
 // "v1,". The header webhook-signature may have up to eight signatures,
-// separated by spaces. Signatures of other versions than v1 are skipped.
+// separated by spaces. Signatures of versions other than v1 are skipped.
 //
 // Each of the three headers must be there exactly once. The names may be in
 // upper or lower case. Some adaptors, such as those for AWS Lambda, split the
@@ -119,10 +119,10 @@ func (v *Verifier) VerifyWebhookSignature(h http.Header, body []byte) error {
 }
 
 // VerifyWebhook verifies a webhook in the same way as
-// [Verifier.VerifyWebhookSignature], and parses its envelope. Event types and
-// fields that this package does not know are not errors, and an envelope
-// without a type is not an error either. The errors are those of
-// [Verifier.VerifyWebhookSignature].
+// [Verifier.VerifyWebhookSignature], and parses its envelope, which is the JSON
+// object around the data. Event types and fields that this package does not
+// know are not errors, and an envelope without a type is not an error either.
+// The errors are those of [Verifier.VerifyWebhookSignature].
 //
 // An Event shares no memory with h and body, because a server may use their
 // memory again.
@@ -162,7 +162,7 @@ func newEvent(head *webhookHead, body []byte) (*Event, error) {
 // VerifyWebhookRequest verifies the request of a webhook. The request must be a
 // POST with a body of at most 256 KiB that is not compressed and that nobody
 // has read before. VerifyWebhookRequest reads the body once. A handler of
-// [NewWebhookHandler] also verifies its requests. The errors are those of
+// [NewWebhookHandler] verifies its requests itself. The errors are those of
 // [Verifier.VerifyWebhookSignature].
 //
 // It checks the headers before it reads the body. So a timestamp out of
@@ -207,8 +207,8 @@ func (v *Verifier) verifyWebhook(head *webhookHead, h http.Header, body []byte) 
 	return v.verifyBody(head, body)
 }
 
-// webhookHead is the content of the three headers. Its texts share the headers'
-// memory, so copy each text that is kept.
+// webhookHead is the content of the three headers of a webhook. Its texts share
+// the headers' memory, so copy each text that is kept.
 type webhookHead struct {
 	id        string
 	digits    string // the digits of the timestamp

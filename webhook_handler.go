@@ -36,22 +36,27 @@ type HandlerOption func(*webhookHandler)
 // context of handle ends 5 seconds before the lease ends ([WithLease]). If
 // handle takes longer than its lease, another worker may handle a redelivery.
 // Then the late success of the first worker is not recorded. The handler
-// recovers a panic of handle, and the panic counts as an error.
+// recovers from a panic of handle, and the panic counts as an error.
 //
 // An event is delivered to handle at least once. If a process dies after handle
 // has succeeded and before the success is recorded, the event is delivered
 // again. If that would do harm, record the event and do the work in one
 // database transaction.
 //
-// The handler answers with these statuses: 200 for an event that was handled
-// now or before, 400 for a malformed request, 401 for a request that is not
-// verified, 405 for a request that is not a POST, 409 while another worker has
-// the event, 413 for a body that is too large, 500 if handle failed or its
-// success could not be recorded, and 503 if the [Deduper] failed or is full.
+// The handler answers with these statuses:
+//
+//   - 200: the event was handled, now or before.
+//   - 400: the request is malformed.
+//   - 401: the request is not verified.
+//   - 405: the request is not a POST.
+//   - 409: another worker has the event.
+//   - 413: the body is too large.
+//   - 500: handle failed, or its success could not be recorded.
+//   - 503: the [Deduper] failed or is full.
 //
 // A nil Verifier, function, option, Deduper or logger is a programming mistake,
-// and is not replaced by a default. A merchant's name is also a mistake if it
-// is empty, longer than 128 bytes or has a "/". NewWebhookHandler logs the
+// and is not replaced by a default. A merchant's name that is empty, is longer
+// than 128 bytes or has a "/" is also a mistake. NewWebhookHandler logs the
 // mistake to the handler's logger or, without one, to [slog.Default]. The
 // handler then answers every request with 503 if the first mistake is a nil
 // [Deduper], and otherwise with 500.
@@ -172,7 +177,7 @@ type webhookHandler struct {
 	broken   int      // the status of every answer after a mistake; 0: no mistake
 }
 
-// miswired notes a mistake in how the handler was made.
+// The method miswired records a mistake in how the handler was made.
 func (h *webhookHandler) miswired(status int, mistake string) {
 	h.mistakes = append(h.mistakes, mistake)
 	if h.broken == 0 {
@@ -202,9 +207,9 @@ func (h *webhookHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-// serve handles a request and returns the status. It recovers panics of the
-// body's reader and of Commit and Release. Panics of handle and of Claim are
-// recovered closer to their calls: after a panic of handle the claim is
+// serve handles a request and returns the status. It recovers from panics of
+// the body's reader and of Commit and Release. Panics of handle and of Claim
+// are recovered closer to their calls: after a panic of handle the claim is
 // released, and after a panic of Claim the status is 503.
 func (h *webhookHandler) serve(r *http.Request) (status int) {
 	ctx := context.WithoutCancel(r.Context())
@@ -256,7 +261,7 @@ func (h *webhookHandler) process(ctx context.Context, event *Event) int {
 	}
 
 	failed := true
-	defer func() { // this also runs if the function ends its goroutine
+	defer func() { // this also runs if handle ends its goroutine
 		if failed {
 			h.release(ctx, event, claim.Token)
 		}
@@ -310,7 +315,7 @@ func (h *webhookHandler) keep() time.Duration {
 }
 
 // release gives up the claim, so a redelivery is handled at once. If that
-// fails, a redelivery is handled when the lease ends.
+// fails, a redelivery is handled only after the lease has ended.
 func (h *webhookHandler) release(ctx context.Context, event *Event, token string) {
 	ctx, cancel := context.WithTimeout(ctx, deduperTimeout)
 	defer cancel()
@@ -329,8 +334,8 @@ func (h *webhookHandler) logFailure(ctx context.Context, message string, event *
 		slog.String("event_id", event.ID), slog.String("event_type", clip(string(event.Type))), slog.Any("error", err))
 }
 
-// recovered is for use with defer. It recovers a panic, logs the panic and
-// calls then().
+// Use the method recovered with defer. It recovers from a panic, calls the
+// function then, and logs the panic.
 func (h *webhookHandler) recovered(ctx context.Context, message string, then func(), about ...slog.Attr) {
 	if p := recover(); p != nil {
 		then()
