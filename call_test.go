@@ -63,7 +63,7 @@ func TestCostGrowsWithTheDocumentAndNoFaster(t *testing.T) {
 //nolint:paralleltest // it measures memory
 func TestEndlessAnswerTakesLittleMemory(t *testing.T) {
 	skipUnderRace(t)
-	const most = 12 << 20
+	const most = 16 << 20
 	var before, now runtime.MemStats
 	var peak uint64
 	client := newPeerClient(t, func(*http.Request) (*http.Response, error) {
