@@ -9,9 +9,10 @@ import (
 )
 
 // extendable is a request that can carry extra fields, which this package does
-// not name. Its method parts returns a pointer to the request's own fields, as
-// a type without the request's methods, and the extra fields.
+// not name.
 type extendable interface {
+	// parts returns a pointer to the request's own fields, and the extra fields.
+	// The pointer's type has none of the request's methods.
 	parts() (fields any, extra map[string]any)
 }
 

@@ -112,8 +112,8 @@ func newClientOver(tb testing.TB, peer transportFunc, opts ...plural.Option) *pl
 	return client
 }
 
-// newPeerClient is like newClientOver, but peer answers only the requests that
-// are not for tokens. Each token request gets a token.
+// newPeerClient is like newClientOver, but answers token requests itself. All
+// other requests go to the function peer.
 func newPeerClient(tb testing.TB, peer transportFunc, opts ...plural.Option) *plural.Client {
 	tb.Helper()
 	return newClientOver(tb, func(r *http.Request) (*http.Response, error) {
@@ -283,8 +283,8 @@ const (
 
 // gateway is a transport in memory, so it works inside synctest's bubbles. It
 // plays Plural's token endpoint, and gives all other requests to its api
-// function. Set its fields before the first request, or later through its
-// method change.
+// function. Set its fields before the first request. To set them later, call
+// gateway.change, which takes the lock.
 type gateway struct {
 	mu       sync.Mutex
 	token    func(sent) (*http.Response, error) // nil: each request gets a new token, which is valid for an hour

@@ -108,9 +108,8 @@ type RetryPolicy struct {
 	// the largest number of tries of one request. With 1, nothing is repeated
 	// except the reads that settle a write
 	MaxAttempts int
-	// The wait before a repetition is random. The longest possible wait is
-	// MinDelay after the first try. This limit doubles with each further try,
-	// up to MaxDelay
+	// The wait before a repetition is random. After the first try it is at most
+	// MinDelay. This limit doubles with each further try, up to MaxDelay
 	MinDelay, MaxDelay time.Duration
 }
 

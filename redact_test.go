@@ -174,8 +174,9 @@ func filled() map[string]any {
 	return values
 }
 
-// dataless names the exported types that hold no text, or only a text that
-// names a kind. Types with hidden fields have their own tests below.
+// dataless lists the exported types that hold no text, or whose only text is a
+// fixed word, such as a status. Types with hidden fields have their own tests
+// below.
 func dataless() []string {
 	return []string{
 		"CallOption",
@@ -316,7 +317,7 @@ func TestNothingPersonalIsPrinted(t *testing.T) {
 	}
 }
 
-// Every entry of printable is a field that exists, so the list has no outdated
+// Each field that printable() lists exists, so the list has no outdated
 // entries.
 func TestPrintableFieldsAreFields(t *testing.T) {
 	t.Parallel()

@@ -10,8 +10,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// call is one call of the package, with all documents that answers have shown
-// to it.
+// call is one call of a method of the package, with every document that it
+// received in an answer.
 type call struct {
 	plan
 	id         string

@@ -465,8 +465,9 @@ func (r *run) settle(one *reading) error {
 // ids have at most 50 characters.
 const longestID = 100
 
-// hint guesses an order's id from a line's id. It returns an id on the list, or
-// the text before the last two parts.
+// hint guesses an order's id from a line's id. If the line's id begins with the
+// id of a listed order, hint returns that id. Otherwise it returns the line's id
+// without the last two of the parts that hyphens separate.
 func (r *run) hint(transactionID string) string {
 	if len(transactionID) > longestID {
 		return ""

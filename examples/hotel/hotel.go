@@ -297,8 +297,8 @@ func (h *hotel) lapsing(ctx context.Context, tx pgx.Tx, pluralID string) error {
 type orderName struct{ PluralID, Reference string }
 
 // quiet returns the orders to read again. These are orders that may still
-// change, and orders whose rows do not yet show a decision that was carried
-// out.
+// change, and orders for which a decision was carried out that their row does
+// not show yet.
 func (h *hotel) quiet(ctx context.Context, tx pgx.Tx) ([]*orderName, error) {
 	rows, err := tx.Query(ctx, `UPDATE bookings SET looked_at = now() WHERE number IN (
 		SELECT number FROM bookings b WHERE looked_at < now() - $1::interval AND made_at > now() - interval '60 days'

@@ -109,8 +109,9 @@ func (s *books) trade(ctx context.Context, tx *sql.Tx, first, twin *order) error
 	)
 }
 
-// link stores the id and the link that Plural returned for an order. If several
-// orders have the number, link stores both with the order that has this id.
+// link stores the id and the payment link that Plural returned for an order. If
+// Plural has several orders under the shop's number, they are stored with the
+// shop's order that has this id.
 func (s *books) link(ctx context.Context, o *order, pluralID, link string) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {
 		o, err := s.orderFor(ctx, tx, o.Number, pluralID, o.Amount)

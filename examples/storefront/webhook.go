@@ -16,9 +16,9 @@ import (
 // reads the order from Plural, and trusts only what it has read.
 //
 // The SDK's README shows Orders.ConfirmEvent, which reads the order at once.
-// Here a job reads the order. While event runs, its transaction holds one of
-// the shop's connections, and event has only four seconds. ConfirmEvent may
-// take longer if the books lag. The sweep makes the same kind of job. All reads
+// Here a job reads the order, for two reasons. The transaction of the webhook
+// holds one of the shop's connections, and must end within four seconds.
+// ConfirmEvent may take longer if the books lag. The sweep makes the same kind of job. All reads
 // of orders end in books.go, which stores what Plural's books show. A shop that
 // handles events without a transaction uses plural.NewWebhookHandler, and calls
 // ConfirmEvent.

@@ -48,8 +48,9 @@ func (s *scanner) pastSpace() byte {
 }
 
 // mark is the position where a value begins, for a second walk over the value.
-// The second walk does not change the counts of the lists around the value.
-// Memory that the first walk counted stays counted.
+// rewind takes back the elements that the first walk counted, so no element
+// counts twice towards the limits on lists. Memory that the first walk counted
+// stays counted.
 type mark struct{ pos, level, total int }
 
 func (s *scanner) mark() mark { return mark{s.pos, s.level, s.total} }

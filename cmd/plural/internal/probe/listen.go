@@ -24,8 +24,8 @@ const (
 
 const maxIncoming = 256 << 10
 
-// listener receives the browser's returns and the webhooks. It records what the
-// questions ask about them, and no data of a payer.
+// listener receives the browser's returns and the webhooks. Of each it records
+// only what the probe's questions need, and no data of a payer.
 type listener struct {
 	server *http.Server
 	url    string // the address at which browsers and Plural reach the listener
