@@ -2,12 +2,14 @@ package main_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -210,6 +212,42 @@ func TestOtherAnswers(t *testing.T) {
 				maps.Copy(want, emulator.moves)
 				want[question] = answer
 				require.Equal(t, want, report.answers())
+				requireGivenBack(t, srv, 0)
+			})
+		}
+	}
+}
+
+// A broken or busy server has refused nothing: the question is not answered.
+func TestBrokenServerIsNoRefusal(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		question, op, reference string
+		n                       int32 // the number of the request that fails
+	}{
+		{"token.second", pluraltest.OpOrdersGetByReference, "", 1},
+		{"order.duplicate", pluraltest.OpOrdersCreate, "-dup-", 2},
+		{"order.other-amount", pluraltest.OpOrdersCreate, "-amt-", 2},
+		{"order.products", pluraltest.OpOrdersCreate, "-prod-", 2},
+		{"link.duplicate", pluraltest.OpPaymentLinksCreate, "", 2},
+		{"limits", pluraltest.OpOrdersCreate, "-lim-", 2},
+		{"http.answers", pluraltest.OpCancelsCreate, "", 1},
+		{"capture.two-at-once", pluraltest.OpCapturesCreate, "", 2},
+		{"refund.duplicate", pluraltest.OpRefundsCreate, "-ref-", 2},
+		{"refund.two-at-once", pluraltest.OpRefundsCreate, "-two-", 2},
+	} {
+		for code, status := range map[string]int{"INTERNAL_ERROR": 503, "API_RATE_LIMIT": 429} {
+			t.Run(tt.question+"/"+code, func(t *testing.T) {
+				t.Parallel()
+				var seen atomic.Int32
+				emulator := emulation{faults: func(r pluraltest.Request) pluraltest.Fault {
+					isMeant := r.Op == tt.op && strings.Contains(r.Reference, tt.reference)
+					return refusedIf(isMeant && seen.Add(1) == tt.n, status, code)
+				}}
+				srv := pluraltest.NewServer(t, emulator.options()...)
+				report, _ := probed(t, srv, 0, "-only", tt.question)
+				require.Contains(t, report.answers()[tt.question], fmt.Sprintf("failed: an answer shows neither "+
+					"a success nor a refusal: %d %s", status, code))
 				requireGivenBack(t, srv, 0)
 			})
 		}

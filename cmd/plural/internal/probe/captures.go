@@ -102,8 +102,14 @@ func askTwoCaptures(ctx context.Context, p *Probe) (Found, error) {
 	switch {
 	case both[0].isOK() && both[1].isOK(), hasCapture(order, references[0]) && hasCapture(order, references[1]):
 		found.Answer = "both go through"
-	case !both[0].isOK() && !both[1].isOK():
+	case both[0].isRefusal() && both[1].isRefusal():
 		found.Answer = ""
+	default:
+		for _, r := range both {
+			if !r.isOK() && !r.isRefusal() {
+				return Found{}, r.unclear()
+			}
+		}
 	}
 	return found, p.memory.change(func() { made.Step = stepDone })
 }

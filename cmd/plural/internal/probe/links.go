@@ -54,9 +54,10 @@ func askLinkDuplicate(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, err
 	}
 	idOf := func(r *reply) string { id, _ := linkAnswer(r); return id }
+	answer, err := compareTwo(first, second, idOf)
 	return Found{
-		Answer: compareTwo(first, second, idOf), Facts: []fact.Fact{first.fact("the first"), second.fact("the second")},
-	}, nil
+		Answer: answer, Facts: []fact.Fact{first.fact("the first"), second.fact("the second")},
+	}, err
 }
 
 // askLinkReference looks for a link's reference in the link's order.
