@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -118,6 +119,60 @@ func TestKeptHold(t *testing.T) {
 			requireGivenBack(t, srv, 0)
 		})
 	}
+}
+
+// keptIn makes a run that leaves payment D on hold.
+func keptIn(t *testing.T, dir string, srv *pluraltest.Server) {
+	t.Helper()
+	_, run := probedIn(t, dir, srv, variablesOf(srv), "-keep-hold", "-only", "order.not-found", "-pace", "50ms")
+	require.Contains(t, run.shown(), "Payment D stays held")
+	requireGivenBack(t, srv, 1)
+}
+
+// An answer that does not show the kept hold says nothing about the hold. At
+// the end the hold is cancelled.
+func TestKeptHoldIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []pluraltest.Fault{
+		pluraltest.EmptyOKBeforeApply, pluraltest.ErrorInOKBeforeApply, pluraltest.OtherOrder, pluraltest.Truncate,
+	} {
+		t.Run(fault.Name, func(t *testing.T) {
+			t.Parallel()
+			srv := pluraltest.NewServer(t, emulation{}.options()...)
+			dir := t.TempDir()
+			keptIn(t, dir, srv)
+			srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), fault)
+			report, _ := probedIn(t, dir, srv, variablesOf(srv), "-only", "hold.lifetime", "-pace", "50ms")
+			require.Contains(t, report.answers()["hold.lifetime"], "failed: ")
+			requireGivenBack(t, srv, 0)
+		})
+	}
+}
+
+// A hold that the program itself has cancelled does not show how long holds
+// live.
+func TestKeptHoldThatWasCleaned(t *testing.T) {
+	t.Parallel()
+	var isRefused atomic.Bool
+	isRefused.Store(true)
+	emulator := emulation{faults: func(r pluraltest.Request) pluraltest.Fault {
+		isBack := r.Op == pluraltest.OpRefundsCreate && strings.HasSuffix(r.Reference, "-back")
+		return refusedIf(isBack && isRefused.Load(), 422, "OPERATION_NOT_ALLOWED")
+	}}
+	srv := pluraltest.NewServer(t, emulator.options()...)
+	dir := t.TempDir()
+	run := startIn(t, dir, variablesOf(srv), "probe", "-keep-hold", "-only", "capture.document", "-pace", "50ms")
+	startPayer(t, run, srv.SetWebhookURL)
+	exitCode, shown := run.wait()
+	require.Equal(t, 1, exitCode)
+	require.Contains(t, shown, "not given back: payment A")
+
+	isRefused.Store(false)
+	exitCode, shown = startIn(t, dir, variablesOf(srv), "probe", "-clean").wait()
+	require.Zero(t, exitCode, shown)
+	requireGivenBack(t, srv, 0)
+	report, _ := probedIn(t, dir, srv, variablesOf(srv), "-only", "hold.lifetime", "-pace", "50ms")
+	require.Empty(t, report.answers())
 }
 
 // A firewall refuses every callback URL of this machine. Only the questions

@@ -167,14 +167,17 @@ func askKeptHold(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	if !r.isOK() {
+	if r.order().OrderID != kept.OrderID {
 		return Found{}, failure("the order could not be read: " + r.fact("").Text())
 	}
 	status := r.order().Status
 	found := Found{Answer: fact.Code(string(status)), Facts: []fact.Fact{fact.Took("held for", r.at.Sub(kept.HeldAt))}}
-	if status == plural.OrderStatusAuthorized {
+	switch status {
+	case plural.OrderStatusAuthorized:
 		found.Answer = "still held"
-		return found, nil
+	case plural.OrderStatusCancelled, plural.OrderStatusFailed:
+		return found, p.memory.change(func() { kept.IsOver = true })
+	default: // the order may still show a hold later
 	}
-	return found, p.memory.change(func() { kept.IsOver = true })
+	return found, nil
 }

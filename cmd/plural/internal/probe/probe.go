@@ -195,7 +195,7 @@ func (p *Probe) unmet(q *Question) string {
 		return "nobody pays (-no-payer)"
 	case q.Needs.has(NeedWebhook) && !p.takesWebhooks():
 		return "no webhook can reach this machine: give -public-url"
-	case q.Needs.has(NeedKeptHold) && p.memory.Kept == nil:
+	case q.Needs.has(NeedKeptHold) && (p.memory.Kept == nil || p.memory.Kept.IsOver):
 		return "no earlier run has kept a hold (-keep-hold)"
 	}
 	return ""
