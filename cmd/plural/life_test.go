@@ -2,8 +2,12 @@ package main_test
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -173,6 +177,80 @@ func TestKeptHoldThatWasCleaned(t *testing.T) {
 	requireGivenBack(t, srv, 0)
 	report, _ := probedIn(t, dir, srv, variablesOf(srv), "-only", "hold.lifetime", "-pace", "50ms")
 	require.Empty(t, report.answers())
+}
+
+// If an order does not show what is left to give back, the run does not say that
+// all is well.
+func TestNotGivenBack(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		preAuth string // takes the place of "pre_auth":true
+		faults  func(r pluraltest.Request) pluraltest.Fault
+	}{
+		{"the account cannot hold money, and takes it", `"pre_auth":false`, nil},
+		{"the capture is lost, and the order does not show it", "", func(r pluraltest.Request) pluraltest.Fault {
+			switch r.Op {
+			case pluraltest.OpCapturesCreate:
+				return pluraltest.ResetAfterApply
+			case pluraltest.OpOrdersGet:
+				return pluraltest.CaptureDataAbsent
+			}
+			return pluraltest.NoFault
+		}},
+		{"the capture is under way", "", func(r pluraltest.Request) pluraltest.Fault {
+			if r.Op == pluraltest.OpCapturesCreate {
+				return pluraltest.PendingResult
+			}
+			return pluraltest.NoFault
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			srv := pluraltest.NewServer(t, emulation{faults: tt.faults}.options()...)
+			variables := variablesOf(srv)
+			if tt.preAuth != "" {
+				variables = append(variables, "PLURAL_BASE_URL="+changing(t, srv, `"pre_auth":true`, tt.preAuth))
+			}
+			run := startIn(t, t.TempDir(), variables, "probe", "-only", "capture.document", "-pace", "50ms",
+				"-patience", "300ms", "-pay-within", "3s")
+			startPayer(t, run, srv.SetWebhookURL)
+			exitCode, shown := run.wait()
+			require.Equal(t, 1, exitCode, shown)
+			require.Contains(t, shown, "not given back: payment A (order "+srv.Orders()[0].ID+")")
+		})
+	}
+}
+
+// changing starts a server in front of the emulator. In each request it puts a
+// text in the place of another. It returns its address.
+func changing(t *testing.T, srv *pluraltest.Server, text, instead string) string {
+	t.Helper()
+	to, err := url.Parse(srv.URL)
+	require.NoError(t, err)
+	emulator := httputil.NewSingleHostReverseProxy(to)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		changed := strings.Replace(string(body), text, instead, 1)
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(changed)), int64(len(changed))
+		emulator.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	return front.URL
+}
+
+// An order that nobody has paid can still be paid after the end of the run.
+func TestUnpaidOrderIsNamed(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t, emulation{}.options()...)
+	dir := t.TempDir()
+	run := startIn(t, dir, variablesOf(srv), "probe", "-only", "order.not-found", "-keep-hold", "-pay-within", "1s")
+	exitCode, shown := run.wait()
+	require.Zero(t, exitCode, shown)
+	require.Contains(t, shown, "Nobody has paid order "+srv.Orders()[0].ID+". Please do not pay it any more.")
 }
 
 // A firewall refuses every callback URL of this machine. Only the questions
