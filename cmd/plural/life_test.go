@@ -253,6 +253,34 @@ func TestUnpaidOrderIsNamed(t *testing.T) {
 	require.Contains(t, shown, "Nobody has paid order "+srv.Orders()[0].ID+". Please do not pay it any more.")
 }
 
+// A run that a fault ends says how to get the money back.
+func TestFaultSaysHowToClean(t *testing.T) {
+	t.Parallel()
+	emulator := emulation{faults: func(r pluraltest.Request) pluraltest.Fault {
+		return refusedIf(strings.Contains(r.Reference, "-payd-"), 503, "INTERNAL_ERROR")
+	}}
+	srv := pluraltest.NewServer(t, emulator.options()...)
+	dir := t.TempDir()
+	run := startIn(t, dir, variablesOf(srv), "probe", "-only", "cancel.twice,refund.of-hold", "-keep-hold", "-pace", "50ms")
+	startPayer(t, run, srv.SetWebhookURL)
+	exitCode, shown := run.wait()
+	require.Equal(t, 1, exitCode, shown)
+	require.Contains(t, shown, "the order of payment D was refused: 503 INTERNAL_ERROR")
+	require.Contains(t, shown, "plural probe -clean cancels the holds")
+}
+
+// -clean with -keep-hold leaves the kept hold, and says so.
+func TestCleanKeepsTheHold(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t, emulation{}.options()...)
+	dir := t.TempDir()
+	keptIn(t, dir, srv)
+	exitCode, shown := startIn(t, dir, variablesOf(srv), "probe", "-clean", "-keep-hold").wait()
+	require.Zero(t, exitCode, shown)
+	require.Contains(t, shown, "All holds except a kept one are cancelled")
+	requireGivenBack(t, srv, 1)
+}
+
 // A firewall refuses every callback URL of this machine. Only the questions
 // about callbacks stay open.
 func TestProbeBehindAFirewall(t *testing.T) {

@@ -77,6 +77,10 @@ func runProbe(ctx context.Context, cmd *cli.Command) error {
 		if err := run.Clean(ctx); err != nil {
 			return err
 		}
+		if cmd.Bool("keep-hold") {
+			fmt.Fprintln(out, "All holds except a kept one are cancelled, and all captured money is refunded.")
+			return nil
+		}
 		fmt.Fprintln(out, "All holds are cancelled, and all captured money is refunded.")
 		return nil
 	}
