@@ -106,6 +106,10 @@ func TestDoctorFindsFaults(t *testing.T) {
 		{"two installations", append(variablesOf(srv), "PLURAL_ENVIRONMENT=uat"), "variables", "not both"},
 		{"production by its address", append(variablesOf(srv), "PLURAL_BASE_URL=https://api.pluralpay.in",
 			"HTTPS_PROXY=http://127.0.0.1:1"), "installation", "real money"},
+		{"production in capitals", append(variablesOf(srv), "PLURAL_BASE_URL=https://API.PluralPay.in",
+			"HTTPS_PROXY=http://127.0.0.1:1"), "installation", "real money"},
+		{"production with a dot", append(variablesOf(srv), "PLURAL_BASE_URL=https://api.pluralpay.in.",
+			"HTTPS_PROXY=http://127.0.0.1:1"), "installation", "real money"},
 		{
 			"another secret", append(variablesOf(srv), "PLURAL_CLIENT_SECRET="+strings.Repeat("ab", 16)),
 			"token", "does not take",
