@@ -316,6 +316,11 @@ func TestProbeWithoutAPayer(t *testing.T) {
 	for _, order := range srv.Orders() {
 		require.Equal(t, pluraltest.StatusCreated, order.Status)
 	}
+	for _, r := range srv.Requests() {
+		if r.Op == pluraltest.OpOrdersCreate || r.Op == pluraltest.OpPaymentLinksCreate {
+			require.Contains(t, string(r.Body), `"allowed_payment_methods":["CARD"]`, "never UPI")
+		}
+	}
 }
 
 func TestProbeOnly(t *testing.T) {

@@ -37,6 +37,7 @@ func (p *Probe) createLink(ctx context.Context, reference string) (*reply, error
 		"merchant_payment_link_reference": reference,
 		"amount":                          sum(unpaidSum),
 		"customer":                        map[string]any{"email_id": "probe@example.com"},
+		"allowed_payment_methods":         onlyCards(),
 	})
 }
 

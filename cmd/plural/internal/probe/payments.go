@@ -41,9 +41,13 @@ func orderRequest(reference string, paise int64) map[string]any {
 	return map[string]any{
 		"merchant_order_reference": reference,
 		"order_amount":             sum(paise),
-		"allowed_payment_methods":  []string{"CARD"}, // never UPI: on UAT it can move real money
+		"allowed_payment_methods":  onlyCards(),
 	}
 }
+
+// onlyCards returns the payment methods of every order and link. UPI is never
+// one of them, because on UAT it can move real money.
+func onlyCards() []string { return []string{"CARD"} }
 
 func sum(paise int64) map[string]any { return map[string]any{"value": paise, "currency": "INR"} }
 
