@@ -670,6 +670,14 @@ func (*card) UnmarshalJSON(data []byte) error {
 	return fmt.Errorf("%w: no card number: %s", errCard, data)
 }
 
+// sealed is a type of the caller. Its errors quote the data, too, and wrap an
+// error of encoding/json.
+type sealed struct{}
+
+func (*sealed) UnmarshalJSON(data []byte) error {
+	return fmt.Errorf("no sealed number: %s: %w", data, json.Unmarshal(data[1:], new(any)))
+}
+
 // If a value does not fit, the error names its field and its type, but does not
 // quote the value.
 func TestDoDoesNotQuoteWhatDoesNotFit(t *testing.T) {
@@ -698,6 +706,10 @@ func TestDoDoesNotQuoteWhatDoesNotFit(t *testing.T) {
 		}, "*time.ParseError"},
 		"a type of the caller's": {`"9876501234"`, &struct{ Mobile card }{}, func(err error) bool {
 			return errors.Is(err, errCard)
+		}, "cannot be decoded into"},
+		"a type of the caller's that decodes": {`"9876501234"`, &struct{ Mobile sealed }{}, func(err error) bool {
+			_, ok := errors.AsType[*json.SyntaxError](err)
+			return ok
 		}, "cannot be decoded into"},
 	} {
 		t.Run(name, func(t *testing.T) {
