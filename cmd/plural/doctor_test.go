@@ -92,6 +92,14 @@ func TestDoctorFindsFaults(t *testing.T) {
 		}
 		return pluraltest.NoFault
 	})
+	hostile := pluraltest.NewServer(t)
+	hostile.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+		return refusedIf(r.Op == pluraltest.OpOrdersGetByReference, 403, "A\x1b[2Jcard 4012001037141112")
+	})
+	elsewhere := pluraltest.NewServer(t)
+	elsewhere.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+		return refusedIf(r.Op == pluraltest.OpOrdersGetByReference, 404, "")
+	})
 	silent := pluraltest.NewServer(t)
 	silent.Down()
 	plain := pluraltest.NewServer(t, pluraltest.WithCredentials("shop", "not hex, but long enough"))
@@ -116,6 +124,8 @@ func TestDoctorFindsFaults(t *testing.T) {
 		},
 		{"a clock that is off", variablesOf(late), "clock", "10m0s"},
 		{"the account must not read orders", variablesOf(broken), "read", "403 INVALID_REQUEST"},
+		{"an answer with something else in the place of a code", variablesOf(hostile), "read", "403 (no code)"},
+		{"no such address", variablesOf(elsewhere), "read", "orders cannot be read: 404"},
 		{"nobody answers", variablesOf(silent), "network", "refused"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -124,6 +134,7 @@ func TestDoctorFindsFaults(t *testing.T) {
 			require.Equal(t, 1, exitCode, shown)
 			require.Equal(t, "FAULT", rows[tt.check].result, shown)
 			require.Contains(t, rows[tt.check].says, tt.says)
+			require.NotContains(t, shown, "\x1b[2J")
 			requireNoSecrets(t, srv, shown)
 		})
 	}
