@@ -281,6 +281,30 @@ func TestCleanKeepsTheHold(t *testing.T) {
 	requireGivenBack(t, srv, 1)
 }
 
+// Two events of one order in camelCase are not one event that came twice.
+func TestCamelCaseWebhooks(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t, emulation{}.options()...)
+	dir := t.TempDir()
+	run := startIn(t, dir, variablesOf(srv), "probe", "-only", "webhook.again", "-pace", "50ms", "-patience", "2s",
+		"-json", "report.json")
+	run.waitFor(t, "The program continues by itself.")
+	to := webhookPattern.FindStringSubmatch(run.shown())[1]
+	for _, event := range []string{"ORDER_AUTHORIZED", "ORDER_CANCELLED"} {
+		body := fmt.Sprintf(`{"eventType":%q,"data":{"orderId":%q}}`, event, srv.Orders()[0].ID)
+		req, err := http.NewRequest(http.MethodPost, to, strings.NewReader(body))
+		require.NoError(t, err)
+		req.Header.Set("Webhook-Id", event)
+		resp, err := srv.Client().Do(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+	}
+	startPayer(t, run, nil)
+	exitCode, shown := run.wait()
+	require.Zero(t, exitCode, shown)
+	require.Equal(t, map[string]string{"webhook.again": "it does not come again"}, readReport(t, srv, run).answers())
+}
+
 // A firewall refuses every callback URL of this machine. Only the questions
 // about callbacks stay open.
 func TestProbeBehindAFirewall(t *testing.T) {

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -157,14 +158,15 @@ func readReturn(form url.Values, keys []keyForm) *returned {
 func (p *Probe) takeWebhook(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxIncoming))
 	var event struct {
-		Type string       `json:"event_type"`
-		Data plural.Order `json:"data"`
+		Type      string       `json:"event_type"`
+		CamelType string       `json:"eventType"` // Plural sends some events in camelCase
+		Data      plural.Order `json:"data"`
 	}
 	if err != nil || json.Unmarshal(body, &event) != nil || !p.isOurs(event.Data.OrderID) {
 		return // the webhook is about another order of the account, and need not come again
 	}
 	seen := delivery{
-		OrderID: event.Data.OrderID, Type: event.Type, ID: r.Header.Get("Webhook-Id"),
+		OrderID: event.Data.OrderID, Type: cmp.Or(event.Type, event.CamelType), ID: r.Header.Get("Webhook-Id"),
 		Stamp: r.Header.Get("Webhook-Timestamp"), Key: webhookKey(r.Header, body, keyForms(p.account.ClientSecret)),
 		Headers: slices.Collect(maps.Keys(r.Header)), At: time.Now(),
 	}
