@@ -305,6 +305,31 @@ func TestCamelCaseWebhooks(t *testing.T) {
 	require.Equal(t, map[string]string{"webhook.again": "it does not come again"}, readReport(t, srv, run).answers())
 }
 
+// A continued run listens at the port that its payments name. It does not ignore
+// another port that is asked for.
+func TestListenOfAContinuedRun(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t, emulation{}.options()...)
+	dir := t.TempDir()
+	stop := func(args ...string) string {
+		run := startIn(t, dir, variablesOf(srv), append([]string{"probe", "-only", "callback.key"}, args...)...)
+		run.waitFor(t, "The program continues by itself.")
+		require.NoError(t, run.cmd.Process.Signal(syscall.SIGINT))
+		_, shown := run.wait()
+		return webhookPattern.FindStringSubmatch(shown)[1]
+	}
+	first := stop()
+	require.Equal(t, first, stop(), "without -listen")
+	at, err := url.Parse(first)
+	require.NoError(t, err)
+	require.Equal(t, first, stop("-listen", at.Host), "the same port")
+
+	exitCode, shown := startIn(t, dir, variablesOf(srv), "probe", "-listen", "127.0.0.1:1",
+		"-only", "callback.key", "-pay-within", "1s").wait()
+	require.Equal(t, 1, exitCode)
+	require.Contains(t, shown, "the payments of this run come back to "+at.Host)
+}
+
 // A firewall refuses every callback URL of this machine. Only the questions
 // about callbacks stay open.
 func TestProbeBehindAFirewall(t *testing.T) {
