@@ -254,6 +254,32 @@ func TestBrokenServerIsNoRefusal(t *testing.T) {
 	}
 }
 
+// An error with the status of a success is no capture and no cancel.
+func TestErrorInOKIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	for question, op := range map[string]string{
+		"capture.document": pluraltest.OpCapturesCreate, "capture.same-again": pluraltest.OpCapturesCreate,
+		"capture.other-again": pluraltest.OpCapturesCreate, "capture.two-at-once": pluraltest.OpCapturesCreate,
+		"cancel.twice": pluraltest.OpCancelsCreate, "capture.after-cancel": pluraltest.OpCancelsCreate,
+	} {
+		t.Run(question, func(t *testing.T) {
+			t.Parallel()
+			var seen atomic.Int32
+			last := map[string]int32{"capture.same-again": 2, "capture.other-again": 2}[question]
+			emulator := emulation{faults: func(r pluraltest.Request) pluraltest.Fault {
+				if r.Op == op && seen.Add(1) == max(1, last) {
+					return pluraltest.ErrorInOKBeforeApply
+				}
+				return pluraltest.NoFault
+			}}
+			srv := pluraltest.NewServer(t, emulator.options()...)
+			report, _ := probed(t, srv, 0, "-only", question)
+			require.Contains(t, report.answers()[question], "failed: an answer shows neither")
+			requireGivenBack(t, srv, 0)
+		})
+	}
+}
+
 // For every answer that the table lists, there is a test in which the probe
 // finds that answer.
 func TestEveryAnswerHasATest(t *testing.T) {

@@ -213,8 +213,11 @@ func (p *Probe) capturedPayment(ctx context.Context) (*payment, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !r.isOK() {
+	switch {
+	case r.isRefusal():
 		return nil, failure("the partial capture was refused: " + r.fact("").Text())
+	case !r.hasOrder():
+		return nil, r.unclear()
 	}
 	order := r.order()
 	said := &captured{Status: string(order.Status), HasReference: hasCapture(order, reference)}
@@ -227,7 +230,7 @@ func (p *Probe) capture(ctx context.Context, made *payment, reference string, pa
 	r, err := p.wire.send(ctx, http.MethodPut, ordersPath+made.OrderID+"/capture", map[string]any{
 		"merchant_capture_reference": reference, "capture_amount": sum(paise),
 	})
-	if err == nil && r.isOK() {
+	if err == nil && r.hasOrder() {
 		p.note(func() { made.Taken += paise })
 	}
 	return r, err
@@ -252,8 +255,11 @@ func (p *Probe) cancelledPayment(ctx context.Context) (*payment, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !r.isOK() && made.Step != stepSent {
+	switch {
+	case r.isRefusal():
 		return nil, failure("the cancel was refused: " + r.fact("").Text())
+	case !r.hasOrder():
+		return nil, r.unclear()
 	}
 	return made, p.memory.change(func() { made.Step = stepDone })
 }
