@@ -3,9 +3,11 @@ package main_test
 import (
 	"encoding/pem"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -144,6 +146,27 @@ func TestDoctorFindsFaults(t *testing.T) {
 		require.Equal(t, "note", rows["secret"].result, shown)
 		require.Equal(t, 1, exitCode, "Plural refuses this secret, so the doctor finds a fault")
 	})
+}
+
+// A doctor that was stopped has found no fault, and has not found that all is
+// well.
+func TestDoctorIsStopped(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{}, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-r.Context().Done()
+	}))
+	t.Cleanup(server.Close)
+	run := start(t, []string{
+		"PLURAL_CLIENT_ID=shop", "PLURAL_CLIENT_SECRET=" + strings.Repeat("ab", 16), "PLURAL_BASE_URL=" + server.URL,
+	}, "doctor")
+	<-asked
+	require.NoError(t, run.cmd.Process.Signal(syscall.SIGINT))
+	exitCode, shown := run.wait()
+	require.Equal(t, 1, exitCode)
+	require.NotContains(t, shown, "FAULT")
+	require.Contains(t, shown, "the doctor was stopped")
 }
 
 func TestDoctorNotesAProxyThatIsNotUsed(t *testing.T) {
