@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -328,6 +329,23 @@ func TestListenOfAContinuedRun(t *testing.T) {
 		"-only", "callback.key", "-pay-within", "1s").wait()
 	require.Equal(t, 1, exitCode)
 	require.Contains(t, shown, "the payments of this run come back to "+at.Host)
+}
+
+// A report that cannot be written does not hide that money was not given back.
+func TestReportThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	emulator := emulation{faults: func(r pluraltest.Request) pluraltest.Fault {
+		return refusedIf(r.Op == pluraltest.OpCancelsCreate, 422, "OPERATION_NOT_ALLOWED")
+	}}
+	srv := pluraltest.NewServer(t, emulator.options()...)
+	run := startIn(t, t.TempDir(), variablesOf(srv), "probe", "-only", "refund.of-hold", "-pace", "50ms",
+		"-markdown", "no/such/folder.md", "-json", "report.json")
+	startPayer(t, run, srv.SetWebhookURL)
+	exitCode, shown := run.wait()
+	require.Equal(t, 1, exitCode, shown)
+	require.Contains(t, shown, "write the report")
+	require.Contains(t, shown, "not given back: payment C")
+	require.FileExists(t, filepath.Join(run.cmd.Dir, "report.json"))
 }
 
 // A firewall refuses every callback URL of this machine. Only the questions
