@@ -89,8 +89,9 @@ func (c *requestCheck) encode(request any) []byte {
 	return body
 }
 
-// encodingFault describes an error of the encoder. If the caller's own type made
-// the error, its text may quote the payer's data, so only the types are shown.
+// encodingFault describes an error of the encoder. If the caller's own type
+// made the error, its text may quote the payer's data, so only the types are
+// shown.
 func encodingFault(err error) string {
 	by, isByType := errors.AsType[*json.MarshalerError](err)
 	if !isByType {

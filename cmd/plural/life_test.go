@@ -180,8 +180,8 @@ func TestKeptHoldThatWasCleaned(t *testing.T) {
 	require.Empty(t, report.answers())
 }
 
-// If an order does not show what is left to give back, the run does not say that
-// all is well.
+// If an order does not show what is left to give back, the run does not say
+// that all is well.
 func TestNotGivenBack(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -306,8 +306,8 @@ func TestCamelCaseWebhooks(t *testing.T) {
 	require.Equal(t, map[string]string{"webhook.again": "it does not come again"}, readReport(t, srv, run).answers())
 }
 
-// A continued run listens at the port that its payments name. It does not ignore
-// another port that is asked for.
+// A continued run listens at the port that its payments name. It does not
+// ignore another port that is asked for.
 func TestListenOfAContinuedRun(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, emulation{}.options()...)

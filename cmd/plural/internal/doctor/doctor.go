@@ -86,8 +86,8 @@ type patient struct {
 // patience is the time limit of one check.
 const patience = 15 * time.Second
 
-// Examine makes every check and returns the findings. A check that ctx has ended
-// finds nothing.
+// Examine makes every check and returns the findings. A check that ctx has
+// ended finds nothing.
 func Examine(ctx context.Context, a *account.Account) []Finding {
 	p := &patient{account: a}
 	well := map[string]bool{"": true}

@@ -33,8 +33,8 @@ type listener struct {
 	url    string // the address at which browsers and Plural reach the listener
 }
 
-// listenAddress returns the local address to listen on. A continued run uses the
-// same port again, because the callback URLs of its payments name it.
+// listenAddress returns the local address to listen on. A continued run uses
+// the same port again, because the callback URLs of its payments name it.
 func (p *Probe) listenAddress(asked string) (string, error) {
 	_, port, _ := net.SplitHostPort(asked)
 	_, before, _ := net.SplitHostPort(p.memory.Listens)

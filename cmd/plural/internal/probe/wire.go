@@ -115,8 +115,8 @@ func (r *reply) order() *plural.Order {
 	return &plural.Order{}
 }
 
-// hasOrder reports whether the answer is a success that shows an order. An error
-// with the status of a success does not.
+// hasOrder reports whether the answer is a success that shows an order. An
+// error with the status of a success does not show one.
 func (r *reply) hasOrder() bool { return r.order().OrderID != "" }
 
 // failure is the reason why a question could not be answered. It holds no text
