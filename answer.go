@@ -192,7 +192,8 @@ func decodeInto(document string, out any) error {
 		own.Value, _, _ = strings.Cut(mismatch.Value, " ") // "number 12" becomes "number": the 12 may be personal data
 		return &own
 	}
-	if isA[*json.SyntaxError](err) || isA[*wire.DecodeError](err) || isA[*json.InvalidUnmarshalError](err) {
+	switch err.(type) { //nolint:errorlint // an error around one of these is by the caller's own type
+	case *json.SyntaxError, *wire.DecodeError, *json.InvalidUnmarshalError:
 		return err
 	}
 	// If the caller's own type makes the error, its text may quote the payer's

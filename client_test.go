@@ -670,6 +670,39 @@ func (*card) UnmarshalJSON(data []byte) error {
 	return fmt.Errorf("%w: no card number: %s", errCard, data)
 }
 
+func (card) MarshalJSON() ([]byte, error) {
+	return nil, fmt.Errorf("%w: no card number: 9876501234", errCard)
+}
+
+// An error of a request that cannot be encoded does not quote its values.
+func TestDoDoesNotQuoteWhatCannotBeEncoded(t *testing.T) {
+	t.Parallel()
+	g := &gateway{api: func(sent) (*http.Response, error) { return answer(200, `{}`), nil }}
+	for name, test := range map[string]struct {
+		in   any
+		says string
+	}{
+		"a type of the caller's": {card{}, "a value of type plural_test.card returned an error"},
+		"no JSON":                {json.RawMessage(`{9876501234`), "invalid character"},
+		"a function":             {map[string]any{"9876501234": func() {}}, "unsupported type"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := g.client(t).Do(t.Context(), http.MethodPost, somePath, test.in, nil)
+			require.ErrorContains(t, err, test.says)
+			require.NotContains(t, err.Error(), "98765")
+		})
+	}
+}
+
+// sealed is a type of the caller. Its errors quote the data, too, and wrap an
+// error of encoding/json.
+type sealed struct{}
+
+func (*sealed) UnmarshalJSON(data []byte) error {
+	return fmt.Errorf("no sealed number: %s: %w", data, json.Unmarshal(data[1:], new(any)))
+}
+
 // If a value does not fit, the error names its field and its type, but does not
 // quote the value.
 func TestDoDoesNotQuoteWhatDoesNotFit(t *testing.T) {
@@ -698,6 +731,10 @@ func TestDoDoesNotQuoteWhatDoesNotFit(t *testing.T) {
 		}, "*time.ParseError"},
 		"a type of the caller's": {`"9876501234"`, &struct{ Mobile card }{}, func(err error) bool {
 			return errors.Is(err, errCard)
+		}, "cannot be decoded into"},
+		"a type of the caller's that decodes": {`"9876501234"`, &struct{ Mobile sealed }{}, func(err error) bool {
+			_, ok := errors.AsType[*json.SyntaxError](err)
+			return ok
 		}, "cannot be decoded into"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -99,8 +99,9 @@ func dumps() map[string]func(*http.Request) error {
 			}
 			return fmt.Errorf("failed: %v %x %q", body, body, body)
 		},
-		"a URL":       fixed(&url.Error{Op: "Get", URL: "https://x.test/" + chainPayer, Err: errors.New("no route")}),
-		"a half of a": fixed(errors.New(`malformed "` + chainPayer)),
+		"a URL":            fixed(&url.Error{Op: "Get", URL: "https://x.test/" + chainPayer, Err: errors.New("no route")}),
+		"a half of a":      fixed(errors.New(`malformed "` + chainPayer)),
+		"a line in quotes": fixed(errors.New("malformed \"line\\\n" + chainPayer + "\"")),
 		"several": fixed(errors.Join(
 			fmt.Errorf("one: %w", &net.ParseError{Type: "IP address", Text: chainPayer}),
 			fmt.Errorf("two: %w", &net.AddrError{Err: "missing port", Addr: chainPayer}),

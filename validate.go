@@ -2,6 +2,8 @@ package plural
 
 import (
 	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -80,11 +82,25 @@ func (c *requestCheck) encode(request any) []byte {
 	body, err := encode(request)
 	switch {
 	case err != nil && len(c.always) == 0:
-		c.must(false, "request", "cannot be encoded: "+foreign.Describe(err))
+		c.must(false, "request", "cannot be encoded: "+encodingFault(err))
 	case err == nil && wire.MayNotBeUTF8(body):
 		c.utf8(request)
 	}
 	return body
+}
+
+// encodingFault describes an error of the encoder. If the caller's own type
+// made the error, its text may quote the payer's data, so only the types are
+// shown.
+func encodingFault(err error) string {
+	by, isByType := errors.AsType[*json.MarshalerError](err)
+	if !isByType {
+		return foreign.Describe(err)
+	}
+	if _, isSyntax := by.Err.(*json.SyntaxError); isSyntax { //nolint:errorlint // an error around one is the type's own
+		return foreign.Describe(err)
+	}
+	return fmt.Sprintf("a value of type %v returned an error: %T", by.Type, by.Err)
 }
 
 // utf8 finds the first text of a request that is not UTF-8.

@@ -3,9 +3,11 @@ package main_test
 import (
 	"encoding/pem"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -92,6 +94,14 @@ func TestDoctorFindsFaults(t *testing.T) {
 		}
 		return pluraltest.NoFault
 	})
+	hostile := pluraltest.NewServer(t)
+	hostile.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+		return refusedIf(r.Op == pluraltest.OpOrdersGetByReference, 403, "A\x1b[2Jcard 4012001037141112")
+	})
+	elsewhere := pluraltest.NewServer(t)
+	elsewhere.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+		return refusedIf(r.Op == pluraltest.OpOrdersGetByReference, 404, "")
+	})
 	silent := pluraltest.NewServer(t)
 	silent.Down()
 	plain := pluraltest.NewServer(t, pluraltest.WithCredentials("shop", "not hex, but long enough"))
@@ -106,12 +116,18 @@ func TestDoctorFindsFaults(t *testing.T) {
 		{"two installations", append(variablesOf(srv), "PLURAL_ENVIRONMENT=uat"), "variables", "not both"},
 		{"production by its address", append(variablesOf(srv), "PLURAL_BASE_URL=https://api.pluralpay.in",
 			"HTTPS_PROXY=http://127.0.0.1:1"), "installation", "real money"},
+		{"production in capitals", append(variablesOf(srv), "PLURAL_BASE_URL=https://API.PluralPay.in",
+			"HTTPS_PROXY=http://127.0.0.1:1"), "installation", "real money"},
+		{"production with a dot", append(variablesOf(srv), "PLURAL_BASE_URL=https://api.pluralpay.in.",
+			"HTTPS_PROXY=http://127.0.0.1:1"), "installation", "real money"},
 		{
 			"another secret", append(variablesOf(srv), "PLURAL_CLIENT_SECRET="+strings.Repeat("ab", 16)),
 			"token", "does not take",
 		},
 		{"a clock that is off", variablesOf(late), "clock", "10m0s"},
 		{"the account must not read orders", variablesOf(broken), "read", "403 INVALID_REQUEST"},
+		{"an answer with something else in the place of a code", variablesOf(hostile), "read", "403 (no code)"},
+		{"no such address", variablesOf(elsewhere), "read", "orders cannot be read: 404"},
 		{"nobody answers", variablesOf(silent), "network", "refused"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -120,6 +136,7 @@ func TestDoctorFindsFaults(t *testing.T) {
 			require.Equal(t, 1, exitCode, shown)
 			require.Equal(t, "FAULT", rows[tt.check].result, shown)
 			require.Contains(t, rows[tt.check].says, tt.says)
+			require.NotContains(t, shown, "\x1b[2J")
 			requireNoSecrets(t, srv, shown)
 		})
 	}
@@ -129,6 +146,27 @@ func TestDoctorFindsFaults(t *testing.T) {
 		require.Equal(t, "note", rows["secret"].result, shown)
 		require.Equal(t, 1, exitCode, "Plural refuses this secret, so the doctor finds a fault")
 	})
+}
+
+// A doctor that was stopped has found no fault, and has not found that all is
+// well.
+func TestDoctorIsStopped(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{}, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-r.Context().Done()
+	}))
+	t.Cleanup(server.Close)
+	run := start(t, []string{
+		"PLURAL_CLIENT_ID=shop", "PLURAL_CLIENT_SECRET=" + strings.Repeat("ab", 16), "PLURAL_BASE_URL=" + server.URL,
+	}, "doctor")
+	<-asked
+	require.NoError(t, run.cmd.Process.Signal(syscall.SIGINT))
+	exitCode, shown := run.wait()
+	require.Equal(t, 1, exitCode)
+	require.NotContains(t, shown, "FAULT")
+	require.Contains(t, shown, "the doctor was stopped")
 }
 
 func TestDoctorNotesAProxyThatIsNotUsed(t *testing.T) {

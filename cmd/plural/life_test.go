@@ -2,10 +2,16 @@ package main_test
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -118,6 +124,228 @@ func TestKeptHold(t *testing.T) {
 			requireGivenBack(t, srv, 0)
 		})
 	}
+}
+
+// keptIn makes a run that leaves payment D on hold.
+func keptIn(t *testing.T, dir string, srv *pluraltest.Server) {
+	t.Helper()
+	_, run := probedIn(t, dir, srv, variablesOf(srv), "-keep-hold", "-only", "order.not-found", "-pace", "50ms")
+	require.Contains(t, run.shown(), "Payment D stays held")
+	requireGivenBack(t, srv, 1)
+}
+
+// An answer that does not show the kept hold says nothing about the hold. At
+// the end the hold is cancelled.
+func TestKeptHoldIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []pluraltest.Fault{
+		pluraltest.EmptyOKBeforeApply, pluraltest.ErrorInOKBeforeApply, pluraltest.OtherOrder, pluraltest.Truncate,
+	} {
+		t.Run(fault.Name, func(t *testing.T) {
+			t.Parallel()
+			srv := pluraltest.NewServer(t, emulation{}.options()...)
+			dir := t.TempDir()
+			keptIn(t, dir, srv)
+			srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), fault)
+			report, _ := probedIn(t, dir, srv, variablesOf(srv), "-only", "hold.lifetime", "-pace", "50ms")
+			require.Contains(t, report.answers()["hold.lifetime"], "failed: ")
+			requireGivenBack(t, srv, 0)
+		})
+	}
+}
+
+// A hold that the program itself has cancelled does not show how long holds
+// live.
+func TestKeptHoldThatWasCleaned(t *testing.T) {
+	t.Parallel()
+	var isRefused atomic.Bool
+	isRefused.Store(true)
+	emulator := emulation{faults: func(r pluraltest.Request) pluraltest.Fault {
+		isBack := r.Op == pluraltest.OpRefundsCreate && strings.HasSuffix(r.Reference, "-back")
+		return refusedIf(isBack && isRefused.Load(), 422, "OPERATION_NOT_ALLOWED")
+	}}
+	srv := pluraltest.NewServer(t, emulator.options()...)
+	dir := t.TempDir()
+	run := startIn(t, dir, variablesOf(srv), "probe", "-keep-hold", "-only", "capture.document", "-pace", "50ms")
+	startPayer(t, run, srv.SetWebhookURL)
+	exitCode, shown := run.wait()
+	require.Equal(t, 1, exitCode)
+	require.Contains(t, shown, "not given back: payment A")
+
+	isRefused.Store(false)
+	exitCode, shown = startIn(t, dir, variablesOf(srv), "probe", "-clean").wait()
+	require.Zero(t, exitCode, shown)
+	requireGivenBack(t, srv, 0)
+	report, _ := probedIn(t, dir, srv, variablesOf(srv), "-only", "hold.lifetime", "-pace", "50ms")
+	require.Empty(t, report.answers())
+}
+
+// If an order does not show what is left to give back, the run does not say
+// that all is well.
+func TestNotGivenBack(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		preAuth string // takes the place of "pre_auth":true
+		faults  func(r pluraltest.Request) pluraltest.Fault
+	}{
+		{"the account cannot hold money, and takes it", `"pre_auth":false`, nil},
+		{"the capture is lost, and the order does not show it", "", func(r pluraltest.Request) pluraltest.Fault {
+			switch r.Op {
+			case pluraltest.OpCapturesCreate:
+				return pluraltest.ResetAfterApply
+			case pluraltest.OpOrdersGet:
+				return pluraltest.CaptureDataAbsent
+			}
+			return pluraltest.NoFault
+		}},
+		{"the capture is under way", "", func(r pluraltest.Request) pluraltest.Fault {
+			if r.Op == pluraltest.OpCapturesCreate {
+				return pluraltest.PendingResult
+			}
+			return pluraltest.NoFault
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			srv := pluraltest.NewServer(t, emulation{faults: tt.faults}.options()...)
+			variables := variablesOf(srv)
+			if tt.preAuth != "" {
+				variables = append(variables, "PLURAL_BASE_URL="+changing(t, srv, `"pre_auth":true`, tt.preAuth))
+			}
+			run := startIn(t, t.TempDir(), variables, "probe", "-only", "capture.document", "-pace", "50ms",
+				"-patience", "300ms", "-pay-within", "3s")
+			startPayer(t, run, srv.SetWebhookURL)
+			exitCode, shown := run.wait()
+			require.Equal(t, 1, exitCode, shown)
+			require.Contains(t, shown, "not given back: payment A (order "+srv.Orders()[0].ID+")")
+		})
+	}
+}
+
+// changing starts a server in front of the emulator. In each request it puts a
+// text in the place of another. It returns its address.
+func changing(t *testing.T, srv *pluraltest.Server, text, instead string) string {
+	t.Helper()
+	to, err := url.Parse(srv.URL)
+	require.NoError(t, err)
+	emulator := httputil.NewSingleHostReverseProxy(to)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		changed := strings.Replace(string(body), text, instead, 1)
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(changed)), int64(len(changed))
+		emulator.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	return front.URL
+}
+
+// An order that nobody has paid can still be paid after the end of the run.
+func TestUnpaidOrderIsNamed(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t, emulation{}.options()...)
+	dir := t.TempDir()
+	run := startIn(t, dir, variablesOf(srv), "probe", "-only", "order.not-found", "-keep-hold", "-pay-within", "1s")
+	exitCode, shown := run.wait()
+	require.Zero(t, exitCode, shown)
+	require.Contains(t, shown, "Nobody has paid order "+srv.Orders()[0].ID+". Please do not pay it any more.")
+}
+
+// A run that a fault ends says how to get the money back.
+func TestFaultSaysHowToClean(t *testing.T) {
+	t.Parallel()
+	emulator := emulation{faults: func(r pluraltest.Request) pluraltest.Fault {
+		return refusedIf(strings.Contains(r.Reference, "-payd-"), 503, "INTERNAL_ERROR")
+	}}
+	srv := pluraltest.NewServer(t, emulator.options()...)
+	dir := t.TempDir()
+	run := startIn(t, dir, variablesOf(srv), "probe", "-only", "cancel.twice,refund.of-hold", "-keep-hold", "-pace", "50ms")
+	startPayer(t, run, srv.SetWebhookURL)
+	exitCode, shown := run.wait()
+	require.Equal(t, 1, exitCode, shown)
+	require.Contains(t, shown, "the order of payment D was refused: 503 INTERNAL_ERROR")
+	require.Contains(t, shown, "plural probe -clean cancels the holds")
+}
+
+// -clean with -keep-hold leaves the kept hold, and says so.
+func TestCleanKeepsTheHold(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t, emulation{}.options()...)
+	dir := t.TempDir()
+	keptIn(t, dir, srv)
+	exitCode, shown := startIn(t, dir, variablesOf(srv), "probe", "-clean", "-keep-hold").wait()
+	require.Zero(t, exitCode, shown)
+	require.Contains(t, shown, "All holds except a kept one are cancelled")
+	requireGivenBack(t, srv, 1)
+}
+
+// Two events of one order in camelCase are not one event that came twice.
+func TestCamelCaseWebhooks(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t, emulation{}.options()...)
+	dir := t.TempDir()
+	run := startIn(t, dir, variablesOf(srv), "probe", "-only", "webhook.again", "-pace", "50ms", "-patience", "2s",
+		"-json", "report.json")
+	run.waitFor(t, "The program continues by itself.")
+	to := webhookPattern.FindStringSubmatch(run.shown())[1]
+	for _, event := range []string{"ORDER_AUTHORIZED", "ORDER_CANCELLED"} {
+		body := fmt.Sprintf(`{"eventType":%q,"data":{"orderId":%q}}`, event, srv.Orders()[0].ID)
+		req, err := http.NewRequest(http.MethodPost, to, strings.NewReader(body))
+		require.NoError(t, err)
+		req.Header.Set("Webhook-Id", event)
+		resp, err := srv.Client().Do(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+	}
+	startPayer(t, run, nil)
+	exitCode, shown := run.wait()
+	require.Zero(t, exitCode, shown)
+	require.Equal(t, map[string]string{"webhook.again": "it does not come again"}, readReport(t, srv, run).answers())
+}
+
+// A continued run listens at the port that its payments name. It does not
+// ignore another port that is asked for.
+func TestListenOfAContinuedRun(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t, emulation{}.options()...)
+	dir := t.TempDir()
+	stop := func(args ...string) string {
+		run := startIn(t, dir, variablesOf(srv), append([]string{"probe", "-only", "callback.key"}, args...)...)
+		run.waitFor(t, "The program continues by itself.")
+		require.NoError(t, run.cmd.Process.Signal(syscall.SIGINT))
+		_, shown := run.wait()
+		return webhookPattern.FindStringSubmatch(shown)[1]
+	}
+	first := stop()
+	require.Equal(t, first, stop(), "without -listen")
+	at, err := url.Parse(first)
+	require.NoError(t, err)
+	require.Equal(t, first, stop("-listen", at.Host), "the same port")
+
+	exitCode, shown := startIn(t, dir, variablesOf(srv), "probe", "-listen", "127.0.0.1:1",
+		"-only", "callback.key", "-pay-within", "1s").wait()
+	require.Equal(t, 1, exitCode)
+	require.Contains(t, shown, "the payments of this run come back to "+at.Host)
+}
+
+// A report that cannot be written does not hide that money was not given back.
+func TestReportThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	emulator := emulation{faults: func(r pluraltest.Request) pluraltest.Fault {
+		return refusedIf(r.Op == pluraltest.OpCancelsCreate, 422, "OPERATION_NOT_ALLOWED")
+	}}
+	srv := pluraltest.NewServer(t, emulator.options()...)
+	run := startIn(t, t.TempDir(), variablesOf(srv), "probe", "-only", "refund.of-hold", "-pace", "50ms",
+		"-markdown", "no/such/folder.md", "-json", "report.json")
+	startPayer(t, run, srv.SetWebhookURL)
+	exitCode, shown := run.wait()
+	require.Equal(t, 1, exitCode, shown)
+	require.Contains(t, shown, "write the report")
+	require.Contains(t, shown, "not given back: payment C")
+	require.FileExists(t, filepath.Join(run.cmd.Dir, "report.json"))
 }
 
 // A firewall refuses every callback URL of this machine. Only the questions

@@ -68,7 +68,7 @@ func doctorCommand() *cli.Command {
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			findings := doctor.Examine(ctx, account.FromEnv())
 			screen.Findings(cmd.Root().Writer, findings)
-			if doctor.HasFault(findings) {
+			if doctor.HasFault(findings) || ctx.Err() != nil {
 				return errShown
 			}
 			return nil

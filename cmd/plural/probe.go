@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -77,6 +78,10 @@ func runProbe(ctx context.Context, cmd *cli.Command) error {
 		if err := run.Clean(ctx); err != nil {
 			return err
 		}
+		if cmd.Bool("keep-hold") {
+			fmt.Fprintln(out, "All holds except a kept one are cancelled, and all captured money is refunded.")
+			return nil
+		}
 		fmt.Fprintln(out, "All holds are cancelled, and all captured money is refunded.")
 		return nil
 	}
@@ -86,16 +91,11 @@ func runProbe(ctx context.Context, cmd *cli.Command) error {
 	}
 	r := report.New(version(), sdkVersion(), a.IsEmulator(), results)
 	screen.Report(out, r)
-	if err := writeFile(cmd.String("markdown"), r.Markdown); err != nil {
-		return err
-	}
-	if err := writeFile(cmd.String("json"), r.JSON); err != nil {
-		return err
-	}
-	if name := cmd.String("markdown"); name != "" {
+	notWritten := writeFile(cmd.String("markdown"), r.Markdown)
+	if name := cmd.String("markdown"); name != "" && notWritten == nil {
 		fmt.Fprintf(out, "The report is in %s. Please paste it into an issue: %s\n", name, issueURL)
 	}
-	return err
+	return errors.Join(err, notWritten, writeFile(cmd.String("json"), r.JSON))
 }
 
 const issueURL = "https://github.com/plural-go/plural/issues/new?template=live-report.yml"

@@ -2,12 +2,14 @@ package main_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -216,6 +218,68 @@ func TestOtherAnswers(t *testing.T) {
 	}
 }
 
+// A broken or busy server has refused nothing: the question is not answered.
+func TestBrokenServerIsNoRefusal(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		question, op, reference string
+		n                       int32 // the number of the request that fails
+	}{
+		{"token.second", pluraltest.OpOrdersGetByReference, "", 1},
+		{"order.duplicate", pluraltest.OpOrdersCreate, "-dup-", 2},
+		{"order.other-amount", pluraltest.OpOrdersCreate, "-amt-", 2},
+		{"order.products", pluraltest.OpOrdersCreate, "-prod-", 2},
+		{"link.duplicate", pluraltest.OpPaymentLinksCreate, "", 2},
+		{"limits", pluraltest.OpOrdersCreate, "-lim-", 2},
+		{"http.answers", pluraltest.OpCancelsCreate, "", 1},
+		{"capture.two-at-once", pluraltest.OpCapturesCreate, "", 2},
+		{"refund.duplicate", pluraltest.OpRefundsCreate, "-ref-", 2},
+		{"refund.two-at-once", pluraltest.OpRefundsCreate, "-two-", 2},
+	} {
+		for code, status := range map[string]int{"INTERNAL_ERROR": 503, "API_RATE_LIMIT": 429} {
+			t.Run(tt.question+"/"+code, func(t *testing.T) {
+				t.Parallel()
+				var seen atomic.Int32
+				emulator := emulation{faults: func(r pluraltest.Request) pluraltest.Fault {
+					isMeant := r.Op == tt.op && strings.Contains(r.Reference, tt.reference)
+					return refusedIf(isMeant && seen.Add(1) == tt.n, status, code)
+				}}
+				srv := pluraltest.NewServer(t, emulator.options()...)
+				report, _ := probed(t, srv, 0, "-only", tt.question)
+				require.Contains(t, report.answers()[tt.question], fmt.Sprintf("failed: an answer shows neither "+
+					"a success nor a refusal: %d %s", status, code))
+				requireGivenBack(t, srv, 0)
+			})
+		}
+	}
+}
+
+// An error with the status of a success is no capture and no cancel.
+func TestErrorInOKIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	for question, op := range map[string]string{
+		"capture.document": pluraltest.OpCapturesCreate, "capture.same-again": pluraltest.OpCapturesCreate,
+		"capture.other-again": pluraltest.OpCapturesCreate, "capture.two-at-once": pluraltest.OpCapturesCreate,
+		"cancel.twice": pluraltest.OpCancelsCreate, "capture.after-cancel": pluraltest.OpCancelsCreate,
+	} {
+		t.Run(question, func(t *testing.T) {
+			t.Parallel()
+			var seen atomic.Int32
+			last := map[string]int32{"capture.same-again": 2, "capture.other-again": 2}[question]
+			emulator := emulation{faults: func(r pluraltest.Request) pluraltest.Fault {
+				if r.Op == op && seen.Add(1) == max(1, last) {
+					return pluraltest.ErrorInOKBeforeApply
+				}
+				return pluraltest.NoFault
+			}}
+			srv := pluraltest.NewServer(t, emulator.options()...)
+			report, _ := probed(t, srv, 0, "-only", question)
+			require.Contains(t, report.answers()[question], "failed: an answer shows neither")
+			requireGivenBack(t, srv, 0)
+		})
+	}
+}
+
 // For every answer that the table lists, there is a test in which the probe
 // finds that answer.
 func TestEveryAnswerHasATest(t *testing.T) {
@@ -277,6 +341,11 @@ func TestProbeWithoutAPayer(t *testing.T) {
 	require.Equal(t, want, report.answers())
 	for _, order := range srv.Orders() {
 		require.Equal(t, pluraltest.StatusCreated, order.Status)
+	}
+	for _, r := range srv.Requests() {
+		if r.Op == pluraltest.OpOrdersCreate || r.Op == pluraltest.OpPaymentLinksCreate {
+			require.Contains(t, string(r.Body), `"allowed_payment_methods":["CARD"]`, "never UPI")
+		}
 	}
 }
 

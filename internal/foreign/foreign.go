@@ -217,7 +217,7 @@ func Describe(err error, secrets ...string) (text string) {
 
 func withoutQuotes(text string) string { return quoted.ReplaceAllString(text, `"..."`) }
 
-var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
+var quoted = regexp.MustCompile(`(?s)"(?:[^"\\]|\\.)*"?`)
 
 // blankSecret blanks a secret in a text, even if its bytes are written as
 // numbers.

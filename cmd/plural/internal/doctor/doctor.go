@@ -86,7 +86,8 @@ type patient struct {
 // patience is the time limit of one check.
 const patience = 15 * time.Second
 
-// Examine makes every check and returns the findings.
+// Examine makes every check and returns the findings. A check that ctx has
+// ended finds nothing.
 func Examine(ctx context.Context, a *account.Account) []Finding {
 	p := &patient{account: a}
 	well := map[string]bool{"": true}
@@ -96,6 +97,9 @@ func Examine(ctx context.Context, a *account.Account) []Finding {
 		f := Finding{Result: Skipped, Says: "not checked: see " + c.needs}
 		if well[c.needs] {
 			f = look(ctx, c, p)
+		}
+		if ctx.Err() != nil {
+			f = skipped("not checked: the doctor was stopped")
 		}
 		f.Check = c.name
 		well[c.name] = f.Result == Well

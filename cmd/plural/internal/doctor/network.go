@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
 )
 
 func lookAtDNS(ctx context.Context, p *patient) Finding {
@@ -160,8 +161,9 @@ func lookAtToken(ctx context.Context, p *patient) Finding {
 // lookAtRead reads an order that does not exist.
 func lookAtRead(ctx context.Context, p *patient) Finding {
 	_, err := p.client.Orders.GetByReference(ctx, plural.Reference("plural-doctor", "no-such-order"))
+	answered, _ := errors.AsType[*plural.Error](err)
 	switch {
-	case err == nil, errors.Is(err, plural.ErrNotFound):
+	case err == nil, errors.Is(err, plural.ErrNotFound) && answered.Code != "": // a page with a 404 has no code
 		return well("orders can be read")
 	case errors.Is(err, plural.ErrUnauthorized):
 		return fault("the token is refused", "Ask Plural's support whether the order API is enabled for this merchant.")
@@ -176,7 +178,7 @@ func lookAtRead(ctx context.Context, p *patient) Finding {
 func refusal(err error) string {
 	var answered *plural.Error
 	if errors.As(err, &answered) && answered.StatusCode != 0 {
-		return strings.TrimSpace(fmt.Sprintf("%d %s", answered.StatusCode, answered.Code))
+		return fact.Answered("", answered.StatusCode, string(answered.Code)).Text()
 	}
 	return "no answer"
 }

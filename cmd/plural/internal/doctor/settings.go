@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 
 	"github.com/plural-go/plural"
 	"github.com/plural-go/plural/cmd/plural/internal/account"
@@ -27,7 +28,7 @@ func lookAtVariables(_ context.Context, p *patient) Finding {
 // lookAtInstallation reports whether calls go to production, where real money
 // moves.
 func lookAtInstallation(_ context.Context, p *patient) Finding {
-	host := p.base.Hostname()
+	host := strings.TrimSuffix(strings.ToLower(p.base.Hostname()), ".") // other spellings lead to the same host
 	switch {
 	case host == account.ProductionHost && p.account.Environment != string(plural.Production):
 		return fault("PLURAL_BASE_URL is the address of production, where real money moves",

@@ -52,8 +52,11 @@ func askSameAgain(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, err
 	}
 	found := Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}
-	if r.isOK() {
+	switch {
+	case r.hasOrder():
 		found.Answer = "the unchanged order"
+	case !r.isRefusal():
+		return Found{}, r.unclear()
 	}
 	return found, nil
 }
@@ -70,8 +73,11 @@ func askOtherAgain(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, err
 	}
 	found := Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}
-	if r.isOK() {
+	switch {
+	case r.hasOrder():
 		found.Answer = "it takes more"
+	case !r.isRefusal():
+		return Found{}, r.unclear()
 	}
 	return found, nil
 }
@@ -100,10 +106,16 @@ func askTwoCaptures(ctx context.Context, p *Probe) (Found, error) {
 	order := read.order()
 	found := Found{Answer: "one goes through", Facts: []fact.Fact{both[0].fact("one"), both[1].fact("the other")}}
 	switch {
-	case both[0].isOK() && both[1].isOK(), hasCapture(order, references[0]) && hasCapture(order, references[1]):
+	case both[0].hasOrder() && both[1].hasOrder(), hasCapture(order, references[0]) && hasCapture(order, references[1]):
 		found.Answer = "both go through"
-	case !both[0].isOK() && !both[1].isOK():
+	case both[0].isRefusal() && both[1].isRefusal():
 		found.Answer = ""
+	default:
+		for _, r := range both {
+			if !r.hasOrder() && !r.isRefusal() {
+				return Found{}, r.unclear()
+			}
+		}
 	}
 	return found, p.memory.change(func() { made.Step = stepDone })
 }
@@ -161,14 +173,17 @@ func askKeptHold(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	if !r.isOK() {
+	if r.order().OrderID != kept.OrderID {
 		return Found{}, failure("the order could not be read: " + r.fact("").Text())
 	}
 	status := r.order().Status
 	found := Found{Answer: fact.Code(string(status)), Facts: []fact.Fact{fact.Took("held for", r.at.Sub(kept.HeldAt))}}
-	if status == plural.OrderStatusAuthorized {
+	switch status {
+	case plural.OrderStatusAuthorized:
 		found.Answer = "still held"
-		return found, nil
+	case plural.OrderStatusCancelled, plural.OrderStatusFailed:
+		return found, p.memory.change(func() { kept.IsOver = true })
+	default: // the order may still show a hold later
 	}
-	return found, p.memory.change(func() { kept.IsOver = true })
+	return found, nil
 }

@@ -37,6 +37,7 @@ func (p *Probe) createLink(ctx context.Context, reference string) (*reply, error
 		"merchant_payment_link_reference": reference,
 		"amount":                          sum(unpaidSum),
 		"customer":                        map[string]any{"email_id": "probe@example.com"},
+		"allowed_payment_methods":         onlyCards(),
 	})
 }
 
@@ -54,9 +55,10 @@ func askLinkDuplicate(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, err
 	}
 	idOf := func(r *reply) string { id, _ := linkAnswer(r); return id }
+	answer, err := compareTwo(first, second, idOf)
 	return Found{
-		Answer: compareTwo(first, second, idOf), Facts: []fact.Fact{first.fact("the first"), second.fact("the second")},
-	}, nil
+		Answer: answer, Facts: []fact.Fact{first.fact("the first"), second.fact("the second")},
+	}, err
 }
 
 // askLinkReference looks for a link's reference in the link's order.

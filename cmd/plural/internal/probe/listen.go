@@ -1,8 +1,10 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -31,12 +33,29 @@ type listener struct {
 	url    string // the address at which browsers and Plural reach the listener
 }
 
-// listen opens the local port. A continued run uses the same port again,
-// because the callback URLs of its payments name that port. publicURL is the
-// listener's address on the internet, or "" if there is no tunnel.
+// listenAddress returns the local address to listen on. A continued run uses
+// the same port again, because the callback URLs of its payments name it.
+func (p *Probe) listenAddress(asked string) (string, error) {
+	_, port, _ := net.SplitHostPort(asked)
+	_, before, _ := net.SplitHostPort(p.memory.Listens)
+	switch {
+	case before == "" || port == before:
+		return asked, nil
+	case port == "" || port == "0":
+		return p.memory.Listens, nil
+	case len(p.memory.Payments) > 0:
+		return "", fmt.Errorf("the payments of this run come back to %s: leave -listen out, "+
+			"or run plural probe -clean first", p.memory.Listens)
+	}
+	return asked, nil
+}
+
+// listen opens the local port. publicURL is the listener's address on the
+// internet, or "" if there is no tunnel.
 func (p *Probe) listen(ctx context.Context, address, publicURL string) (*listener, error) {
-	if p.memory.Listens != "" {
-		address = p.memory.Listens
+	address, err := p.listenAddress(address)
+	if err != nil {
+		return nil, err
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -157,14 +176,15 @@ func readReturn(form url.Values, keys []keyForm) *returned {
 func (p *Probe) takeWebhook(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxIncoming))
 	var event struct {
-		Type string       `json:"event_type"`
-		Data plural.Order `json:"data"`
+		Type      string       `json:"event_type"`
+		CamelType string       `json:"eventType"` // Plural sends some events in camelCase
+		Data      plural.Order `json:"data"`
 	}
 	if err != nil || json.Unmarshal(body, &event) != nil || !p.isOurs(event.Data.OrderID) {
 		return // the webhook is about another order of the account, and need not come again
 	}
 	seen := delivery{
-		OrderID: event.Data.OrderID, Type: event.Type, ID: r.Header.Get("Webhook-Id"),
+		OrderID: event.Data.OrderID, Type: cmp.Or(event.Type, event.CamelType), ID: r.Header.Get("Webhook-Id"),
 		Stamp: r.Header.Get("Webhook-Timestamp"), Key: webhookKey(r.Header, body, keyForms(p.account.ClientSecret)),
 		Headers: slices.Collect(maps.Keys(r.Header)), At: time.Now(),
 	}

@@ -43,16 +43,21 @@ const (
 )
 
 // compareTwo compares the answers to two equal requests.
-func compareTwo(first, second *reply, idOf func(*reply) string) string {
+func compareTwo(first, second *reply, idOf func(*reply) string) (string, error) {
+	for _, r := range []*reply{first, second} {
+		if idOf(r) == "" && !r.isRefusal() {
+			return "", r.unclear()
+		}
+	}
 	switch {
 	case idOf(first) == "" && idOf(second) == "":
-		return ""
+		return "", nil
 	case idOf(first) == "" || idOf(second) == "":
-		return refused
+		return refused, nil
 	case idOf(first) == idOf(second):
-		return theSame
+		return theSame, nil
 	default:
-		return aSecond
+		return aSecond, nil
 	}
 }
 
@@ -104,10 +109,18 @@ func askOrderDuplicate(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	found := Found{Answer: compareTwo(first, second, checkoutID), Facts: []fact.Fact{
+	inTurn, err := compareTwo(first, second, checkoutID)
+	if err != nil {
+		return Found{}, err
+	}
+	together, err := compareTwo(both[0], both[1], checkoutID)
+	if err != nil {
+		return Found{}, err
+	}
+	found := Found{Answer: inTurn, Facts: []fact.Fact{
 		second.fact("the second"), both[0].fact("one of two sent at once"), both[1].fact("the other of these two"),
 	}}
-	if found.Answer != aSecond && compareTwo(both[0], both[1], checkoutID) == aSecond {
+	if inTurn != aSecond && together == aSecond {
 		found.Answer = secondAtOne
 	}
 	return found, nil
@@ -126,7 +139,8 @@ func askOtherAmount(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	return Found{Answer: compareTwo(first, second, checkoutID), Facts: []fact.Fact{second.fact("the second")}}, nil
+	answer, err := compareTwo(first, second, checkoutID)
+	return Found{Answer: answer, Facts: []fact.Fact{second.fact("the second")}}, err
 }
 
 // askOrderLag reads a new order until the API finds it.
@@ -192,7 +206,10 @@ func askProducts(ctx context.Context, p *Probe) (Found, error) {
 			return Found{}, err
 		}
 		facts = append(facts, r.fact(name))
-		if id == "" {
+		switch {
+		case id == "" && !r.isRefusal():
+			return Found{}, r.unclear()
+		case id == "":
 			continue
 		}
 		var doc struct {
@@ -260,6 +277,9 @@ func askLimits(ctx context.Context, p *Probe) (Found, error) {
 		if err != nil {
 			return Found{}, err
 		}
+		if id == "" && !r.isRefusal() {
+			return Found{}, r.unclear()
+		}
 		facts = append(facts, r.fact(one.name))
 		isLoose = isLoose || id != "" && !one.isInside
 		isStrict = isStrict || id == "" && one.isInside
@@ -312,6 +332,8 @@ func askAnswers(ctx context.Context, p *Probe) (Found, error) {
 		found.Facts = append(found.Facts, fact.Took("by", skew.Abs()))
 	case put.status == http.StatusLengthRequired || put.status == http.StatusUnsupportedMediaType:
 		found.Answer = "a PUT needs a body"
+	case !put.isOK() && !put.isRefusal():
+		return Found{}, put.unclear()
 	}
 	return found, nil
 }

@@ -41,9 +41,13 @@ func orderRequest(reference string, paise int64) map[string]any {
 	return map[string]any{
 		"merchant_order_reference": reference,
 		"order_amount":             sum(paise),
-		"allowed_payment_methods":  []string{"CARD"}, // never UPI: on UAT it can move real money
+		"allowed_payment_methods":  onlyCards(),
 	}
 }
+
+// onlyCards returns the payment methods of every order and link. UPI is never
+// one of them, because on UAT it can move real money.
+func onlyCards() []string { return []string{"CARD"} }
 
 func sum(paise int64) map[string]any { return map[string]any{"value": paise, "currency": "INR"} }
 
@@ -209,8 +213,11 @@ func (p *Probe) capturedPayment(ctx context.Context) (*payment, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !r.isOK() {
+	switch {
+	case r.isRefusal():
 		return nil, failure("the partial capture was refused: " + r.fact("").Text())
+	case !r.hasOrder():
+		return nil, r.unclear()
 	}
 	order := r.order()
 	said := &captured{Status: string(order.Status), HasReference: hasCapture(order, reference)}
@@ -223,7 +230,7 @@ func (p *Probe) capture(ctx context.Context, made *payment, reference string, pa
 	r, err := p.wire.send(ctx, http.MethodPut, ordersPath+made.OrderID+"/capture", map[string]any{
 		"merchant_capture_reference": reference, "capture_amount": sum(paise),
 	})
-	if err == nil && r.isOK() {
+	if err == nil && r.hasOrder() {
 		p.note(func() { made.Taken += paise })
 	}
 	return r, err
@@ -248,8 +255,11 @@ func (p *Probe) cancelledPayment(ctx context.Context) (*payment, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !r.isOK() && made.Step != stepSent {
+	switch {
+	case r.isRefusal():
 		return nil, failure("the cancel was refused: " + r.fact("").Text())
+	case !r.hasOrder():
+		return nil, r.unclear()
 	}
 	return made, p.memory.change(func() { made.Step = stepDone })
 }
@@ -285,7 +295,8 @@ func (p *Probe) sendRefund(ctx context.Context, orderID, reference string, paise
 func (p *Probe) giveBack(ctx context.Context) (left []string) {
 	for _, name := range []string{partTaken, twoTaken, heldPayment, keptPayment} {
 		made := p.memory.Payments[name]
-		if made == nil || made.IsOver || name == keptPayment && p.options.KeepHold {
+		isKept := name == keptPayment && p.options.KeepHold
+		if made == nil || made.IsOver || isKept && !made.HeldAt.IsZero() {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(ctx, time.Minute)
@@ -307,24 +318,44 @@ func (p *Probe) giveBack(ctx context.Context) (left []string) {
 	return left
 }
 
+// errUnclear means that an order does not show what there is to give back.
+const errUnclear failure = "the order does not show what is left"
+
+// giveBackOne gives the money of one payment back. It returns nil only if the
+// order shows that nothing is left.
 func (p *Probe) giveBackOne(ctx context.Context, made *payment) error {
 	order, err := p.client.Orders.Get(ctx, made.OrderID)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case order.CanCancel():
+	}
+	if order.CanCancel() {
 		_, err := p.client.Cancels.Create(ctx, made.OrderID)
 		return err
 	}
-	rest := plural.INR(made.Taken - refundSum*int64(len(made.Refunds)))
-	if known, ok := order.RefundableAmount(); ok {
-		rest = known
+	rest, isKnown := order.RefundableAmount()
+	switch {
+	case order.Status.IsTerminal():
+		return nil
+	case isKnown && isUnpaid(order):
+		p.show.Say("Nobody has paid order " + made.OrderID + ". Please do not pay it any more.")
+		return nil
+	case isKnown && rest.Value == 0 && order.Status != plural.OrderStatusAuthorized:
+		return nil
+	case !order.CanRefund():
+		return errUnclear
 	}
-	if !order.CanRefund() || rest.Value <= 0 {
-		return nil // nothing was taken, or nothing is left to refund
+	if !isKnown { // the order does not show its captures, so the answers to them count
+		rest = plural.INR(made.Taken - refundSum*int64(len(made.Refunds)))
+		if rest.Value <= 0 || made.Step == stepSent {
+			return errUnclear
+		}
 	}
 	_, err = p.client.Refunds.Create(ctx, made.OrderID, &plural.RefundRequest{
 		MerchantOrderReference: made.Reference + "-back", OrderAmount: rest,
 	})
 	return err
+}
+
+func isUnpaid(order *plural.Order) bool {
+	return order.Status == plural.OrderStatusCreated || order.Status == plural.OrderStatusAttempted
 }

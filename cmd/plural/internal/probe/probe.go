@@ -109,7 +109,7 @@ func (p *Probe) Run(ctx context.Context) ([]Result, error) {
 			return nil, p.stopped(ctx, err)
 		}
 		if err := p.memory.change(func() { p.memory.Results[q.ID] = r }); err != nil {
-			return nil, err
+			return nil, p.stopped(ctx, err)
 		}
 		if q.Ask != nil {
 			p.show.Answered(i+1, len(questions), r)
@@ -150,11 +150,12 @@ func (p *Probe) Clean(ctx context.Context) error {
 // If the run was stopped, stopped returns an error that says how to continue
 // the run. Otherwise it returns err.
 func (p *Probe) stopped(ctx context.Context, err error) error {
+	const how = "The same command continues from here; " +
+		"plural probe -clean cancels the holds and refunds the captured money"
 	if ctx.Err() == nil {
-		return err
+		return fmt.Errorf("%w. %s", err, how)
 	}
-	return errors.New("stopped. The same command continues from here; " +
-		"plural probe -clean cancels the holds and refunds the captured money")
+	return errors.New("stopped. " + how)
 }
 
 // ask asks one question. If it returns an error, the run ends.
@@ -195,7 +196,7 @@ func (p *Probe) unmet(q *Question) string {
 		return "nobody pays (-no-payer)"
 	case q.Needs.has(NeedWebhook) && !p.takesWebhooks():
 		return "no webhook can reach this machine: give -public-url"
-	case q.Needs.has(NeedKeptHold) && p.memory.Kept == nil:
+	case q.Needs.has(NeedKeptHold) && (p.memory.Kept == nil || p.memory.Kept.IsOver):
 		return "no earlier run has kept a hold (-keep-hold)"
 	}
 	return ""

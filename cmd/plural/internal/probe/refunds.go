@@ -29,9 +29,8 @@ func askRefundDuplicate(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	return Found{Answer: compareTwo(first, second, refundID), Facts: []fact.Fact{
-		first.fact("the first"), second.fact("the second"),
-	}}, nil
+	answer, err := compareTwo(first, second, refundID)
+	return Found{Answer: answer, Facts: []fact.Fact{first.fact("the first"), second.fact("the second")}}, err
 }
 
 func askTwoRefunds(ctx context.Context, p *Probe) (Found, error) {
@@ -44,8 +43,12 @@ func askTwoRefunds(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
+	answer, err := compareTwo(both[0], both[1], refundID)
+	if err != nil {
+		return Found{}, err
+	}
 	found := Found{Facts: []fact.Fact{both[0].fact("one"), both[1].fact("the other")}}
-	switch compareTwo(both[0], both[1], refundID) {
+	switch answer {
 	case theSame, refused:
 		found.Answer = "one refund"
 	case aSecond:

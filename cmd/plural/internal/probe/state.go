@@ -134,15 +134,15 @@ func remember(path string, a *account.Account) (*memory, error) {
 	return m, nil
 }
 
-// keptHold returns the hold that this run or an earlier run has kept.
+// keptHold returns the hold that this run or an earlier run has kept. It
+// returns nil if there is none, or if it was given back.
 func (m *memory) keptHold() *payment {
-	if kept := m.Payments[keptPayment]; kept != nil && !kept.HeldAt.IsZero() {
-		return kept
+	for _, kept := range []*payment{m.Payments[keptPayment], m.Kept} {
+		if kept != nil && !kept.HeldAt.IsZero() && !kept.IsOver {
+			return kept
+		}
 	}
-	if m.Kept != nil && m.Kept.IsOver {
-		return nil
-	}
-	return m.Kept
+	return nil
 }
 
 // change changes the memory and saves it, so a run that was stopped at any

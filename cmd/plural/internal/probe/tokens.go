@@ -87,8 +87,11 @@ func askTokenSecond(ctx context.Context, p *Probe) (Found, error) {
 	found := Found{Answer: "stays good", Facts: []fact.Fact{
 		r.fact("read with it"), fact.Holds("the same token", isSame),
 	}}
-	if r.status == http.StatusUnauthorized {
+	switch {
+	case r.status == http.StatusUnauthorized:
 		found.Answer = "is refused"
+	case !r.isOK() && !r.isRefusal():
+		return Found{}, r.unclear()
 	}
 	return found, nil
 }
@@ -100,6 +103,9 @@ func askWrongSecret(ctx context.Context, p *Probe) (Found, error) {
 	r, err := p.wire.fetchToken(ctx, hex.EncodeToString(wrong))
 	if err != nil {
 		return Found{}, err
+	}
+	if r.status != http.StatusUnauthorized && !r.isRefusal() {
+		return Found{}, r.unclear()
 	}
 	found := Found{Facts: []fact.Fact{r.fact("answer"), fact.Names("fields", r.fields())}}
 	has := func(name string) bool { return slices.Contains(r.fields(), name) }

@@ -77,6 +77,22 @@ type reply struct {
 
 func (r *reply) isOK() bool { return r.status/100 == 2 }
 
+// isRefusal reports whether Plural has refused the request. A busy or broken
+// server, and a page in place of JSON, show nothing about the request.
+func (r *reply) isRefusal() bool {
+	switch r.status {
+	case http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return false
+	}
+	return r.status/100 == 4 && len(r.fields()) > 0
+}
+
+// unclear is the failure of a question whose answer shows neither a success nor
+// a refusal.
+func (r *reply) unclear() failure {
+	return failure("an answer shows neither a success nor a refusal: " + r.fact("").Text())
+}
+
 // fact makes a fact that says how the request was answered.
 func (r *reply) fact(name string) fact.Fact { return fact.Answered(name, r.status, r.code) }
 
@@ -98,6 +114,10 @@ func (r *reply) order() *plural.Order {
 	}
 	return &plural.Order{}
 }
+
+// hasOrder reports whether the answer is a success that shows an order. An
+// error with the status of a success does not show one.
+func (r *reply) hasOrder() bool { return r.order().OrderID != "" }
 
 // failure is the reason why a question could not be answered. It holds no text
 // from Plural's answers, so the report may show it.
