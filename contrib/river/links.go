@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -150,10 +151,21 @@ func (a LinkCancelArgs) findExisting(ctx context.Context, client *plural.Client,
 		return nil, nil //nolint:nilnil // the effect is not certain, so the call is made
 	}
 	o, err := client.Orders.Get(ctx, l.OrderID)
-	if err != nil || o.Status != plural.OrderStatusCreated && o.Status != plural.OrderStatusAttempted {
+	if err != nil || !isUnpaid(o) {
 		return nil, nil //nolint:nilnil // the link may be paid, and the call finds that out
 	}
 	return &result{link: l}, nil
+}
+
+// isUnpaid reports whether nobody has paid any part of an order, and no payment
+// is under way.
+func isUnpaid(o *plural.Order) bool {
+	if o.Status != plural.OrderStatusCreated && o.Status != plural.OrderStatusAttempted {
+		return false
+	}
+	return !slices.ContainsFunc(o.Payments, func(p plural.Payment) bool {
+		return p.Status != plural.PaymentStatusFailed && p.Status != plural.PaymentStatusCancelled
+	})
 }
 
 func (a LinkCancelArgs) send(ctx context.Context, client *plural.Client) (*result, error) {

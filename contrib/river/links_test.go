@@ -154,21 +154,42 @@ func TestLinkArgsPrintNoCustomer(t *testing.T) {
 }
 
 // If a link is cancelled, but its order may be paid, the run makes the call.
-// The call finds out that the payer was faster.
+// The call finds out that the payer was faster. The payer may have paid a part,
+// which the order's status does not show.
 func TestLaterRunOfACancelLooksAtTheOrder(t *testing.T) {
 	t.Parallel()
-	for status, found := range map[string]bool{
-		"CREATED": true, "ATTEMPTED": true,
-		"PENDING": false, "AUTHORIZED": false, "PROCESSED": false, "FULLY_REFUNDED": false, "OTHER": false,
+	for name, tc := range map[string]struct {
+		status, payments string
+		found            bool
+	}{
+		"unpaid":         {status: "CREATED", found: true},
+		"attempted":      {status: "ATTEMPTED", found: true},
+		"a failed try":   {status: "ATTEMPTED", payments: "FAILED", found: true},
+		"under way":      {status: "PENDING"},
+		"held":           {status: "AUTHORIZED"},
+		"paid":           {status: "PROCESSED"},
+		"paid back":      {status: "FULLY_REFUNDED"},
+		"other":          {status: "OTHER"},
+		"a part paid":    {status: "CREATED", payments: "PROCESSED"},
+		"a part held":    {status: "ATTEMPTED", payments: "AUTHORIZED"},
+		"a part to come": {status: "ATTEMPTED", payments: "PENDING"},
+		"an odd part":    {status: "CREATED", payments: "OTHER"},
 	} {
-		client := linkBooks(func(r *http.Request) (int, string) {
-			if strings.Contains(r.URL.Path, "/paymentlink/") {
-				return http.StatusOK, linkOf("CANCELLED", 5000)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			payments := ""
+			if tc.payments != "" {
+				payments = fmt.Sprintf(`{"id":"v1-p","status":%q,"payment_amount":{"value":2000,"currency":"INR"}}`, tc.payments)
 			}
-			return http.StatusOK, fmt.Sprintf(`{"data":{"order_id":"v1-1","status":%q}}`, status)
-		}).client(t)
-		link, err := pluralriver.FindLink(t.Context(), client, pluralriver.LinkCancelArgs{PaymentLinkID: "pl-1"}, true)
-		require.NoError(t, err)
-		require.Equal(t, found, link != nil, status)
+			client := linkBooks(func(r *http.Request) (int, string) {
+				if strings.Contains(r.URL.Path, "/paymentlink/") {
+					return http.StatusOK, linkOf("CANCELLED", 5000)
+				}
+				return http.StatusOK, fmt.Sprintf(`{"data":{"order_id":"v1-1","status":%q,"payments":[%s]}}`, tc.status, payments)
+			}).client(t)
+			link, err := pluralriver.FindLink(t.Context(), client, pluralriver.LinkCancelArgs{PaymentLinkID: "pl-1"}, true)
+			require.NoError(t, err)
+			require.Equal(t, tc.found, link != nil)
+		})
 	}
 }
