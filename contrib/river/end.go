@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
@@ -19,6 +20,7 @@ type record struct {
 	State   string `json:"plural"`  // how the job ended, or why it has not ended (a Why)
 	Attempt int    `json:"attempt"` // the attempt after which the state was recorded
 	Error   string `json:"error,omitzero"`
+	ID      string `json:"id,omitzero"` // what the call made or changed: the order, the refund or the link
 }
 
 // How jobs end.
@@ -51,19 +53,31 @@ func recordOf(row *rivertype.JobRow) record {
 	return r
 }
 
-func endOf(attempt int, err error) record {
+func endOf(attempt int, o Outcome) record {
 	r := record{State: endedInvalid, Attempt: attempt}
 	switch {
-	case err == nil:
+	case o.Err == nil:
 		r.State = endedCarriedOut
+		if o.Order != nil {
+			r.ID = o.Order.OrderID
+		} else if o.Link != nil {
+			r.ID = o.Link.PaymentLinkID
+		}
 		return r
-	case errors.Is(err, plural.ErrNotApplied):
+	case errors.Is(o.Err, plural.ErrNotApplied):
 		r.State = endedNotApplied
-	case errors.Is(err, plural.ErrConflict):
+	case errors.Is(o.Err, plural.ErrConflict):
 		r.State = endedConflict
 	}
-	r.Error = err.Error()
+	r.Error = o.Err.Error()
 	return r
+}
+
+// isSame reports whether two runs of a job have ended it in the same way. Two
+// runs may each have made a refund or a link of their own. An earlier version
+// of this package recorded no id.
+func (r record) isSame(other record) bool {
+	return r.State == other.State && (r.ID == other.ID || r.ID == "" || other.ID == "")
 }
 
 // isOurs reports whether no other worker has begun the job since this worker
@@ -106,7 +120,7 @@ func (w *worker[TTx, TArgs]) end(ctx context.Context, job *river.Job[TArgs], o O
 			return err
 		}
 		w.cfg.step("told")
-		_, err = write(ctx, client, tx, job.ID, endOf(job.Attempt, o.Err))
+		_, err = write(ctx, client, tx, job.ID, endOf(job.Attempt, o))
 		return err
 	})
 }
@@ -114,10 +128,10 @@ func (w *worker[TTx, TArgs]) end(ctx context.Context, job *river.Job[TArgs], o O
 // contradict is called if another run has ended the job. If this run has a
 // different answer, contradict calls Unsettled.
 func (w *worker[TTx, TArgs]) contradict(ctx context.Context, tx TTx, o Outcome, ended record) error {
-	if endOf(ended.Attempt, o.Err).State == ended.State {
+	if endOf(ended.Attempt, o).isSame(ended) {
 		return nil
 	}
-	err := fmt.Errorf("the job has already ended: %s", ended.State)
+	err := fmt.Errorf("the job has already ended: %s", strings.TrimSpace(ended.State+" "+ended.ID))
 	return w.cfg.Unsettled(ctx, tx, o, Attempt{ended.Attempt, Contradicted, errors.Join(err, o.Err)})
 }
 
@@ -139,7 +153,7 @@ func (w *worker[TTx, TArgs]) unsettled(ctx context.Context, job *river.Job[TArgs
 		if err := w.cfg.Unsettled(ctx, tx, o, a); err != nil {
 			return fmt.Errorf("pluralriver: report job %d: %w", job.ID, err)
 		}
-		row, err = write(ctx, client, tx, job.ID, record{string(a.Why), job.Attempt, a.Err.Error()})
+		row, err = write(ctx, client, tx, job.ID, record{State: string(a.Why), Attempt: job.Attempt, Error: a.Err.Error()})
 		if err == nil {
 			job.Metadata = row.Metadata // for NextRetry
 		}

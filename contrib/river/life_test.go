@@ -44,7 +44,7 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 		OrderID: id, Reference: "capture-1", Amount: plural.INR(4000),
 	}), isFinalized)
 	require.Equal(t, rivertype.JobStateCompleted, row.State)
-	require.JSONEq(t, `{"plural": "carried out", "attempt": 1}`, string(row.Output()))
+	require.JSONEq(t, `{"plural": "carried out", "attempt": 1, "id": "`+id+`"}`, string(row.Output()))
 	require.Len(t, s.gateway.Captures(id), 1)
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'capture-1' AND good = 1`))
 

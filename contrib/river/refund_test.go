@@ -32,7 +32,8 @@ type told struct {
 
 func openRefunds(t *testing.T, change func(pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx]) *refunds {
 	t.Helper()
-	gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateRefunds(pluraltest.DuplicateAccepted))
+	gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateRefunds(pluraltest.DuplicateAccepted),
+		pluraltest.WithDuplicateLinks(pluraltest.DuplicateAccepted))
 	client, err := plural.NewClient(
 		plural.Credentials{ClientID: gateway.ClientID, ClientSecret: gateway.ClientSecret}, plural.WithBaseURL(gateway.URL),
 		plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2, MinDelay: time.Millisecond, MaxDelay: time.Millisecond}),

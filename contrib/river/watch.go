@@ -90,7 +90,7 @@ func (w *watcher[TTx]) report(ctx context.Context, client *river.Client[TTx], id
 		if err := w.cfg.Unsettled(ctx, tx, o, a); err != nil {
 			return err
 		}
-		_, err = write(ctx, client, tx, id, record{string(a.Why), row.Attempt, a.Err.Error()})
+		_, err = write(ctx, client, tx, id, record{State: string(a.Why), Attempt: row.Attempt, Error: a.Err.Error()})
 		return err
 	})
 	if err != nil {

@@ -93,7 +93,7 @@ const (
 	// it is not known what happened to the call.
 	GivenUp Why = "given up"
 	// Contradicted: another run of the job has already called Ended, and now
-	// this run has a different answer, such as a second refund.
+	// this run has a different answer, such as a second refund or a second link.
 	Contradicted Why = "contradicted"
 )
 

@@ -1,0 +1,64 @@
+package pluralriver_test
+
+import (
+	"database/sql"
+	"testing"
+	"time"
+
+	"github.com/riverqueue/river/rivertype"
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+	pluralriver "github.com/plural-go/plural/contrib/river"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// A worker is paused between its look and its call. Meanwhile another worker
+// makes the call and ends the job. Then the first worker makes a second link or
+// refund. Even if the books do not show both yet, a person learns of it,
+// because the two workers have two documents.
+func TestASecondDocumentContradicts(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string]func(*testing.T, *refunds) pluralriver.MoneyArgs{
+		"refund": func(t *testing.T, s *refunds) pluralriver.MoneyArgs {
+			t.Helper()
+			return s.captured(t, "order")
+		},
+		"link": func(*testing.T, *refunds) pluralriver.MoneyArgs {
+			return pluralriver.LinkArgs{
+				Reference: "deposit-1", Amount: plural.INR(5000), Customer: &plural.Customer{MobileNumber: "9876543210"},
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGate("looked")
+			s := openRefunds(t, gated[*sql.Tx](g))
+			id := s.insert(t, args(t, s))
+			<-g.arrived
+			s.rescue(t, id, rivertype.JobStateAvailable)
+			s.startAnother(t, s.telling)
+			first := <-s.told
+			require.NoError(t, first.Outcome.Err)
+			require.Empty(t, first.Why)
+			s.gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+				if isRead(r) {
+					return pluraltest.UnavailableBeforeApply
+				}
+				return pluraltest.NoFault
+			})
+			close(g.open)
+			var second told
+			select {
+			case second = <-s.told:
+			case <-time.After(20 * time.Second):
+				require.Fail(t, "nobody learns of the second one")
+			}
+			require.Equal(t, pluralriver.Contradicted, second.Why)
+			require.NotContains(t, second.Attempt.Err.Error(), "9876543210")
+			if first.Link != nil {
+				require.NotEqual(t, first.Link.PaymentLinkID, second.Link.PaymentLinkID)
+			}
+		})
+	}
+}
