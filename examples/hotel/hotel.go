@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river/rivertype"
 )
 
 // hotel trusts only its own database and Plural's books.
@@ -209,7 +210,8 @@ func (h *hotel) giveUp(ctx context.Context, number, reference string) error {
 		if err != nil {
 			return err
 		}
-		if _, err := h.money.river.JobCancelTx(ctx, tx, d.JobID); err != nil {
+		_, err = h.money.river.JobCancelTx(ctx, tx, d.JobID)
+		if err != nil && !errors.Is(err, rivertype.ErrNotFound) { // River deletes a job some time after its end
 			return err
 		}
 		_, err = tx.Exec(ctx, `UPDATE decisions SET state = 'given up' WHERE reference = $1 AND state = 'look'`, reference)

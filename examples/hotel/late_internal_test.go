@@ -1,0 +1,32 @@
+package main
+
+import (
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// The desk can give up a decision long after its job has ended. River deletes a
+// job that has ended after a day.
+func TestGivenUpAfterItsJobIsDeleted(t *testing.T) {
+	t.Parallel()
+	c := open(t, pluraltest.NewServer(t), 1)
+	number, _ := c.held(true)
+	c.decide(number, kindCheckOut, "13250.50")
+	c.becomes("done", `SELECT state FROM decisions WHERE number = $1`, number)
+	for _, statement := range []string{
+		`UPDATE decisions SET state = 'look'`, // as after an ErrConflict
+		`DELETE FROM river_job WHERE id IN (SELECT job_id FROM decisions)`,
+	} {
+		_, err := c.db.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	reference := c.text(`SELECT reference FROM decisions WHERE number = $1`, number)
+	p := c.ask(http.MethodPost, "/desk/"+number+"/give-up", url.Values{"reference": {reference}})
+	require.Equal(t, http.StatusSeeOther, p.status)
+	require.Equal(t, "given up", c.text(`SELECT state FROM decisions WHERE number = $1`, number))
+}
