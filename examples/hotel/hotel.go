@@ -303,7 +303,9 @@ type orderName struct{ PluralID, Reference string }
 // not show yet.
 func (h *hotel) quiet(ctx context.Context, tx pgx.Tx) ([]*orderName, error) {
 	rows, err := tx.Query(ctx, `UPDATE bookings SET looked_at = now() WHERE number IN (
-		SELECT number FROM bookings b WHERE looked_at < now() - $1::interval AND made_at > now() - interval '60 days'
+		SELECT number FROM bookings b WHERE looked_at < now() - $1::interval
+		AND (made_at > now() - interval '60 days' OR EXISTS (SELECT 1 FROM decisions d
+			WHERE d.number = b.number AND d.made_at > now() - interval '60 days'))
 		AND (mobile = '' OR plural_id <> '') AND (may_change
 			OR taken <> (SELECT COALESCE(sum(amount), 0) FROM decisions d
 				WHERE d.number = b.number AND kind IN ('check-out', 'no-show') AND state = 'done')

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -29,4 +30,25 @@ func TestGivenUpAfterItsJobIsDeleted(t *testing.T) {
 	p := c.ask(http.MethodPost, "/desk/"+number+"/give-up", url.Values{"reference": {reference}})
 	require.Equal(t, http.StatusSeeOther, p.status)
 	require.Equal(t, "given up", c.text(`SELECT state FROM decisions WHERE number = $1`, number))
+}
+
+// The bank refuses a refund that Plural had accepted. The hotel finds that out
+// even if the webhook is lost and the booking is old.
+func TestLateRefundOfAnOldBooking(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t)
+	c := open(t, gateway, 1)
+	number, _ := c.held(true)
+	c.decide(number, kindCheckOut, "13250.50")
+	c.becomes("1325050", `SELECT taken FROM bookings WHERE number = $1`, number)
+	require.NoError(t, gateway.WaitWebhooks(t.Context()))
+	gateway.HoldWebhooks()
+	_, err := c.db.ExecContext(t.Context(), `UPDATE bookings SET made_at = now() - interval '90 days'`)
+	require.NoError(t, err)
+	gateway.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.PendingThenFailed.After(time.Hour))
+	c.decide(number, kindRefund, "250.50")
+	c.becomes("done", `SELECT state FROM decisions WHERE kind = 'refund' AND number = $1`, number)
+	c.becomes("0", `SELECT count(*) FROM river_job WHERE kind = 'plural_look' AND finalized_at IS NULL`)
+	gateway.Flush()
+	c.becomes("refused", `SELECT state FROM decisions WHERE kind = 'refund' AND number = $1`, number)
 }
