@@ -105,6 +105,10 @@ func testReadmeFunctions(t *testing.T, e *engine[*sql.Tx]) {
 	require.Equal(t, 1, e.count(t, `orders WHERE good AND NOT may_change AND status = 'PARTIALLY_REFUNDED'`))
 	finds()
 
-	sees(plural.Order{Status: plural.OrderStatusCancelled})
+	// A document with a time in the future does not make later documents old.
+	sees(plural.Order{
+		Status: plural.OrderStatusAuthorized, UpdatedAt: plural.Timestamp{Time: time.Now().Add(6 * time.Hour)},
+	})
+	sees(plural.Order{Status: plural.OrderStatusCancelled, UpdatedAt: plural.Timestamp{Time: time.Now()}})
 	require.Equal(t, 1, e.count(t, `orders WHERE NOT good AND status = 'CANCELLED'`))
 }

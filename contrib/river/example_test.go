@@ -275,6 +275,9 @@ func seen(ctx context.Context, tx *sql.Tx, o *plural.Order) error {
 	notPaid, _ := errors.AsType[*plural.NotPaidError](err)
 	isGood, wasPaid := err == nil, err == nil || notPaid != nil && notPaid.WasPaid()
 	at := max(o.UpdatedAt.UnixMicro(), 0) // 0: the document has no time, and is accepted
+	if o.UpdatedAt.After(time.Now().Add(5 * time.Minute)) {
+		at = 0 // a time in the future counts as none, because all later documents would seem older
+	}
 	_, err = tx.ExecContext(ctx, `UPDATE orders SET order_id = $2, status = $3, may_change = $4,
 			good = $5 OR good AND $6, seen_at = CASE WHEN seen_at > $7 THEN seen_at ELSE $7 END
 		WHERE number = $1 AND (seen_at <= $7 OR $7 = 0)`,

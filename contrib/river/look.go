@@ -43,7 +43,9 @@ type Looks[TTx any] struct {
 	// looks at one order may overlap, and Plural's books lag, so an older
 	// document may come after a newer document. Compare UpdatedAt with the time
 	// in the shop's own row of the order. If UpdatedAt is zero, the document
-	// has no time: accept it.
+	// has no time: accept it. If UpdatedAt is in the future, accept the
+	// document too, and do not store the time: all later documents would seem
+	// older.
 	Seen func(ctx context.Context, tx TTx, o *plural.Order) error
 
 	// Quiet returns orders that may still change (see [MayChange]), and about

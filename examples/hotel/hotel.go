@@ -272,6 +272,10 @@ func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
 		h.log.ErrorContext(ctx, "Plural's books have another order", "booking", b.Number, "order", s.PluralID)
 		return nil
 	}
+	const clocksApart = 5 * time.Minute
+	if s.At > time.Now().Add(clocksApart).UnixMicro() {
+		s.At = 0 // a time in the future counts as none, because all later documents would seem older
+	}
 	tag, err := tx.Exec(ctx, `UPDATE bookings SET plural_id = $2, status = $3, held = $4, may_change = $5,
 			taken = COALESCE($6, taken), refunded = COALESCE($7, refunded), lapsing = lapsing AND $4,
 			booked_at = GREATEST(booked_at, $8), looked_at = now()

@@ -52,3 +52,19 @@ func TestLateRefundOfAnOldBooking(t *testing.T) {
 	gateway.Flush()
 	c.becomes("refused", `SELECT state FROM decisions WHERE kind = 'refund' AND number = $1`, number)
 }
+
+// A document comes from a server of Plural whose clock is fast. Later documents
+// have earlier times, and count all the same.
+func TestADocumentFromTheFuture(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t)
+	c := open(t, gateway, 1)
+	gateway.HoldWebhooks()
+	number, id := c.book()
+	gateway.Advance(6 * time.Hour)
+	c.pay(id, false)
+	gateway.Advance(-6 * time.Hour)
+	c.shows(number, "check-out")
+	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseEverywhere))
+	c.becomes("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
+}
