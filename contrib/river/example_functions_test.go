@@ -98,7 +98,8 @@ func testReadmeFunctions(t *testing.T, e *engine[*sql.Tx]) {
 	require.Equal(t, 2, e.count(t, `decisions WHERE state = 'pending'`))
 	require.Equal(t, 1, e.count(t, `orders WHERE good AND may_change`))
 	sees(plural.Order{Status: plural.OrderStatusPartiallyRefunded, Payments: card, Refunds: []plural.Order{
-		refund("refund-1", plural.OrderStatusProcessed), refund("refund-2", plural.OrderStatusFailed),
+		refund("refund-1", plural.OrderStatusFailed), refund("refund-1", plural.OrderStatusProcessed), // tried twice
+		refund("refund-2", plural.OrderStatusFailed),
 	}})
 	require.Equal(t, 1, e.count(t, `decisions WHERE reference = 'refund-1' AND state = 'done'`))
 	require.Equal(t, 1, e.count(t, `decisions WHERE reference = 'refund-2' AND state = 'refused'`))

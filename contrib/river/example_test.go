@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -292,6 +293,12 @@ func seen(ctx context.Context, tx *sql.Tx, o *plural.Order) error {
 		case plural.OrderStatusProcessed:
 			state = "done"
 		case plural.OrderStatusFailed, plural.OrderStatusCancelled:
+			if slices.ContainsFunc(o.Refunds, func(other plural.Order) bool { // another try, which may succeed
+				return other.MerchantOrderReference == refund.MerchantOrderReference &&
+					other.Status != plural.OrderStatusFailed && other.Status != plural.OrderStatusCancelled
+			}) {
+				continue
+			}
 			state = "refused" // by the bank: the payer does not have the money
 		default:
 			continue // still under way

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -251,7 +252,25 @@ type sight struct {
 	IsHeld, MayChange           bool
 	At                          int64  // when the order last changed, in microseconds; 0 if Plural does not say
 	Taken, Refunded             *int64 // nil if Plural's document of the order does not show the sum
-	BankRefused                 []string
+	Refunds                     []refund
+}
+
+type refund struct{ Reference, Status string }
+
+// bankRefused returns the references of refunds that the bank refused after
+// Plural had accepted them. It leaves out a reference for which there was
+// another try, because that try may succeed.
+func (s *sight) bankRefused() (references []string) {
+	hasFailed := func(r refund) bool { return r.Status == "FAILED" || r.Status == "CANCELLED" }
+	for _, r := range s.Refunds {
+		mayCome := slices.ContainsFunc(s.Refunds, func(other refund) bool {
+			return other.Reference == r.Reference && !hasFailed(other)
+		})
+		if !mayCome {
+			references = append(references, r.Reference)
+		}
+	}
+	return references
 }
 
 // seen stores what Plural's books show about an order. Plural itself chooses
@@ -285,7 +304,7 @@ func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
 		return err
 	}
 	_, err = tx.Exec(ctx, `UPDATE decisions SET state = 'refused', note = 'the bank refused it'
-		WHERE reference = ANY($1) AND state = 'done'`, s.BankRefused)
+		WHERE reference = ANY($1) AND state = 'done'`, s.bankRefused())
 	if err == nil && s.IsHeld && !b.Held && b.Status != "AUTHORIZED" {
 		err = h.write(ctx, tx, b.Number, "Your room is booked.")
 	}

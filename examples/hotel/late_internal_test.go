@@ -68,3 +68,25 @@ func TestADocumentFromTheFuture(t *testing.T) {
 	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseEverywhere))
 	c.becomes("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
 }
+
+// Plural's books have two refunds under one reference. The first refund failed,
+// and the second one was carried out. So the guest has the money, and the
+// decision must not become refused.
+func TestOneOfTwoRefundsFailed(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateRefunds(pluraltest.DuplicateAccepted))
+	c := open(t, gateway, 1)
+	number, id := c.held(true)
+	c.decide(number, kindCheckOut, "13250.50")
+	c.becomes("1325050", `SELECT taken FROM bookings WHERE number = $1`, number)
+	gateway.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.PendingThenFailed.After(time.Hour))
+	c.decide(number, kindRefund, "250.50")
+	c.becomes("done", `SELECT state FROM decisions WHERE kind = 'refund' AND number = $1`, number)
+	reference := c.text(`SELECT reference FROM decisions WHERE kind = 'refund' AND number = $1`, number)
+	_, err := gateway.Refund(id, reference, pluraltest.Amount{Value: 25050, Currency: "INR"})
+	require.NoError(t, err)
+	gateway.Flush()
+	c.becomes("25050", `SELECT refunded FROM bookings WHERE number = $1`, number)
+	c.becomes("PARTIALLY_REFUNDED", `SELECT status FROM bookings WHERE number = $1 AND NOT may_change UNION ALL SELECT '' LIMIT 1`, number)
+	require.Equal(t, "done", c.text(`SELECT state FROM decisions WHERE reference = $1`, reference))
+}

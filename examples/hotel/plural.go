@@ -204,9 +204,7 @@ func (m *money) seen(ctx context.Context, tx pgx.Tx, o *plural.Order) error {
 	}
 	s.MayChange = s.MayChange || s.Taken == nil || s.Refunded == nil // the document may leave out captures or refunds
 	for _, r := range o.Refunds {
-		if r.Status == plural.OrderStatusFailed || r.Status == plural.OrderStatusCancelled {
-			s.BankRefused = append(s.BankRefused, r.MerchantOrderReference)
-		}
+		s.Refunds = append(s.Refunds, refund{r.MerchantOrderReference, string(r.Status)})
 	}
 	return m.hotel.seen(ctx, tx, s)
 }
