@@ -64,7 +64,9 @@ func (b *bank) read(ctx context.Context) error {
 			continue
 		}
 		if err := b.readLines(ctx, s); err != nil {
-			if err = b.skipIncomplete(ctx, err); err != nil {
+			if hasNoLines(err) {
+				b.log.WarnContext(ctx, "a settlement without lines", "utr", s.UTRNumber, "error", err)
+			} else if err = b.skipIncomplete(ctx, err); err != nil {
 				return err
 			}
 			continue
@@ -94,6 +96,14 @@ func (b *bank) readLines(ctx context.Context, s *plural.Settlement) error {
 		}
 	}
 	return nil
+}
+
+// hasNoLines reports whether Plural lists a settlement, but cannot be asked for
+// its lines: the settlement has no usable UTR, or Plural does not find it. Such
+// a settlement must not keep the job from reading the others.
+func hasNoLines(err error) bool {
+	_, isInvalid := errors.AsType[*plural.ValidationError](err)
+	return isInvalid || errors.Is(err, plural.ErrNotFound)
 }
 
 // skipIncomplete returns nil if err says that a settlement could not be read

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+func openBank(t *testing.T) (*bank, *pluraltest.Server) {
+	t.Helper()
+	gateway := pluraltest.NewServer(t)
+	client, err := plural.NewClient(plural.Credentials{ClientID: gateway.ClientID, ClientSecret: gateway.ClientSecret},
+		plural.WithBaseURL(gateway.URL), plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}))
+	require.NoError(t, err)
+	db, err := openStore(t.Context(), sqliteFile(t))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	return &bank{&books{db: db, log: slog.New(slog.DiscardHandler)}, client}, gateway
+}
+
+// settled adds a settlement of yesterday with one payment.
+func settled(t *testing.T, gateway *pluraltest.Server, utr, payment, payout string) {
+	t.Helper()
+	at := gateway.Now().Add(-24 * time.Hour)
+	require.NoError(t, gateway.AddSettlement(pluraltest.Settlement{
+		UTR: utr, ProcessedAt: at, SettledAt: at, Lines: []pluraltest.SettlementLine{{
+			TransactionID: payment, Program: "CARD", PaidAt: at.Add(-time.Hour), Amount: "100", PayoutStatus: payout,
+		}},
+	}))
+}
+
+// arrived returns the status of a payment's arrival, or "" if it has not
+// arrived.
+func (b *bank) arrived(t *testing.T, payment string) (status string) {
+	t.Helper()
+	require.NoError(t, b.db.QueryRowContext(t.Context(),
+		`SELECT COALESCE(max(status), '') FROM arrivals WHERE payment_id = $1`, payment).Scan(&status))
+	return status
+}
+
+// A settlement whose lines cannot be asked for, or which Plural lists but does
+// not have, does not keep the job from reading the other settlements.
+func TestOddSettlementsStopNothing(t *testing.T) {
+	t.Parallel()
+	for name, utr := range map[string]string{"no UTR": "", "not a UTR": "../x", "not at Plural": "gone"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, gateway := openBank(t)
+			settled(t, gateway, "odd", "v1-odd", "")
+			settled(t, gateway, "UTR1", "v1-good", "")
+			require.NoError(t, gateway.ChangeSettlement("odd", func(s *pluraltest.Settlement) { s.UTR = utr }))
+			if utr == "gone" {
+				gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+					if r.Path == "/api/settlements/v1/detail/gone" {
+						return pluraltest.Fault{Answer: pluraltest.AnswerStatus, Status: 404, Code: "ORDER_NOT_FOUND"}
+					}
+					return pluraltest.NoFault
+				})
+			}
+			require.NoError(t, b.read(t.Context()))
+			require.Equal(t, "Success", b.arrived(t, "v1-good"))
+		})
+	}
+}
