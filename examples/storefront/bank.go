@@ -46,8 +46,8 @@ func (a *arrival) Text() string {
 }
 
 // A call of read gets the latest settlements from Plural, and stores their
-// lines. It skips a settlement whose lines are all stored, unless the
-// settlement has changed since then.
+// lines. It skips a settlement whose lines are all stored and all paid out,
+// unless the settlement has changed since then.
 func (b *bank) read(ctx context.Context) error {
 	today := time.Now().In(plural.India())
 	days := plural.Days{First: today.AddDate(0, 0, 1-bankDays), Last: today}
@@ -55,7 +55,7 @@ func (b *bank) read(ctx context.Context) error {
 		if err != nil {
 			return b.skipIncomplete(ctx, err)
 		}
-		mark := fmt.Sprint(s.TotalTransactionsCount, " ", s.TotalAmount)
+		mark := fmt.Sprint(s.TotalTransactionsCount, " ", s.TotalAmount, " ", s.SettledDate)
 		isRead, err := b.db.isRead(ctx, b.db, s.UTRNumber, mark)
 		if err != nil {
 			return err
@@ -63,13 +63,17 @@ func (b *bank) read(ctx context.Context) error {
 		if isRead {
 			continue
 		}
-		if err := b.readLines(ctx, s); err != nil {
+		isPaidOut, err := b.readLines(ctx, s)
+		if err != nil {
 			if hasNoLines(err) {
 				b.log.WarnContext(ctx, "a settlement without lines", "utr", s.UTRNumber, "error", err)
 			} else if err = b.skipIncomplete(ctx, err); err != nil {
 				return err
 			}
 			continue
+		}
+		if !isPaidOut {
+			continue // a payout may succeed later, and the settlement's figures do not show that
 		}
 		if err := b.db.markRead(ctx, b.db, s.UTRNumber, mark); err != nil {
 			return err
@@ -78,24 +82,28 @@ func (b *bank) read(ctx context.Context) error {
 	return nil
 }
 
-func (b *bank) readLines(ctx context.Context, s *plural.Settlement) error {
+// readLines stores the lines of a settlement. It reports whether all their
+// payouts have succeeded.
+func (b *bank) readLines(ctx context.Context, s *plural.Settlement) (isPaidOut bool, err error) {
 	day := ""
 	if at, err := s.SettledDate.In(plural.India()); err == nil {
 		day = at.Format(time.DateOnly)
 	}
+	isPaidOut = true
 	for line, err := range b.client.Settlements.Lines(ctx, s.UTRNumber) {
 		if err != nil {
-			return err
+			return false, err
 		}
+		isPaidOut = isPaidOut && line.PayoutStatus.IsSuccess()
 		one := arrival{PaymentID: line.TransactionID, UTR: s.UTRNumber, Day: day, Status: line.PayoutStatus}
 		if hasZero(fmt.Sprint(one)) {
 			continue // PostgreSQL refuses a text with a zero byte, and no payment has such an id
 		}
 		if err := b.db.saveArrival(ctx, b.db, &one); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return isPaidOut, nil
 }
 
 // hasNoLines reports whether Plural lists a settlement, but cannot be asked for

@@ -67,3 +67,18 @@ func TestOddSettlementsStopNothing(t *testing.T) {
 		})
 	}
 }
+
+// The figures of a settlement stay the same when its payout succeeds.
+func TestPayoutThatSucceedsLater(t *testing.T) {
+	t.Parallel()
+	b, gateway := openBank(t)
+	settled(t, gateway, "UTR1", "v1-p", "Pending")
+	require.NoError(t, b.read(t.Context()))
+	require.Equal(t, "Pending", b.arrived(t, "v1-p"))
+	require.NoError(t, gateway.ChangeSettlement("UTR1", func(s *pluraltest.Settlement) { s.Lines[0].PayoutStatus = "Success" }))
+	require.NoError(t, b.read(t.Context()))
+	require.Equal(t, "Success", b.arrived(t, "v1-p"))
+	requests := len(gateway.Requests())
+	require.NoError(t, b.read(t.Context()))
+	require.Len(t, gateway.Requests(), requests+1, "only the list is read again")
+}
