@@ -26,7 +26,8 @@ var ErrOtherWaiting = errors.New("pluralriver: a job with this reference that as
 // If the other job asks for the same, the result has UniqueSkippedAsDuplicate
 // set, and its Job is the other job. If the other job asks for something else,
 // the error is [ErrOtherWaiting]. After the other job has ended, the same call
-// can be inserted again. The new job finds in Plural's books what was done.
+// can be inserted again. The new job finds in Plural's books what was done. So
+// the opts may be nil, and their UniqueOpts are ignored.
 func InsertTx[TTx any](
 	ctx context.Context, client *river.Client[TTx], tx TTx, args MoneyArgs, opts *river.InsertOpts,
 ) (*rivertype.JobInsertResult, error) {
@@ -36,7 +37,12 @@ func InsertTx[TTx any](
 	if err := args.check(); err != nil {
 		return nil, err
 	}
-	inserted, err := client.InsertTx(ctx, tx, args, opts)
+	var with river.InsertOpts
+	if opts != nil {
+		with = *opts
+	}
+	with.UniqueOpts = river.UniqueOpts{} // those of args are used
+	inserted, err := client.InsertTx(ctx, tx, args, &with)
 	if err != nil {
 		return nil, fmt.Errorf("pluralriver: insert: %w", err)
 	}

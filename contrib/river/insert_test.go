@@ -1,0 +1,53 @@
+package pluralriver_test
+
+import (
+	"database/sql"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+	pluralriver "github.com/plural-go/plural/contrib/river"
+)
+
+// Options of the shop do not change which jobs are the same: a job of another
+// reference is never the same, and neither is a job that has ended.
+func TestOptionsDoNotChangeWhatIsUnique(t *testing.T) {
+	t.Parallel()
+	for name, opts := range map[string]*river.InsertOpts{
+		"none":     nil,
+		"queue":    {Queue: "money"},
+		"by queue": {UniqueOpts: river.UniqueOpts{ByQueue: true}},
+		"by day":   {UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: 24 * time.Hour}},
+		"by hour":  {UniqueOpts: river.UniqueOpts{ByPeriod: time.Hour}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, err := openSQLite(filepath.Join(t.TempDir(), "shop.db"))
+			require.NoError(t, err)
+			e.prepare(t)
+			client, err := river.NewClient(e.driver, &river.Config{})
+			require.NoError(t, err)
+			insert := func(reference string) *rivertype.JobInsertResult {
+				t.Helper()
+				var result *rivertype.JobInsertResult
+				require.NoError(t, e.transact(t.Context(), func(tx *sql.Tx) (err error) {
+					result, err = pluralriver.InsertTx(t.Context(), client, tx, pluralriver.RefundArgs{
+						OrderID: "v1-1", Reference: reference, Amount: plural.INR(1000),
+					}, opts)
+					return err
+				}))
+				return result
+			}
+			first := insert("refund-1")
+			require.True(t, insert("refund-1").UniqueSkippedAsDuplicate, "it waits")
+			require.False(t, insert("refund-2").UniqueSkippedAsDuplicate, "it is another refund")
+			e.execute(t, `UPDATE river_job SET state = 'completed', finalized_at = CURRENT_TIMESTAMP WHERE id = %d`, first.Job.ID)
+			require.False(t, insert("refund-1").UniqueSkippedAsDuplicate, "the first job has ended")
+		})
+	}
+}
