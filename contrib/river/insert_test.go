@@ -51,3 +51,47 @@ func TestOptionsDoNotChangeWhatIsUnique(t *testing.T) {
 		})
 	}
 }
+
+// A time in another zone, or with parts of a second, is the same time for
+// Plural. So it is the same job, such as when the shop has read the time from
+// its database again.
+func TestTheSameTimeInAnotherForm(t *testing.T) {
+	t.Parallel()
+	e, err := openSQLite(filepath.Join(t.TempDir(), "shop.db"))
+	require.NoError(t, err)
+	e.prepare(t)
+	client, err := river.NewClient(e.driver, &river.Config{})
+	require.NoError(t, err)
+	insert := func(at time.Time) (result *rivertype.JobInsertResult, err error) {
+		return result, e.transact(t.Context(), func(tx *sql.Tx) error {
+			result, err = pluralriver.InsertTx(t.Context(), client, tx, pluralriver.LinkArgs{
+				Reference: "deposit-1", Amount: plural.INR(5000), ExpireBy: at,
+				Customer: &plural.Customer{MobileNumber: "9876543210"},
+			}, nil)
+			return err
+		})
+	}
+	at := time.Now().Add(time.Hour).Truncate(time.Second).Add(123456789)
+	first, err := insert(at)
+	require.NoError(t, err)
+	require.False(t, first.UniqueSkippedAsDuplicate)
+	for name, tc := range map[string]struct {
+		at    time.Time
+		other bool
+	}{
+		"again":   {at: at},
+		"zone":    {at: at.In(plural.India())},
+		"digits":  {at: at.Truncate(time.Microsecond)},
+		"later":   {at: at.Add(time.Second), other: true},
+		"no time": {other: true},
+	} {
+		result, err := insert(tc.at)
+		if tc.other {
+			require.ErrorIs(t, err, pluralriver.ErrOtherWaiting, name)
+			continue
+		}
+		require.NoError(t, err, name)
+		require.True(t, result.UniqueSkippedAsDuplicate, name)
+		require.Equal(t, first.Job.ID, result.Job.ID, name)
+	}
+}
