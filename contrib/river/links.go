@@ -78,10 +78,12 @@ func (a LinkArgs) subject() (orderID, reference string) { return "", a.Reference
 // same reference. A later run looks for longer, because an earlier run may have
 // made the link a moment ago. The later run sends the link only if the books
 // have said for three seconds that they do not have it. Until then the job has
-// not ended, even if ExpireBy has passed.
+// not ended. A first run after ExpireBy looks as long as a later run, because
+// the call would end the job.
 func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
+	again = again || !a.ExpireBy.IsZero() && !a.ExpireBy.After(time.Now())
 	for began := time.Now(); ; {
 		l, err := client.PaymentLinks.GetByReference(ctx, a.Reference)
 		switch {

@@ -141,6 +141,40 @@ func TestFirstRunLooksForItsLink(t *testing.T) {
 	}
 }
 
+// If the first run of a job comes after ExpireBy, the link cannot be made any
+// more. But an earlier job with the same reference may have made it, and it may
+// have been paid. So the job ends only if the books have no such link.
+func TestFirstRunAfterTheLinkExpired(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		status int
+		body   string
+		found  bool
+		fails  bool // whether the look fails, so the job is tried again
+	}{
+		"there":     {status: http.StatusOK, body: linkOf("PROCESSED", 5000), found: true},
+		"not there": {status: http.StatusUnprocessableEntity, body: noLink},
+		"broken":    {status: http.StatusInternalServerError, body: noLink, fails: true},
+		"a page":    {status: http.StatusNotFound, body: "<html>not found</html>", fails: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client := linkBooks(func(r *http.Request) (int, string) {
+					require.Equal(t, http.MethodGet, r.Method)
+					return tc.status, tc.body
+				}).client(t)
+				link, err := pluralriver.FindLink(t.Context(), client, pluralriver.LinkArgs{
+					Reference: "deposit-1", Amount: plural.INR(5000), PreAuth: true, ExpireBy: time.Now().Add(-time.Hour),
+				}, false)
+				require.Equal(t, tc.found, link != nil)
+				require.Equal(t, tc.fails, err != nil, err)
+				require.NotErrorIs(t, err, plural.ErrInvalidRequest)
+			})
+		})
+	}
+}
+
 // Printing the arguments of a job shows nothing of the customer.
 func TestLinkArgsPrintNoCustomer(t *testing.T) {
 	t.Parallel()
