@@ -12,6 +12,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -143,13 +144,25 @@ func (h *hotel) stopJobs() {
 	}
 }
 
-// makeTables makes the tables. Several processes may call it at once.
+// makeTables makes the tables. Several processes may call it at once. It runs
+// each version of the schema only once, because CREATE INDEX IF NOT EXISTS locks
+// the table even if the index exists. The lock would delay the running
+// processes, or lead to a deadlock with one of them.
 func (h *hotel) makeTables(ctx context.Context) error {
+	digest := fmt.Sprintf("%x", sha256.Sum256([]byte(schema)))
 	return h.transact(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(2718281828)`); err != nil {
+		_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(2718281828)`)
+		if err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, schema)
+		if _, err = tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS schemas (digest text PRIMARY KEY)`); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `INSERT INTO schemas (digest) VALUES ($1) ON CONFLICT DO NOTHING`, digest)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		_, err = tx.Exec(ctx, schema)
 		return err
 	})
 }
