@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"database/sql"
 	"fmt"
@@ -36,8 +37,15 @@ func TestMain(m *testing.M) {
 }
 
 // runHotel is the main function of a hotel process, which runs until it is
-// killed. It has the program's usual settings, but shorter times between tries.
+// killed, or until it reads a line, as after a signal. It has the program's
+// usual settings, but shorter times between tries.
 func runHotel() {
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		if bufio.NewScanner(os.Stdin).Scan() {
+			stop()
+		}
+	}()
 	s, err := fromEnv()
 	if err == nil {
 		s.Quiet, s.Sweep, s.Retry = time.Second, time.Second, soon{}
@@ -47,7 +55,7 @@ func runHotel() {
 		}
 		s.Rescue = s.Try
 		s.opened = func() { fmt.Println("open") }
-		err = run(context.Background(), s, slog.New(testLog()))
+		err = run(ctx, s, slog.New(testLog()))
 	}
 	fmt.Println(err)
 }

@@ -121,7 +121,9 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 		return err
 	}
 	server := &http.Server{Handler: h.routes(s), ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute}
+	idle := make(chan struct{})
 	context.AfterFunc(ctx, func() {
+		defer close(idle)
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		_ = server.Shutdown(grace)
@@ -131,6 +133,7 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
+	<-idle // running requests still need the database
 	return nil
 }
 

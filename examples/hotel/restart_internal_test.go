@@ -1,6 +1,9 @@
 package main
 
 import (
+	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,4 +36,36 @@ func TestAProcessStartsWhileAnotherWrites(t *testing.T) {
 	_, err = tx.ExecContext(t.Context(), `UPDATE bookings SET room = 'Garden' WHERE number = $1`, number)
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit())
+}
+
+// A process that is told to stop first answers the requests that it has. So a
+// guest who has just booked still gets to the payment page.
+func TestAProcessStops(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t)
+	c := open(t, gateway, 1)
+	asked := make(chan struct{})
+	gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+		if r.Op == pluraltest.OpOrdersCreate {
+			close(asked)
+			return pluraltest.Fault{Answer: pluraltest.AnswerSlowHeaders, Delay: 2 * time.Second}
+		}
+		return pluraltest.NoFault
+	})
+	answered := make(chan string, 1)
+	go func() {
+		client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		res, err := client.PostForm("http://"+c.addresses[0]+"/bookings", url.Values{"room": {"Lake"}, "nights": {"2"}})
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		_ = res.Body.Close()
+		answered <- res.Header.Get("Location")
+	}()
+	<-asked
+	c.processes[0].Tell("stop")
+	require.True(t, strings.HasPrefix(<-answered, gateway.URL))
+	require.Equal(t, "1", c.text(`SELECT count(*) FROM bookings WHERE link <> ''`))
+	require.Equal(t, "<nil>", c.processes[0].Line())
 }
