@@ -73,7 +73,7 @@ var (
 		find: `SELECT count(*) FROM plural_inbox WHERE merchant = $1 AND webhook_id = $2`,
 		record: `INSERT INTO plural_inbox (merchant, webhook_id, event_type, handled_at) VALUES ($1, $2, $3, $4)
 			ON CONFLICT DO NOTHING`,
-		prune: `DELETE FROM plural_inbox WHERE handled_at < $1`,
+		prune: `DELETE FROM plural_inbox WHERE merchant = $1 AND handled_at < $2`,
 		lock:  `SELECT pg_advisory_xact_lock(7061759281)`,
 		time:  func(t time.Time) any { return t },
 	}
@@ -82,7 +82,7 @@ var (
 		find: `SELECT count(*) FROM plural_inbox WHERE merchant = ? AND webhook_id = ?`,
 		record: `INSERT INTO plural_inbox (merchant, webhook_id, event_type, handled_at) VALUES (?, ?, ?, ?)
 			ON CONFLICT DO NOTHING`,
-		prune: `DELETE FROM plural_inbox WHERE handled_at < ?`,
+		prune: `DELETE FROM plural_inbox WHERE merchant = ? AND handled_at < ?`,
 		time:  func(t time.Time) any { return t.Unix() },
 	}
 )
@@ -213,12 +213,13 @@ const minKeep = 72 * time.Hour
 // and returns how many it deleted. Keep records for at least 72 hours; a
 // shorter time is an error. If the verifier's tolerance is above 35 hours, keep
 // records for twice the tolerance plus an hour, because an event may be
-// replayed until then. Prune cannot check that.
+// replayed until then. Prune cannot check that. With [WithMerchant], it deletes
+// only the records of that merchant.
 func (in *Inbox) Prune(ctx context.Context, keep time.Duration) (int64, error) {
 	if keep < minKeep {
 		return 0, fmt.Errorf("sqlstore: prune: records have to be kept for at least %v", minKeep)
 	}
-	result, err := in.db.ExecContext(ctx, in.dialect.prune, in.dialect.time(time.Now().Add(-keep).UTC()))
+	result, err := in.db.ExecContext(ctx, in.dialect.prune, in.merchant, in.dialect.time(time.Now().Add(-keep).UTC()))
 	if err != nil {
 		return 0, fmt.Errorf("sqlstore: prune: %w", err)
 	}

@@ -240,6 +240,33 @@ func TestPrune(t *testing.T) {
 	}
 }
 
+// A merchant's Prune keeps the records of other merchants, which may need them
+// for longer.
+func TestPruneKeepsOtherMerchants(t *testing.T) {
+	t.Parallel()
+	for name, d := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			one, other := newShop(t, d, sqlstore.WithMerchant("one")), newShop(t, d, sqlstore.WithMerchant("other"))
+			h := other.handler(work)
+			require.Equal(t, http.StatusOK, other.deliver(h, "msg_old"))
+			old := map[string]string{
+				"SQLite": `strftime('%s', 'now') - 80 * 3600`, "PostgreSQL": `now() - interval '80 hours'`,
+			}[name]
+			_, err := one.db.ExecContext(t.Context(), `UPDATE plural_inbox SET handled_at = `+old)
+			require.NoError(t, err)
+			n, err := one.inbox.Prune(t.Context(), 72*time.Hour)
+			require.NoError(t, err)
+			require.Zero(t, n)
+			require.Equal(t, http.StatusOK, other.deliver(h, "msg_old"))
+			require.Equal(t, 1, other.worked("msg_old"), "it is handled once")
+			n, err = other.inbox.Prune(t.Context(), 72*time.Hour)
+			require.NoError(t, err)
+			require.EqualValues(t, 1, n)
+		})
+	}
+}
+
 // Every process migrates at its start.
 func TestMigrateAtTheSameTime(t *testing.T) {
 	t.Parallel()
