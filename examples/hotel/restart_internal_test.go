@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -68,4 +69,30 @@ func TestAProcessStops(t *testing.T) {
 	require.True(t, strings.HasPrefix(<-answered, gateway.URL))
 	require.Equal(t, "1", c.text(`SELECT count(*) FROM bookings WHERE link <> ''`))
 	require.Equal(t, "<nil>", c.processes[0].Line())
+}
+
+// A guest's browser goes away while the hotel makes the order. The hotel still
+// stores the link, and the guest gets to it at the next try.
+func TestAGuestLeavesWhileTheOrderIsMade(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t)
+	c := open(t, gateway, 1)
+	ctx, leave := context.WithCancel(t.Context())
+	gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+		if r.Op == pluraltest.OpOrdersCreate {
+			time.AfterFunc(100*time.Millisecond, leave)
+			return pluraltest.Fault{Answer: pluraltest.AnswerSlowHeaders, Delay: time.Second}
+		}
+		return pluraltest.NoFault
+	})
+	form := strings.NewReader(url.Values{"room": {"Lake"}, "nights": {"2"}}.Encode())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.addresses[0]+"/bookings", form)
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	_, err = http.DefaultClient.Do(req) //nolint:bodyclose // there is no answer
+	require.ErrorIs(t, err, context.Canceled)
+	c.becomes("1", `SELECT count(*) FROM bookings WHERE link <> ''`)
+	number := c.text(`SELECT number FROM bookings`)
+	require.Equal(t, c.text(`SELECT link FROM bookings`), c.ask(http.MethodPost, "/bookings/"+number+"/pay", nil).location)
+	require.Len(t, gateway.Orders(), 1)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	_ "embed"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"time"
 )
 
 //go:embed page.html
@@ -109,9 +111,12 @@ func (h *hotel) bookFor(w http.ResponseWriter, r *http.Request, mobile string) (
 func (h *hotel) pay(w http.ResponseWriter, r *http.Request) { h.toPayment(w, r, r.PathValue("number")) }
 
 // toPayment redirects the guest to the payment page. If there is nothing to
-// pay, it redirects the guest to the booking's page.
+// pay, it redirects the guest to the booking's page. If the browser leaves in
+// the meantime, the link is stored all the same.
 func (h *hotel) toPayment(w http.ResponseWriter, r *http.Request, number string) {
-	link, err := h.wayToPay(r.Context(), number)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 30*time.Second)
+	defer cancel()
+	link, err := h.wayToPay(ctx, number)
 	if errors.Is(err, errUnknown) {
 		h.failed(w, r, err)
 		return
