@@ -169,7 +169,8 @@ func (a LookArgs) isOne() bool { return (a.OrderID == "") != (a.Reference == "")
 //	http.Handle("/plural/webhook", inbox.Handler(verifier, look))
 //
 // The event only shows that something happened. What happened is in Plural's
-// books. An event without an order is ignored.
+// books. An event without an order is ignored, and so is an event whose order's
+// id is not valid.
 func LookOnEvent[TTx any](
 	client *river.Client[TTx], opts *river.InsertOpts,
 ) func(ctx context.Context, tx TTx, e *plural.Event) error {
@@ -180,6 +181,9 @@ func LookOnEvent[TTx any](
 		}
 		if err != nil {
 			return err
+		}
+		if plural.ValidateCancel(id) != nil {
+			return nil // no order can have this id, and PostgreSQL may refuse to store it
 		}
 		return LookTx(ctx, client, tx, LookArgs{OrderID: id}, opts)
 	}
