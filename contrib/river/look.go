@@ -182,8 +182,8 @@ func LookOnEvent[TTx any](
 		if err != nil {
 			return err
 		}
-		if plural.ValidateCancel(id) != nil {
-			return nil // no order can have this id, and PostgreSQL may refuse to store it
+		if canBeOrder := plural.ValidateCancel(id) == nil; !canBeOrder {
+			return nil // PostgreSQL may refuse to store the id
 		}
 		return LookTx(ctx, client, tx, LookArgs{OrderID: id}, opts)
 	}

@@ -89,7 +89,7 @@ func TestAGuestLeavesWhileTheOrderIsMade(t *testing.T) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.addresses[0]+"/bookings", form)
 	require.NoError(t, err)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	_, err = http.DefaultClient.Do(req) //nolint:bodyclose // there is no answer
+	_, err = http.DefaultClient.Do(req)
 	require.ErrorIs(t, err, context.Canceled)
 	c.becomes("1", `SELECT count(*) FROM bookings WHERE link <> ''`)
 	number := c.text(`SELECT number FROM bookings`)
