@@ -682,7 +682,7 @@ func TestDoDoesNotQuoteWhatCannotBeEncoded(t *testing.T) {
 		in   any
 		says string
 	}{
-		"a type of the caller's": {card{}, "a value of type plural_test.card returned an error"},
+		"a type of the caller's": {card{}, "plural_test.card returned an error"},
 		"no JSON":                {json.RawMessage(`{9876501234`), "invalid character"},
 		"a function":             {map[string]any{"9876501234": func() {}}, "unsupported type"},
 	} {
