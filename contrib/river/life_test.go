@@ -339,5 +339,5 @@ func TestAddWorkersRefuses(t *testing.T) {
 		Client: client, Transact: transact, HoldFor: time.Hour,
 		Seen: func(context.Context, pgx.Tx, *plural.Order) error { return nil },
 	})
-	require.ErrorContains(t, err, "given together")
+	require.ErrorContains(t, err, "set both HoldFor and Lapsing")
 }
