@@ -174,7 +174,10 @@ func TestOracle(t *testing.T) {
 			notApplied,
 			"wrong final: ErrNotApplied for a refund that can still be made",
 		},
-		{"two refunds reported, but there is one", "captured", back, writeFault{}, true, double, "wrong conflict: DoubleRefundError"},
+		{
+			"two refunds reported, but there is one", "captured", back, writeFault{}, true, double,
+			"wrong conflict: DoubleRefundError",
+		},
 		{"conflict, but the refund is right", "captured", back, writeFault{}, true, conflict, "wrong conflict: refund"},
 		{
 			"both",

@@ -381,7 +381,8 @@ func oddities(d books) string {
 	seen := map[string]string{}
 	for _, r := range d.refunds {
 		before, again := seen[r.id]
-		odd["refund listed again with another status"] = odd["refund listed again with another status"] || again && before != r.status
+		const otherwise = "refund listed again with another status"
+		odd[otherwise] = odd[otherwise] || again && before != r.status
 		odd["refund "+r.status] = r.status == "REJECTED" || r.status == ""
 		odd["refund foreign"] = odd["refund foreign"] || !r.amount.isTold()
 		seen[r.id] = r.status

@@ -25,8 +25,8 @@ func onEachScreen(t *testing.T, test func(b *tab, leave func(next string))) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			b := openTab(t, s)
-			// leave waits for the shop's page. Without JavaScript the payer has to press
-			// a button to get there.
+			// leave waits for the shop's page. Without JavaScript the payer has
+			// to press a button to get there.
 			test(b, func(next string) {
 				t.Helper()
 				if s.javaScript {

@@ -292,6 +292,7 @@ func TestLinkMessages(t *testing.T) {
 func TestLinkRequestsRefused(t *testing.T) {
 	t.Parallel()
 	_, a := clocked(t)
+	const customer = `"email_id":"asha@example.com","first_name":"Asha","mobile_number":"9000000001"`
 	replaced := func(old, now string) string { return strings.Replace(linkBody("inv"), old, now, 1) }
 	for name, body := range map[string]string{
 		"no reference":        replaced(`"merchant_payment_link_reference":"inv",`, ""),
@@ -299,8 +300,8 @@ func TestLinkRequestsRefused(t *testing.T) {
 		"another alphabet":    linkBody("in v"),
 		"too small":           replaced("50000", "99"),
 		"no amount":           replaced(`"amount":{"value":50000,"currency":"INR"},`, ""),
-		"nobody to send to":   replaced(`"email_id":"asha@example.com","first_name":"Asha","mobile_number":"9000000001"`, `"first_name":"A"`),
-		"no customer":         replaced(`,"customer":{"email_id":"asha@example.com","first_name":"Asha","mobile_number":"9000000001"}`, ""),
+		"nobody to send to":   replaced(customer, `"first_name":"A"`),
+		"no customer":         replaced(`,"customer":{`+customer+`}`, ""),
 		"a short mobile":      replaced("9000000001", "90000"),
 		"expired":             linkBody("inv", `"expire_by":"2026-11-29T08:15:00Z"`),
 		"after 180 days":      linkBody("inv", `"expire_by":"2027-05-28T08:15:01Z"`),

@@ -1,7 +1,7 @@
 // Command plural checks a Plural (Pine Labs Online) account before and after it
 // takes payments.
 //
-//	plural doctor   checks the settings, the network and the token, also on production
+//	plural doctor   checks settings, network and token, on production too
 //	plural probe    asks a UAT account what Plural's documentation leaves open
 //
 // Both commands read the environment variables that plural.NewClientFromEnv

@@ -87,7 +87,8 @@ func TestTransactionEndsBeforeTheSenderHangsUp(t *testing.T) {
 			}
 			s.inbox.GiveTime(time.Hour)
 			require.Eventually(t, func() bool {
-				// PostgreSQL may still be rolling back the writes of the lost connection.
+				// PostgreSQL may still be rolling back the writes of the lost
+				// connection.
 				return s.deliver(s.handler(work), "msg_endless") != http.StatusConflict
 			}, 10*time.Second, 10*time.Millisecond)
 			require.Equal(t, http.StatusOK, s.deliver(s.handler(work), "msg_endless"))

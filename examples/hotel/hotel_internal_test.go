@@ -123,7 +123,8 @@ func (c *chain) differ() string {
 		o, _ := c.gateway.Order(id)
 		applied := len(c.gateway.Captures(id)) + len(c.gateway.Cancels(id)) + len(c.gateway.Refunds(id))
 		if status != o.Status || taken != o.Captured || refunded != o.Refunded || done != applied {
-			fmt.Fprintf(&differ, "%s: the hotel has %s, taken %d, refunded %d, by %d decisions; Plural has %s, taken %d, refunded %d, by %d\n",
+			fmt.Fprintf(&differ, "%s: the hotel has %s, taken %d, refunded %d, by %d decisions; "+
+				"Plural has %s, taken %d, refunded %d, by %d\n",
 				id, status, taken, refunded, done, o.Status, o.Captured, o.Refunded, applied)
 		}
 	}

@@ -87,6 +87,7 @@ func TestOneOfTwoRefundsFailed(t *testing.T) {
 	require.NoError(t, err)
 	gateway.Flush()
 	c.becomes("25050", `SELECT refunded FROM bookings WHERE number = $1`, number)
-	c.becomes("PARTIALLY_REFUNDED", `SELECT status FROM bookings WHERE number = $1 AND NOT may_change UNION ALL SELECT '' LIMIT 1`, number)
+	c.becomes("PARTIALLY_REFUNDED",
+		`SELECT status FROM bookings WHERE number = $1 AND NOT may_change UNION ALL SELECT '' LIMIT 1`, number)
 	require.Equal(t, "done", c.text(`SELECT state FROM decisions WHERE reference = $1`, reference))
 }

@@ -4,7 +4,8 @@
 // nothing at Plural.
 //
 //	export PLURAL_CLIENT_ID=... PLURAL_CLIENT_SECRET=... PLURAL_ENVIRONMENT=uat
-//	go run -C examples/reconcile . -list "$PWD/list.csv" -report report.csv -page report.html -state state.json
+//	go run -C examples/reconcile . -list "$PWD/list.csv" \
+//		-report report.csv -page report.html -state state.json
 //
 // The list is CSV with a header: see [testdata/list.csv]. It has the columns
 // reference, captured and refunded. The last two are amounts in rupees. It may

@@ -75,7 +75,8 @@ func TestPayoutThatSucceedsLater(t *testing.T) {
 	settled(t, gateway, "UTR1", "v1-p", "Pending")
 	require.NoError(t, b.read(t.Context()))
 	require.Equal(t, "Pending", b.arrived(t, "v1-p"))
-	require.NoError(t, gateway.ChangeSettlement("UTR1", func(s *pluraltest.Settlement) { s.Lines[0].PayoutStatus = "Success" }))
+	succeed := func(s *pluraltest.Settlement) { s.Lines[0].PayoutStatus = "Success" }
+	require.NoError(t, gateway.ChangeSettlement("UTR1", succeed))
 	require.NoError(t, b.read(t.Context()))
 	require.Equal(t, "Success", b.arrived(t, "v1-p"))
 	requests := len(gateway.Requests())

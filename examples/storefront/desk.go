@@ -181,7 +181,8 @@ func refusal(err error) string {
 // ended. So retry checks that the job's decision still waits.
 func (s *desk) retry(ctx context.Context, number string, job int64) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {
-		// lock the job's row before the order's row, because the end of a job locks them in the same sequence
+		// Lock the job's row before the order's row, because the end of a job
+		// locks them in the same sequence.
 		if _, err := s.river.JobRetryTx(ctx, tx, job); err != nil && !errors.Is(err, rivertype.ErrNotFound) {
 			return err
 		}

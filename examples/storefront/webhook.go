@@ -18,10 +18,10 @@ import (
 // The SDK's README shows Orders.ConfirmEvent, which reads the order at once.
 // Here a job reads the order, for two reasons. The transaction of the webhook
 // holds one of the shop's connections, and must end within four seconds.
-// ConfirmEvent may take longer if the books lag. The sweep makes the same kind of job. All reads
-// of orders end in books.go, which stores what Plural's books show. A shop that
-// handles events without a transaction uses plural.NewWebhookHandler, and calls
-// ConfirmEvent.
+// ConfirmEvent may take longer if the books lag. And the sweep makes the same
+// kind of job. All reads of orders end in books.go, which stores what Plural's
+// books show. A shop that handles events without a transaction uses
+// plural.NewWebhookHandler, and calls ConfirmEvent.
 func (s *till) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 	s.log.InfoContext(ctx, "event", "event", e)
 	id, err := e.OrderID()

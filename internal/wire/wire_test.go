@@ -345,7 +345,7 @@ func TestPartOfADocument(t *testing.T) {
 			}
 		})
 	}
-	require.Error(t, wire.Unmarshal(`{"data":{"id":"a",},"code":"c"}`, new(outer)), "if a document is not JSON, no part of it is decoded")
+	require.Error(t, wire.Unmarshal(`{"data":{"id":"a",},"code":"c"}`, new(outer)), "no part is decoded of a document that is not JSON")
 }
 
 // Unmarshal decodes a string to the same text as encoding/json does.

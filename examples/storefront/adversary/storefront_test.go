@@ -176,7 +176,8 @@ func (f *fleet) add(seed uint64) {
 	sc.leavesAlways = false
 	sc.faster = faster
 	sc.updates = chance(rng, 0.7)
-	sc.record("changed for this test: before: %s; times are %d times shorter; documents have updated_at: %t", sc.setup, faster, sc.updates)
+	sc.record("changed for this test: before: %s; times are %d times shorter; documents have updated_at: %t",
+		sc.setup, faster, sc.updates)
 	for n := range 4 {
 		if chance(rng, 0.6) {
 			sc.writeEvents[n] = append(sc.writeEvents[n], writeEvent(rng))
