@@ -395,7 +395,7 @@ func lookForDoubleLink(reference string) func(context.Context, *settlement, *boo
 			ask := s.write.settlingCopy()
 			ask.cfg.tries = 1
 			if l, err := ask.askLink(ctx, reference); err == nil { // after an error there is no further link to note
-				s.see(nil, finding{link: l})
+				s.remember(nil, finding{link: l})
 			}
 		}
 		if len(s.links) < 2 {

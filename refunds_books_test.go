@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -290,6 +291,43 @@ func TestUnknownTypeIsNoConflict(t *testing.T) {
 		requireUnknown(t, err)
 		require.NotErrorIs(t, err, plural.ErrConflict)
 	})
+}
+
+// A call that looks for a long time remembers what it has seen, but does not
+// keep each document.
+//
+//nolint:paralleltest // it measures memory
+func TestLooksKeepNoDocuments(t *testing.T) {
+	skipUnderRace(t)
+	shown := `{"data":{"order_id":"v1-r","status":"PROCESSED","merchant_order_reference":"own-refund-1",` +
+		`"order_amount":{"value":700,"currency":"INR"},"notes":"` + strings.Repeat("x", 1<<20) + `"}}`
+	var early, late uint64
+	looks := 0
+	client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+		switch {
+		case r.Method == http.MethodPost:
+			return answer(http.StatusOK, `{}`), nil
+		case !strings.Contains(r.URL.Path, "/reference/"):
+			return answer(http.StatusOK, `{"data":{"order_id":"v1-o","type":"CHARGE","status":"PENDING",`+
+				`"order_amount":{"value":2000,"currency":"INR"}}}`), nil
+		}
+		var now runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&now)
+		if late = now.HeapAlloc; looks == 3 {
+			early = late
+		}
+		looks++
+		return answer(http.StatusOK, shown), nil
+	})
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		_, err := client.Refunds.Create(ctx, "v1-o",
+			&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(700)})
+		requireUnknown(t, err)
+	})
+	require.Less(t, late, early+2<<20)
 }
 
 // If Find has seen a refund once, it does not report that the books do not have

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -105,7 +106,7 @@ func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 // explains why that document does not show what happened.
 func (s *settlement) judgeAnswer(a *answer) (books, error) {
 	o, f, err := s.own(a)
-	s.see(o, f)
+	s.remember(o, f)
 	if err != nil {
 		return books{}, err
 	}
@@ -191,24 +192,32 @@ func (s *settlement) lookedAgain(ctx context.Context, b books) (*Order, error) {
 	return b.order, nil
 }
 
-// The method see remembers what a document has shown.
-func (s *settlement) see(o *Order, f finding) {
+// remember notes what a document has shown.
+func (s *settlement) remember(o *Order, f finding) {
 	for _, r := range f.alive {
 		s.alive = withRefund(s.alive, r)
 	}
 	switch {
 	case !s.makes:
 	case s.isOfLink && f.link != nil:
-		s.shown = append(s.shown, f.link.PaymentLinkID)
+		s.noteShown(f.link.PaymentLinkID)
 		isSeen := func(l *PaymentLink) bool { return l.PaymentLinkID == f.link.PaymentLinkID }
 		if f.link.MerchantPaymentLinkReference == s.reference && !slices.ContainsFunc(s.links, isSeen) {
 			s.links = append(s.links, f.link)
 		}
 	case !s.isOfLink && o != nil && s.maybeRefund(o):
-		s.shown = append(s.shown, o.OrderID)
+		s.noteShown(o.OrderID)
 		if o.Type == OrderTypeRefund && o.MerchantOrderReference == s.reference && isRefundAlive(o.Status) {
 			s.alive = withRefund(s.alive, o)
 		}
+	}
+}
+
+// noteShown notes an id. It copies the id, because the id would keep the whole
+// document in memory.
+func (s *settlement) noteShown(id string) {
+	if !slices.Contains(s.shown, id) {
+		s.shown = append(s.shown, strings.Clone(id))
 	}
 }
 
@@ -285,7 +294,7 @@ func (s *settlement) read(ctx context.Context) books {
 		before := b.finding
 		var o *Order
 		o, b.finding, b.err = s.look(window, s.write)
-		s.see(o, b.finding)
+		s.remember(o, b.finding)
 		b.finding = s.weigh(o, b.finding)
 		// A document that has no id or no status shows only that the order
 		// exists.
