@@ -116,10 +116,8 @@ func (s *OrderService) reconcile(
 ) (*CheckoutOrder, error) {
 	write.askedBooks = true
 	reference := write.reference
-	o, err := write.askReference(ctx, reference)
-	if err != nil {
-		o = nil
-	} else {
+	o, err := usable(write.askReference(ctx, reference))
+	if err == nil {
 		switch f := judgeOrder(o, req); f.verdict {
 		case verdictFinal:
 			return nil, &StateError{
@@ -156,7 +154,7 @@ func (s *OrderService) reconcile(
 //   - [ValidationError]: nothing was sent, because the text cannot be an
 //     order's id.
 func (s *OrderService) Get(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
-	return s.p.getOrder(ctx, orderID, opts)
+	return s.p.getOrder(ctx, orderID, decodeOrderOf(otherOrder(orderID)), opts)
 }
 
 // GetByReference reads an order or a refund by the merchant's reference. Orders
@@ -173,7 +171,7 @@ func (s *OrderService) Get(ctx context.Context, orderID string, opts ...CallOpti
 func (s *OrderService) GetByReference(
 	ctx context.Context, merchantOrderReference string, opts ...CallOption,
 ) (*Order, error) {
-	return s.p.getByReference(ctx, merchantOrderReference, opts)
+	return s.p.getByReference(ctx, merchantOrderReference, decodeOrderWith(merchantOrderReference), opts)
 }
 
 // Expected describes the order that the payer has to pay. It needs the amount,

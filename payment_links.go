@@ -142,7 +142,7 @@ func (s *PaymentLinkService) Get(ctx context.Context, paymentLinkID string, opts
 	if err != nil {
 		return nil, err
 	}
-	return readUsable(ctx, k, decodeLinkOf(paymentLinkID))
+	return usable(readDocument(ctx, k, decodeLinkOf(paymentLinkID)))
 }
 
 // GetByReference reads a payment link by the merchant's reference. A request
@@ -161,7 +161,7 @@ func (s *PaymentLinkService) GetByReference(
 	if err != nil {
 		return nil, err
 	}
-	return readUsable(ctx, k, decodeLinkWith(reference))
+	return usable(readDocument(ctx, k, decodeLinkWith(reference)))
 }
 
 // Cancel withdraws a payment link, if nobody has paid with the link yet.
@@ -441,7 +441,7 @@ func lookAtLink(linkID string) look {
 		if err != nil {
 			return nil, finding{}, err
 		}
-		l, err := readUsable(ctx, k, decodeLinkOf(linkID))
+		l, err := usable(readDocument(ctx, k, decodeLinkOf(linkID)))
 		switch {
 		case provesAbsence(err):
 			return nil, notYet("there is no such payment link"), nil

@@ -8,7 +8,7 @@ import (
 )
 
 // getOrder reads an order by its id.
-func (p *pipeline) getOrder(ctx context.Context, orderID string, opts []CallOption) (*Order, error) {
+func (p *pipeline) getOrder(ctx context.Context, orderID string, decode decoder, opts []CallOption) (*Order, error) {
 	var check requestCheck
 	check.orderID(orderID)
 	orderID = strings.Clone(orderID)
@@ -16,11 +16,13 @@ func (p *pipeline) getOrder(ctx context.Context, orderID string, opts []CallOpti
 	if err != nil {
 		return nil, err
 	}
-	return readUsable(ctx, k, decodeOrderOf(otherOrder(orderID)))
+	return usable(readDocument(ctx, k, decode))
 }
 
 // getByReference reads an order by the merchant's reference.
-func (p *pipeline) getByReference(ctx context.Context, reference string, opts []CallOption) (*Order, error) {
+func (p *pipeline) getByReference(
+	ctx context.Context, reference string, decode decoder, opts []CallOption,
+) (*Order, error) {
 	var check requestCheck
 	check.segment("merchant_order_reference", reference)
 	reference = strings.Clone(reference)
@@ -28,7 +30,7 @@ func (p *pipeline) getByReference(ctx context.Context, reference string, opts []
 	if err != nil {
 		return nil, err
 	}
-	return readUsable(ctx, k, decodeOrderWith(reference))
+	return usable(readDocument(ctx, k, decode))
 }
 
 // readDocument repeats a read until decode accepts an answer, or no further try
@@ -45,10 +47,8 @@ func readDocument[T any](ctx context.Context, k *call, decode func(*answer) (*T,
 	return document, err
 }
 
-// readUsable does the same as readDocument, but returns no document with an
-// error.
-func readUsable[T any](ctx context.Context, k *call, decode func(*answer) (*T, error)) (*T, error) {
-	document, err := readDocument(ctx, k, decode)
+// usable drops a document that comes with an error.
+func usable[T any](document *T, err error) (*T, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (k *call) askOrder(ctx context.Context, id string) (*Order, error) {
 		return nil, err
 	}
 	ask.orderID = id // the write's own id may be that of a payment link
-	return readUsable(ctx, ask, decodeOrderOf(otherOrder(id)))
+	return usable(readDocument(ctx, ask, decodeOrderOf(otherOrder(id))))
 }
 
 // askReference reads the order or refund that has a reference, to settle a

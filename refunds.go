@@ -145,7 +145,7 @@ func (s *RefundService) Find(
 // ([ErrReferenceReused]) if the order is not a refund. If the document does not
 // show whether it is a refund, the error is an [Error].
 func (s *RefundService) Get(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
-	o, err := s.p.getOrder(ctx, orderID, opts)
+	o, err := s.p.getOrder(ctx, orderID, ofKnownType(decodeOrderOf(otherOrder(orderID))), opts)
 	return insistOnRefund(opGetOrder, o, err)
 }
 
@@ -160,23 +160,31 @@ func (s *RefundService) Get(ctx context.Context, orderID string, opts ...CallOpt
 func (s *RefundService) GetByReference(
 	ctx context.Context, merchantOrderReference string, opts ...CallOption,
 ) (*Order, error) {
-	o, err := s.p.getByReference(ctx, merchantOrderReference, opts)
+	decode := ofKnownType(decodeOrderWith(merchantOrderReference))
+	o, err := s.p.getByReference(ctx, merchantOrderReference, decode, opts)
 	return insistOnRefund(opGetByReference, o, err)
 }
 
+// ofKnownType makes a decoder that also refuses a document that does not show
+// whether it is an order or a refund.
+func ofKnownType(decode decoder) decoder {
+	return func(a *answer) (*Order, error) {
+		o, err := decode(a)
+		if err == nil && o.Type != OrderTypeRefund && o.Type != OrderTypeCharge {
+			return o, fmt.Errorf("the type %q does not show whether it is a refund", clip(string(o.Type)))
+		}
+		return o, err
+	}
+}
+
 func insistOnRefund(op operation, o *Order, err error) (*Order, error) {
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case o.Type == OrderTypeCharge:
+	}
+	if o.Type == OrderTypeCharge {
 		return nil, &StateError{
 			Op: op.name, OrderID: o.OrderID, Reference: o.MerchantOrderReference, Order: o, Conflict: true, Reused: true,
 			Reason: "the order is not a refund",
-		}
-	case o.Type != OrderTypeRefund:
-		return nil, &Error{
-			Op: op.name, OrderID: o.OrderID,
-			Err: fmt.Errorf("the document's type is %q, which does not show that it is a refund", clip(string(o.Type))),
 		}
 	}
 	return o, nil

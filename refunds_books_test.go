@@ -266,6 +266,11 @@ func TestGetOfARefundWithoutAKnownType(t *testing.T) {
 				require.Equal(t, isConflict, errors.Is(err, plural.ErrConflict))
 				require.Equal(t, isConflict, errors.Is(err, plural.ErrReferenceReused))
 				require.NotErrorIs(t, err, plural.ErrNotFound)
+				if e := (*plural.Error)(nil); !isConflict {
+					require.ErrorAs(t, err, &e)
+					require.Equal(t, http.StatusOK, e.StatusCode)
+					require.False(t, e.Retryable())
+				}
 			}
 		})
 	}
