@@ -860,19 +860,21 @@ func TestAnswersOfDifferentAge(t *testing.T) {
 }
 
 // TestSixMonthsBackFromALongMonth: six months before 31 August is the last day
-// of February, and not a day of March.
+// of February, and not a day of March. That day still counts in the evening.
 func TestSixMonthsBackFromALongMonth(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		srv := pluraltest.New()
 		t.Cleanup(srv.Close)
 		client := newClient(t, srv)
-		pass(time.Until(time.Date(2001, time.August, 31, 12, 0, 0, 0, plural.India())))
+		pass(time.Until(time.Date(2001, time.August, 31, 22, 0, 0, 0, plural.India())))
 		for date, isKept := range map[string]bool{"2001-02-27": false, "2001-02-28": true, "2001-03-01": true} {
 			day, err := time.ParseInLocation(time.DateOnly, date, plural.India())
 			require.NoError(t, err)
-			_, err = all(client.Settlements.List(t.Context(), plural.Days{First: day, Last: day}))
+			require.NoError(t, srv.AddSettlement(pluraltest.Settlement{UTR: date, ProcessedAt: day, SettledAt: day}))
+			list, err := all(client.Settlements.List(t.Context(), plural.Days{First: day, Last: day}))
 			require.Equal(t, isKept, err == nil, "%s: %v", date, err)
+			require.Equal(t, isKept, len(list) > 0, date)
 		}
 	})
 }

@@ -422,7 +422,7 @@ func (s *Server) listSettlements(c *call) answer {
 	if s.cfg.settlementQuirks.has(SettleEndExcluded) {
 		last = last.AddDate(0, 0, -1)
 	}
-	oldest := s.now().AddDate(0, -settlementMonths, 0)
+	oldest := monthsBefore(s.now().In(india), settlementMonths)
 	s.move(page, func() { rotate(s.settled.list) })
 	byProcessed := s.cfg.settlementQuirks.has(SettleByProcessed)
 	var found []*settled
@@ -433,7 +433,7 @@ func (s *Server) listSettlements(c *call) answer {
 		}
 		y, month, d := at.In(india).Date()
 		day := time.Date(y, month, d, 0, 0, 0, 0, time.UTC)
-		if day.Before(first) || day.After(last) || each.SettledAt.Before(oldest) {
+		if day.Before(first) || day.After(last) || day.Before(oldest) {
 			continue
 		}
 		found = append(found, each)
@@ -458,6 +458,14 @@ func (s *Server) listSettlements(c *call) answer {
 		Lines  int             `json:"total_transactions_count"`
 		Amount json.RawMessage `json:"total_settlement_amount"`
 	}{rows, len(counted), count, s.figure(amount)}))
+}
+
+// monthsBefore returns the date of the same day n months before t, as midnight
+// in UTC. If that month has no such day, it returns the month's last day.
+func monthsBefore(t time.Time, n int) time.Time {
+	y, month, d := t.Date()
+	first := time.Date(y, month-time.Month(n), 1, 0, 0, 0, 0, time.UTC)
+	return first.AddDate(0, 0, min(d, first.AddDate(0, 1, -1).Day())-1)
 }
 
 type settlementRow struct {
