@@ -12,8 +12,8 @@ type Report interface {
 	// sequence as the payments on the shop's list.
 	Result(Result) error
 	// Unexplained takes a line that no payment explains, right after its
-	// settlement. Unexplained may keep the line. A line is passed only once,
-	// even if it is read on several nights.
+	// settlement. Unexplained may keep the line. A line is passed only once for
+	// as long as the [State] has its settlement.
 	Unexplained(*plural.SettlementLine) error
 	// Transfer takes a settlement that was listed.
 	Transfer(*Transfer) error

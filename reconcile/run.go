@@ -154,13 +154,7 @@ func (r *run) run(ctx context.Context, d plural.Days) error {
 			return err
 		}
 	}
-	r.next.Seen = r.last.Seen
-	if isValid(seen) {
-		r.next.Seen.First = seen.First
-		if day(seen.Last) > day(r.last.Seen.Last) {
-			r.next.Seen.Last = seen.Last
-		}
-	}
+	r.next.Seen = r.last.after(seen)
 	return ctx.Err()
 }
 

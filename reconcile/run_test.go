@@ -454,8 +454,13 @@ func TestRunOverEarlierDays(t *testing.T) {
 		require.NoError(t, err)
 		reported += len(rep.unexplained)
 		require.Contains(t, state.UTRs, "633300000101")
+		require.Equal(t, seen().String(), state.Seen.String(), "the days between the two runs were not listed")
 	}
 	require.Equal(t, 1, reported, "a line is reported once")
+	next := plural.Days{First: nightOf(-20), Last: nightOf(-10)}
+	state, err := reconcile.Run(t.Context(), newReader(w, 0, 0), books(t), next, state, &recorder{})
+	require.NoError(t, err)
+	require.Equal(t, plural.Days{First: next.First, Last: seen().Last}.String(), state.Seen.String())
 }
 
 // If two orders at Plural list the same payment, the results for both orders

@@ -63,6 +63,18 @@ func (s State) span(d plural.Days) plural.Days {
 	return d
 }
 
+// after returns the days that are seen once the days d were listed, too. If days
+// are missing between d and the days that were seen, d is left out.
+func (s State) after(d plural.Days) plural.Days {
+	switch {
+	case !isValid(d) || day(d.Last.AddDate(0, 0, 1)) < day(s.Seen.First):
+		return s.Seen
+	case day(d.Last) < day(s.Seen.Last):
+		d.Last = s.Seen.Last
+	}
+	return d
+}
+
 // lineOf makes a line for the state from l, with its own copies of the texts.
 func lineOf(l, before *plural.SettlementLine, utr string) Line {
 	c := *l
