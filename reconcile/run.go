@@ -14,7 +14,7 @@ import (
 )
 
 // Option changes a [Run].
-type Option func(*settings)
+type Option func(*settings) error
 
 type settings struct {
 	parallel   int
@@ -26,19 +26,39 @@ type settings struct {
 // WithParallel reads n orders or settlements at a time. The default is one at a
 // time. The outcomes are the same for any n. But if two orders at Plural list
 // the same payment, n may change which of the two the reasons name.
-func WithParallel(n int) Option { return func(s *settings) { s.parallel = max(n, 1) } }
+func WithParallel(n int) Option {
+	return func(s *settings) error { s.parallel = max(n, 1); return nil }
+}
 
 // WithEveryOrder reads every order of the list and compares it with the shop's
 // figures. Without this option, Run reads an order only if the shop does not
 // have the payment's id, or if an unexplained line may belong to the order.
-func WithEveryOrder() Option { return func(s *settings) { s.everyOrder = true } }
+func WithEveryOrder() Option {
+	return func(s *settings) error { s.everyOrder = true; return nil }
+}
 
 // WithStatement makes the run look for each settlement on the bank's statement.
-func WithStatement(statement *Statement) Option { return func(s *settings) { s.statement = statement } }
+func WithStatement(statement *Statement) Option {
+	return func(s *settings) error {
+		if statement == nil {
+			return errors.New("the statement is nil")
+		}
+		s.statement = statement
+		return nil
+	}
+}
 
 // WithProgress makes the run call a function after each read, with the progress
 // so far. The calls do not overlap.
-func WithProgress(told func(Progress)) Option { return func(s *settings) { s.progress = told } }
+func WithProgress(told func(Progress)) Option {
+	return func(s *settings) error {
+		if told == nil {
+			return errors.New("the function is nil")
+		}
+		s.progress = told
+		return nil
+	}
+}
 
 // Progress says how far a run has come.
 type Progress struct {
@@ -73,7 +93,8 @@ const maxStrangers = 1000
 //     before it begins;
 //   - a [plural.ValidationError] from listing the settlements, if the days begin
 //     more than six months ago. After such a long pause begin with a new state;
-//   - an error for an option that is nil.
+//   - an error for an option that is nil, or whose statement or function is
+//     nil.
 //
 // Store the new state when Run has returned. By then, everything in the new
 // state was reported.
@@ -88,9 +109,9 @@ func Run(
 	for i, option := range opts {
 		if option == nil {
 			refused = fmt.Errorf("option %d is nil", i+1)
-			continue
+		} else if err := option(&r.settings); err != nil {
+			refused = fmt.Errorf("option %d: %w", i+1, err)
 		}
-		option(&r.settings)
 	}
 	if refused == nil {
 		refused = r.run(ctx, d)

@@ -137,7 +137,14 @@ func TestRunFails(t *testing.T) {
 		"no days":        {days: plural.Days{}, want: "are not valid"},
 		"days backwards": {days: plural.Days{First: nightOf(0), Last: nightOf(-1)}, want: "are not valid"},
 		"a nil option":   {days: seen(), opts: []reconcile.Option{nil}, want: "option 1 is nil"},
-		"cancelled":      {ctx: cancelled, days: seen(), want: "canceled"},
+		"no statement": {
+			days: seen(), opts: []reconcile.Option{reconcile.WithParallel(2), reconcile.WithStatement(nil)},
+			want: "option 2: the statement is nil",
+		},
+		"no function": {
+			days: seen(), opts: []reconcile.Option{reconcile.WithProgress(nil)}, want: "option 1: the function is nil",
+		},
+		"cancelled": {ctx: cancelled, days: seen(), want: "canceled"},
 		"refused": {days: seen(), want: "days", list: func(yield func(*plural.Settlement, error) bool) {
 			yield(nil, &plural.ValidationError{
 				Op: "list settlements", Fields: []plural.FieldError{{Field: "days", Rule: "x"}},
