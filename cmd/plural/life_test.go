@@ -266,8 +266,35 @@ func TestFaultSaysHowToClean(t *testing.T) {
 	startPayer(t, run, srv.SetWebhookURL)
 	exitCode, shown := run.wait()
 	require.Equal(t, 1, exitCode, shown)
-	require.Contains(t, shown, "the order of payment D was refused: 503 INTERNAL_ERROR")
+	require.Contains(t, shown, "neither a success nor a refusal: 503 INTERNAL_ERROR")
 	require.Contains(t, shown, "plural probe -clean cancels the holds")
+}
+
+// An error with the status of a success is no list of settlements.
+func TestErrorInOKIsNoListOfSettlements(t *testing.T) {
+	t.Parallel()
+	for question, n := range map[string]int32{"settlement.days": 2, "settlement.totals": 1, "settlement.lines": 1} {
+		t.Run(question, func(t *testing.T) {
+			t.Parallel()
+			var seen atomic.Int32
+			srv := pluraltest.NewServer(t)
+			srv.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+				if r.Op == pluraltest.OpSettlementsList && seen.Add(1) == n {
+					return pluraltest.ErrorInOKBeforeApply
+				}
+				return pluraltest.NoFault
+			})
+			now := time.Now()
+			require.NoError(t, srv.AddSettlement(pluraltest.Settlement{
+				UTR: "410000000001", ProcessedAt: now.AddDate(0, 0, -3), SettledAt: now.AddDate(0, 0, -3),
+			}))
+			dir := t.TempDir()
+			probedIn(t, dir, srv, variablesOf(srv), "-only", question)
+			text, err := os.ReadFile(dir + "/report.json")
+			require.NoError(t, err)
+			require.Contains(t, string(text), "settlements cannot be read: 200")
+		})
+	}
 }
 
 // -clean with -keep-hold leaves the kept hold, and says so.

@@ -51,14 +51,11 @@ func askSameAgain(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	found := Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}
-	switch {
-	case r.hasOrder():
+	found, err := r.refusal()
+	if r.hasOrder() {
 		found.Answer = "the unchanged order"
-	case !r.isRefusal():
-		return Found{}, r.unclear()
 	}
-	return found, nil
+	return found, err
 }
 
 // askOtherAgain tries to capture a second part of the hold, under another
@@ -72,14 +69,11 @@ func askOtherAgain(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	found := Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}
-	switch {
-	case r.hasOrder():
+	found, err := r.refusal()
+	if r.hasOrder() {
 		found.Answer = "it takes more"
-	case !r.isRefusal():
-		return Found{}, r.unclear()
 	}
-	return found, nil
+	return found, err
 }
 
 // askTwoCaptures tries to capture two parts of one hold at the same time.
@@ -133,7 +127,7 @@ func askAboveHold(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	return Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}, nil
+	return r.refusal()
 }
 
 // askCancelTwice sends two cancels of one hold, one after the other.
@@ -146,11 +140,11 @@ func askCancelTwice(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	found := Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}
+	found, err := r.refusal()
 	if r.order().Status == plural.OrderStatusCancelled {
 		found.Answer = "the unchanged order"
 	}
-	return found, nil
+	return found, err
 }
 
 // askAfterCancel tries to capture a hold that was cancelled.
@@ -163,7 +157,7 @@ func askAfterCancel(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	return Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}, nil
+	return r.refusal()
 }
 
 // askKeptHold reads the order of the hold that an earlier run has kept.

@@ -70,7 +70,7 @@ func askLinkReference(ctx context.Context, p *Probe) (Found, error) {
 	}
 	_, orderID := linkAnswer(r)
 	if orderID == "" {
-		return Found{}, failure("a payment link was refused: " + r.fact("").Text())
+		return Found{}, r.notDone("a payment link")
 	}
 	found := Found{Answer: "has one of Plural's"}
 	_, _, err = p.waitUntil(ctx, func() (bool, error) {

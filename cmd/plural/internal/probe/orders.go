@@ -181,6 +181,11 @@ func askNotFound(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
+	for _, r := range []*reply{byID, byRef} {
+		if !r.isRefusal() {
+			return Found{}, r.unclear()
+		}
+	}
 	facts := []fact.Fact{byID.fact("by id"), byRef.fact("by reference")}
 	switch {
 	case byID.fact("").Text() == byRef.fact("").Text():
@@ -243,11 +248,11 @@ func askCancelUnpaid(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	found := Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}
+	found, err := r.refusal()
 	if r.order().Status == plural.OrderStatusCancelled {
 		found.Answer = "CANCELLED"
 	}
-	return found, nil
+	return found, err
 }
 
 // askLimits sends values just inside and just outside of the documented limits.

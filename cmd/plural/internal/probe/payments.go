@@ -73,7 +73,7 @@ func (p *Probe) mustCreate(ctx context.Context, kind string) (reference, orderID
 	reference = p.newReference(kind)
 	r, orderID, err := p.create(ctx, orderRequest(reference, unpaidSum))
 	if err == nil && orderID == "" {
-		err = failure("an order was refused: " + r.fact("").Text())
+		err = r.notDone("an order")
 	}
 	return reference, orderID, err
 }
@@ -165,7 +165,7 @@ func (p *Probe) prepare(ctx context.Context, name string) (*payment, error) {
 	}
 	made.OrderID, made.Link = checkoutID(r), checkoutLink(r)
 	if made.OrderID == "" || made.Link == "" {
-		return nil, failure("the order of payment " + name + " was refused: " + r.fact("").Text())
+		return nil, r.notDone("the order of payment " + name)
 	}
 	return made, p.memory.change(func() { p.memory.Payments[name] = made })
 }
@@ -213,11 +213,8 @@ func (p *Probe) capturedPayment(ctx context.Context) (*payment, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case r.isRefusal():
-		return nil, failure("the partial capture was refused: " + r.fact("").Text())
-	case !r.hasOrder():
-		return nil, r.unclear()
+	if !r.hasOrder() {
+		return nil, r.notDone("the partial capture")
 	}
 	order := r.order()
 	said := &captured{Status: string(order.Status), HasReference: hasCapture(order, reference)}
@@ -255,11 +252,8 @@ func (p *Probe) cancelledPayment(ctx context.Context) (*payment, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case r.isRefusal():
-		return nil, failure("the cancel was refused: " + r.fact("").Text())
-	case !r.hasOrder():
-		return nil, r.unclear()
+	if !r.hasOrder() {
+		return nil, r.notDone("the cancel")
 	}
 	return made, p.memory.change(func() { made.Step = stepDone })
 }

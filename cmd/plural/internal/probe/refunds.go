@@ -70,7 +70,7 @@ func askRefundListed(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, err
 	}
 	if refundID(r) == "" {
-		return Found{}, failure("the refund was refused: " + r.fact("").Text())
+		return Found{}, r.notDone("the refund")
 	}
 	found := Found{Answer: "at once"}
 	took, looks, err := p.waitUntil(ctx, func() (bool, error) {
@@ -130,5 +130,5 @@ func (p *Probe) askRefund(ctx context.Context, made *payment, paise int64) (Foun
 	if err != nil {
 		return Found{}, err
 	}
-	return Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}, nil
+	return r.refusal()
 }

@@ -27,7 +27,7 @@ type settlementPage struct {
 		Settled   string `json:"settled_date"`
 		Processed string `json:"last_processed_date"`
 	} `json:"data"`
-	Count int `json:"total_settlement_count"`
+	Count *int `json:"total_settlement_count"`
 }
 
 func (p *settlementPage) has(utr string) bool {
@@ -50,7 +50,7 @@ func (p *Probe) settlements(ctx context.Context, first, last time.Time, perPage 
 		return nil, err
 	}
 	page := &settlementPage{}
-	if !r.isOK() || json.Unmarshal(r.body, page) != nil {
+	if !r.isOK() || json.Unmarshal(r.body, page) != nil || page.Count == nil {
 		return nil, unmet("settlements cannot be read: " + r.fact("").Text())
 	}
 	return page, nil
@@ -128,9 +128,9 @@ func askSettlementTotals(ctx context.Context, p *Probe) (Found, error) {
 	}}
 	switch {
 	case len(one.Rows) != 1:
-	case one.Count == 1:
+	case *one.Count == 1:
 		found.Answer = "of the page"
-	case one.Count >= len(all.Rows):
+	case *one.Count >= len(all.Rows):
 		found.Answer = "of all pages"
 	}
 	return found, nil

@@ -93,6 +93,23 @@ func (r *reply) unclear() failure {
 	return failure("an answer shows neither a success nor a refusal: " + r.fact("").Text())
 }
 
+// refusal is the answer to a question that asks how Plural refuses a request.
+// If Plural has carried out the request, the caller replaces the answer.
+func (r *reply) refusal() (Found, error) {
+	if !r.hasOrder() && !r.isRefusal() {
+		return Found{}, r.unclear()
+	}
+	return Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}, nil
+}
+
+// notDone is the failure of a question whose first request was not carried out.
+func (r *reply) notDone(what string) failure {
+	if r.isRefusal() {
+		return failure(what + " was refused: " + r.fact("").Text())
+	}
+	return r.unclear()
+}
+
 // fact makes a fact that says how the request was answered.
 func (r *reply) fact(name string) fact.Fact { return fact.Answered(name, r.status, r.code) }
 
