@@ -102,6 +102,16 @@ func TestDoctorFindsFaults(t *testing.T) {
 	elsewhere.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
 		return refusedIf(r.Op == pluraltest.OpOrdersGetByReference, 404, "")
 	})
+	page := func(op string) *pluraltest.Server {
+		srv := pluraltest.NewServer(t)
+		srv.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+			if r.Op == op {
+				return pluraltest.Fault{Name: "Login", Effect: pluraltest.ApplyNever, Answer: pluraltest.AnswerHTML, Status: 401}
+			}
+			return pluraltest.NoFault
+		})
+		return srv
+	}
 	silent := pluraltest.NewServer(t)
 	silent.Down()
 	plain := pluraltest.NewServer(t, pluraltest.WithCredentials("shop", "not hex, but long enough"))
@@ -128,6 +138,11 @@ func TestDoctorFindsFaults(t *testing.T) {
 		{"the account must not read orders", variablesOf(broken), "read", "403 INVALID_REQUEST"},
 		{"an answer with something else in the place of a code", variablesOf(hostile), "read", "403 (no code)"},
 		{"no such address", variablesOf(elsewhere), "read", "orders cannot be read: 404"},
+		{"a proxy's page in place of a token", variablesOf(page(pluraltest.OpToken)), "token", "no token: 401"},
+		{
+			"a proxy's page in place of an order", variablesOf(page(pluraltest.OpOrdersGetByReference)),
+			"read", "orders cannot be read: 401",
+		},
 		{"nobody answers", variablesOf(silent), "network", "refused"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

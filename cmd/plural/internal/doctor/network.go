@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -150,7 +151,7 @@ func lookAtToken(ctx context.Context, p *patient) Finding {
 	switch {
 	case err == nil:
 		return well("Plural has issued a token")
-	case errors.Is(err, plural.ErrUnauthorized):
+	case isUnauthorized(err):
 		return fault("Plural does not take this client id and secret",
 			"UAT and production each have their own credentials: use the right ones.")
 	default:
@@ -165,12 +166,19 @@ func lookAtRead(ctx context.Context, p *patient) Finding {
 	switch {
 	case err == nil, errors.Is(err, plural.ErrNotFound) && answered.Code != "": // a page with a 404 has no code
 		return well("orders can be read")
-	case errors.Is(err, plural.ErrUnauthorized):
+	case isUnauthorized(err):
 		return fault("the token is refused", "Ask Plural's support whether the order API is enabled for this merchant.")
 	default:
 		return fault("orders cannot be read: "+refusal(err),
 			"Run the doctor again. If that does not help, ask Plural's support.")
 	}
+}
+
+// isUnauthorized reports whether Plural has refused the credentials or the
+// token. A page with a 401 is from something else, such as a proxy.
+func isUnauthorized(err error) bool {
+	answered, ok := errors.AsType[*plural.Error](err)
+	return ok && answered.Is(plural.ErrUnauthorized) && json.Valid(answered.Body)
 }
 
 // refusal returns the status and the code of an answer as text, or says that
