@@ -78,8 +78,10 @@ const maxStrangers = 1000
 // each line that no payment explains, and each payment.
 //
 // The days d should end today at the latest, because a day in the future would
-// count as seen. If not all settlements could be listed, the Seen of the new
-// state does not reach the end of d.
+// count as seen. If not all settlements could be listed, a result shows that
+// only if it depends on the missing days. To always learn of it, pass a Reader
+// that remembers the error of its List, as examples/reconcile does. The Seen of
+// the new state has only days that this night or an earlier night has listed.
 //
 // If something cannot be read, the results that depend on it become [Unknown],
 // and Run does not return an error. Run stops with one of these errors, and

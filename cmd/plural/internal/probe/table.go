@@ -333,7 +333,7 @@ func ofSettlements() []Question {
 			Needs: NeedSettled, Assumed: "of all pages", Requests: 2, Ask: askSettlementTotals,
 			Answers: []Answer{
 				{"of all pages", nothing},
-				{"of the page", "Please report it: the package compares all rows with that total."},
+				{"of the page", "Please report it: the package may not notice rows that move while it reads."},
 			},
 		},
 		{
