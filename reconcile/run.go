@@ -514,7 +514,9 @@ func (r *run) readHint(ctx context.Context, id string) error {
 	o, err := r.ask(ctx, orderName{id: id})
 	r.mu.Lock()
 	_, isRefused := errors.AsType[*plural.ValidationError](err)
-	r.orders[id] = err != nil && !isRefused && !errors.Is(err, plural.ErrNotFound)
+	answered, ok := errors.AsType[*plural.Error](err)
+	isGone := errors.Is(err, plural.ErrNotFound) && (!ok || answered.Code != "") // a page with a 404 has no code
+	r.orders[id] = err != nil && !isRefused && !isGone
 	parent := ""
 	switch {
 	case err != nil:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -251,6 +252,7 @@ func TestFailedHintIsReadAgain(t *testing.T) {
 	w.settlements[0].lines = append(w.settlements[0].lines, &back)
 	for name, first := range map[string]reconcile.Reader{
 		"a fault":       ordersAs{newReader(w, 0, 0), nil, errFault},
+		"a page":        ordersAs{newReader(w, 0, 0), nil, &plural.Error{StatusCode: http.StatusNotFound}},
 		"another order": ordersAs{newReader(w, 0, 0), &plural.Order{OrderID: "v1-other"}, nil},
 		"nothing":       ordersAs{newReader(w, 0, 0), nil, nil},
 	} {
