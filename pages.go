@@ -90,7 +90,7 @@ func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) s
 		switch {
 		case err != nil && page == 1:
 			return err
-		case err != nil && got >= want && (isOfAll || page > pages) && errors.Is(err, ErrNotFound):
+		case err != nil && got >= want && (isOfAll || page > pages && isOfPlural(err)) && errors.Is(err, ErrNotFound):
 			s = &sheet[R]{} // all rows had come, and this page is past the end
 		case err != nil:
 			return &IncompleteError{Page: page, Want: want, Got: got, Err: err}
@@ -143,6 +143,13 @@ func fingerprintOf(document any) (f fingerprint) {
 	sum := sha256.Sum256(text)
 	copy(f[:], sum[:])
 	return f
+}
+
+// isOfPlural reports whether err is an answer in JSON. Anything on the way to
+// Plural may answer with a page of HTML, or with nothing.
+func isOfPlural(err error) bool {
+	answered, ok := errors.AsType[*Error](err)
+	return ok && json.Valid(answered.Body)
 }
 
 // rowMemory remembers the fingerprints of the rows that came last: of at least

@@ -798,7 +798,7 @@ func TestSettlementCallsAreObserved(t *testing.T) {
 // counts as incomplete, whatever the last page announces.
 func TestAnswersOfDifferentAge(t *testing.T) {
 	t.Parallel()
-	type page struct{ rows, total, pages int } // rows below zero: a 404
+	type page struct{ rows, total, pages int } // rows below zero: a 404, as JSON or as HTML
 	for name, c := range map[string]struct {
 		pages   []page
 		want    int
@@ -812,6 +812,8 @@ func TestAnswersOfDifferentAge(t *testing.T) {
 		},
 		"an empty last page, totals of one page":  {[]page{{10, 10, 2}, {0, 0, 1}}, 10, false},
 		"a 404 in the middle, totals of one page": {[]page{{10, 10, 3}, {-1, 0, 0}, {5, 5, 3}}, 10, false},
+		"a page of HTML, totals of one page":      {[]page{{10, 10, 0}, {-2, 0, 0}, {5, 5, 0}}, 10, false},
+		"a page of HTML after the last row":       {[]page{{10, 20, 3}, {10, 20, 3}, {-2, 0, 0}}, 20, true},
 		"a page with a page count of 0":           {[]page{{10, 10, 3}, {4, 4, 0}, {5, 5, 3}}, 19, true},
 		"a total that is too low":                 {[]page{{10, 12, 0}, {10, 12, 0}, {10, 12, 0}, {5, 12, 0}}, 35, true},
 		"more pages than rows":                    {[]page{{10, 25, 5}, {10, 25, 5}, {5, 25, 5}, {0, 25, 5}}, 25, true},
@@ -826,7 +828,10 @@ func TestAnswersOfDifferentAge(t *testing.T) {
 					if n <= len(c.pages) {
 						one = c.pages[n-1]
 					}
-					if one.rows < 0 {
+					switch one.rows {
+					case -2:
+						return answer(http.StatusNotFound, "<html>"), nil
+					case -1:
 						return answer(http.StatusNotFound, `{}`), nil
 					}
 					var rows []string
