@@ -62,3 +62,34 @@ func TestASecondDocumentContradicts(t *testing.T) {
 		})
 	}
 }
+
+// A worker is paused between its look and its call, as above, and the answer to
+// its late call is lost. No later run settles that call, because the job has
+// ended. So a person learns of it.
+func TestALateCallWithoutAnAnswerContradicts(t *testing.T) {
+	t.Parallel()
+	g := newGate("looked")
+	s := openRefunds(t, gated[*sql.Tx](g))
+	id := s.insert(t, s.captured(t, "order"))
+	<-g.arrived
+	s.rescue(t, id, rivertype.JobStateAvailable)
+	s.startAnother(t, s.telling)
+	first := <-s.told
+	require.NoError(t, first.Outcome.Err)
+	s.gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+		if isRead(r) {
+			return pluraltest.UnavailableBeforeApply
+		}
+		return pluraltest.ResetAfterApply
+	})
+	close(g.open)
+	var second told
+	select {
+	case second = <-s.told:
+	case <-time.After(time.Minute):
+		require.Fail(t, "nobody learns of the second call")
+	}
+	require.Equal(t, pluralriver.Contradicted, second.Why)
+	require.ErrorIs(t, second.Attempt.Err, plural.ErrOutcomeUnknown)
+	require.ErrorContains(t, second.Attempt.Err, "the job has already ended: carried out")
+}

@@ -126,9 +126,10 @@ func (w *worker[TTx, TArgs]) end(ctx context.Context, job *river.Job[TArgs], o O
 }
 
 // contradict is called if another run has ended the job. If this run has a
-// different answer, contradict calls Unsettled.
+// different answer, or if the answer to its call was lost, contradict calls
+// Unsettled.
 func (w *worker[TTx, TArgs]) contradict(ctx context.Context, tx TTx, o Outcome, ended record) error {
-	if endOf(ended.Attempt, o).isSame(ended) {
+	if isFinal(o.Err) && endOf(ended.Attempt, o).isSame(ended) {
 		return nil
 	}
 	err := fmt.Errorf("the job has already ended: %s", strings.TrimSpace(ended.State+" "+ended.ID))
@@ -136,9 +137,14 @@ func (w *worker[TTx, TArgs]) contradict(ctx context.Context, tx TTx, o Outcome, 
 }
 
 // unsettled returns the error of a try that did not end the job. If there is a
-// reason to call Unsettled, it calls Unsettled first.
-func (w *worker[TTx, TArgs]) unsettled(ctx context.Context, job *river.Job[TArgs], o Outcome, a Attempt) error {
-	if a.Why == "" {
+// reason to call Unsettled, it calls Unsettled first. If the try sent its call
+// and another run has ended the job, nobody tries again, so the effect of the
+// call would stay unknown.
+func (w *worker[TTx, TArgs]) unsettled(
+	ctx context.Context, job *river.Job[TArgs], o Outcome, a Attempt, wasSent bool,
+) error {
+	isLost := wasSent && !isFinal(o.Err) && errors.Is(o.Err, plural.ErrOutcomeUnknown)
+	if a.Why == "" && !isLost {
 		return a.Err
 	}
 	client := river.ClientFromContext[TTx](ctx)
@@ -147,6 +153,10 @@ func (w *worker[TTx, TArgs]) unsettled(ctx context.Context, job *river.Job[TArgs
 		switch {
 		case err != nil:
 			return err
+		case recordOf(row).hasEnded() && isLost:
+			return w.contradict(ctx, tx, o, recordOf(row))
+		case a.Why == "":
+			return nil
 		case recordOf(row).hasEnded() || !isOurs(row, job.JobRow):
 			return errOther
 		}

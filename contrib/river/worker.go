@@ -93,7 +93,8 @@ const (
 	// it is not known what happened to the call.
 	GivenUp Why = "given up"
 	// Contradicted: another run of the job has already called Ended, and now
-	// this run has a different answer, such as a second refund or a second link.
+	// this run has a different answer, such as a second refund or a second
+	// link. Or this run made its call too, and the answer to it was lost.
 	Contradicted Why = "contradicted"
 )
 
@@ -204,7 +205,7 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	}
 	o := Outcome{Kind: job.Kind}
 	o.OrderID, o.Reference = job.Args.subject()
-	got, err := w.call(ctx, job)
+	got, wasSent, err := w.call(ctx, job)
 	if o.Err = err; err == nil && got != nil {
 		o.Order, o.Link = got.order, got.link
 	}
@@ -216,7 +217,7 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	if !isFinal(o.Err) {
-		return w.unsettled(ctx, job, o, Attempt{job.Attempt, w.reviewReason(job, o.Err, cause), o.Err})
+		return w.unsettled(ctx, job, o, Attempt{job.Attempt, w.reviewReason(job, o.Err, cause), o.Err}, wasSent)
 	}
 	err = w.end(ctx, job, o)
 	switch {
@@ -224,20 +225,21 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 		return w.leave()
 	case err != nil:
 		err = fmt.Errorf("pluralriver: end job %d: %w", job.ID, err)
-		return w.unsettled(ctx, job, o, Attempt{job.Attempt, w.reviewReason(job, o.Err, cause), err})
+		return w.unsettled(ctx, job, o, Attempt{job.Attempt, w.reviewReason(job, o.Err, cause), err}, wasSent)
 	}
 	w.cfg.step("committed")
 	return nil
 }
 
 // call makes the call, unless the books already show its effect.
-func (w *worker[TTx, TArgs]) call(ctx context.Context, job *river.Job[TArgs]) (*result, error) {
+func (w *worker[TTx, TArgs]) call(ctx context.Context, job *river.Job[TArgs]) (got *result, wasSent bool, err error) {
 	again := job.Attempt > 1 || len(job.AttemptedBy) > 1 || len(job.Errors) > 0
 	if got, err := job.Args.findExisting(ctx, w.cfg.Client, again); got != nil || err != nil {
-		return got, err
+		return got, false, err
 	}
 	w.cfg.step("looked")
-	return job.Args.send(ctx, w.cfg.Client)
+	got, err = job.Args.send(ctx, w.cfg.Client)
+	return got, true, err
 }
 
 // isFinal reports whether the job must not be tried again, because another try
