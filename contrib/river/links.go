@@ -78,18 +78,17 @@ func (a LinkArgs) subject() (orderID, reference string) { return "", a.Reference
 // same reference. A later run looks for longer, because an earlier run may have
 // made the link a moment ago. The later run sends the link only if the books
 // have said for three seconds that they do not have it. Until then the job has
-// not ended. A first run after ExpireBy looks as long as a later run, because
-// the call would end the job.
+// not ended. If ExpireBy has passed, the first run looks as long as a later
+// run, because the call would end the job.
 func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
-	again = again || !a.ExpireBy.IsZero() && !a.ExpireBy.After(time.Now())
 	for began := time.Now(); ; {
 		l, err := client.PaymentLinks.GetByReference(ctx, a.Reference)
 		switch {
 		case err == nil:
 			return a.sameLink(l)
-		case !again:
+		case !again && !a.isLate():
 			return nil, nil //nolint:nilnil // the effect is not certain, so the call is made
 		case !isAbsent(err):
 			return nil, err
@@ -103,6 +102,10 @@ func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again
 		}
 	}
 }
+
+// isLate reports whether ExpireBy has passed, or passes before the call can
+// compare it with the time.
+func (a LinkArgs) isLate() bool { return !a.ExpireBy.IsZero() && time.Until(a.ExpireBy) < time.Second }
 
 // absence is how long the books must say that they do not have a link, before a
 // later run makes the link.

@@ -150,22 +150,25 @@ func TestFirstRunAfterTheLinkExpired(t *testing.T) {
 		status int
 		body   string
 		found  bool
-		fails  bool // whether the look fails, so the job is tried again
+		fails  bool          // whether the look fails, so the job is tried again
+		left   time.Duration // until ExpireBy
 	}{
 		"there":     {status: http.StatusOK, body: linkOf("PROCESSED", 5000), found: true},
 		"not there": {status: http.StatusUnprocessableEntity, body: noLink},
 		"broken":    {status: http.StatusInternalServerError, body: noLink, fails: true},
 		"a page":    {status: http.StatusNotFound, body: "<html>not found</html>", fails: true},
+		"meanwhile": {status: http.StatusInternalServerError, body: noLink, fails: true, left: 2 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				client := linkBooks(func(r *http.Request) (int, string) {
 					require.Equal(t, http.MethodGet, r.Method)
+					time.Sleep(3 * time.Second)
 					return tc.status, tc.body
 				}).client(t)
 				link, err := pluralriver.FindLink(t.Context(), client, pluralriver.LinkArgs{
-					Reference: "deposit-1", Amount: plural.INR(5000), PreAuth: true, ExpireBy: time.Now().Add(-time.Hour),
+					Reference: "deposit-1", Amount: plural.INR(5000), PreAuth: true, ExpireBy: time.Now().Add(tc.left),
 				}, false)
 				require.Equal(t, tc.found, link != nil)
 				require.Equal(t, tc.fails, err != nil, err)
