@@ -153,8 +153,8 @@ type RefundArgs struct {
 	OrderID   string            `json:"order_id"`                 // the order to refund
 	Reference string            `json:"reference" river:"unique"` // the merchant's reference of this refund
 	Amount    plural.Amount     `json:"amount"`
-	Metadata  map[string]string `json:"metadata,omitzero"`
-	Products  []plural.Product  `json:"products,omitzero"`   // EMI purchases only
+	Metadata  map[string]string `json:"metadata,omitempty"`
+	Products  []plural.Product  `json:"products,omitempty"`  // EMI purchases only
 	SplitInfo *plural.SplitInfo `json:"split_info,omitzero"` // split orders only
 }
 

@@ -95,3 +95,32 @@ func TestTheSameTimeInAnotherForm(t *testing.T) {
 		require.Equal(t, first.Job.ID, result.Job.ID, name)
 	}
 }
+
+// An empty list or map asks for the same as none, such as when the shop has
+// read the metadata from its database again.
+func TestAnEmptyListIsTheSameAsNone(t *testing.T) {
+	t.Parallel()
+	e, err := openSQLite(filepath.Join(t.TempDir(), "shop.db"))
+	require.NoError(t, err)
+	e.prepare(t)
+	client, err := river.NewClient(e.driver, &river.Config{})
+	require.NoError(t, err)
+	refund := pluralriver.RefundArgs{OrderID: "v1-1", Reference: "refund-1", Amount: plural.INR(1000)}
+	sameRefund := refund
+	sameRefund.Metadata, sameRefund.Products = map[string]string{}, []plural.Product{}
+	link := pluralriver.LinkArgs{
+		Reference: "deposit-1", Amount: plural.INR(5000), Customer: &plural.Customer{MobileNumber: "9876543210"},
+	}
+	sameLink := link
+	sameLink.AllowedPaymentMethods = []plural.PaymentMethod{}
+	for _, same := range [][]pluralriver.MoneyArgs{{refund, sameRefund}, {link, sameLink}} {
+		for i, args := range same {
+			require.NoError(t, e.transact(t.Context(), func(tx *sql.Tx) error {
+				result, err := pluralriver.InsertTx(t.Context(), client, tx, args, nil)
+				require.NoError(t, err)
+				require.Equal(t, i > 0, result.UniqueSkippedAsDuplicate)
+				return nil
+			}))
+		}
+	}
+}

@@ -39,7 +39,7 @@ type LinkArgs struct {
 	PreAuth     bool             `json:"pre_auth,omitzero"`
 	PartPayment bool             `json:"part_payment,omitzero"`
 
-	AllowedPaymentMethods []plural.PaymentMethod `json:"allowed_payment_methods,omitzero"`
+	AllowedPaymentMethods []plural.PaymentMethod `json:"allowed_payment_methods,omitempty"`
 	CallbackURL           string                 `json:"callback_url,omitzero"`
 	FailureCallbackURL    string                 `json:"failure_callback_url,omitzero"`
 }
