@@ -55,7 +55,11 @@ func (b *bank) read(ctx context.Context) error {
 		if err != nil {
 			return b.skipIncomplete(ctx, err)
 		}
-		mark := fmt.Sprint(s.TotalTransactionsCount, " ", s.TotalAmount, " ", s.SettledDate)
+		if hasZero(s.UTRNumber) { // PostgreSQL refuses to look for it
+			b.log.WarnContext(ctx, "a settlement without a usable UTR", "utr", s.UTRNumber)
+			continue
+		}
+		mark := fmt.Sprintf("%d %q %q", s.TotalTransactionsCount, s.TotalAmount, s.SettledDate)
 		isRead, err := b.db.isRead(ctx, b.db, s.UTRNumber, mark)
 		if err != nil {
 			return err

@@ -8,16 +8,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/internal/servertest"
 	"github.com/plural-go/plural/pluraltest"
 )
 
-func openBank(t *testing.T) (*bank, *pluraltest.Server) {
+func openBank(t *testing.T, database string) (*bank, *pluraltest.Server) {
 	t.Helper()
 	gateway := pluraltest.NewServer(t)
 	client, err := plural.NewClient(plural.Credentials{ClientID: gateway.ClientID, ClientSecret: gateway.ClientSecret},
 		plural.WithBaseURL(gateway.URL), plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}))
 	require.NoError(t, err)
-	db, err := openStore(t.Context(), sqliteFile(t))
+	db, err := openStore(t.Context(), database)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	return &bank{&books{db: db, log: slog.New(slog.DiscardHandler)}, client}, gateway
@@ -47,10 +48,16 @@ func (b *bank) arrived(t *testing.T, payment string) (status string) {
 // not have, does not keep the job from reading the other settlements.
 func TestOddSettlementsStopNothing(t *testing.T) {
 	t.Parallel()
-	for name, utr := range map[string]string{"no UTR": "", "not a UTR": "../x", "not at Plural": "gone"} {
+	for name, utr := range map[string]string{
+		"no UTR": "", "not a UTR": "../x", "not at Plural": "gone", "zero byte, on Postgres": "UTR\x00",
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b, gateway := openBank(t)
+			database := sqliteFile(t)
+			if hasZero(utr) {
+				database = servertest.StartPostgres(t).URL
+			}
+			b, gateway := openBank(t, database)
 			settled(t, gateway, "odd", "v1-odd", "")
 			settled(t, gateway, "UTR1", "v1-good", "")
 			require.NoError(t, gateway.ChangeSettlement("odd", func(s *pluraltest.Settlement) { s.UTR = utr }))
@@ -71,7 +78,7 @@ func TestOddSettlementsStopNothing(t *testing.T) {
 // The figures of a settlement stay the same when its payout succeeds.
 func TestPayoutThatSucceedsLater(t *testing.T) {
 	t.Parallel()
-	b, gateway := openBank(t)
+	b, gateway := openBank(t, sqliteFile(t))
 	settled(t, gateway, "UTR1", "v1-p", "Pending")
 	require.NoError(t, b.read(t.Context()))
 	require.Equal(t, "Pending", b.arrived(t, "v1-p"))
