@@ -124,7 +124,7 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	idle := make(chan struct{})
 	context.AfterFunc(ctx, func() {
 		defer close(idle)
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), payTimeout+5*time.Second)
 		defer cancel()
 		_ = server.Shutdown(grace)
 	})

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,16 +41,22 @@ func TestAProcessStartsWhileAnotherWrites(t *testing.T) {
 }
 
 // A process that is told to stop first answers the requests that it has. So a
-// guest who has just booked still gets to the payment page.
+// guest who has just booked still gets to the payment page, even if Plural does
+// not answer the first try.
 func TestAProcessStops(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
 	c := open(t, gateway, 1)
 	asked := make(chan struct{})
+	var once sync.Once
 	gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
 		if r.Op == pluraltest.OpOrdersCreate {
-			close(asked)
-			return pluraltest.Fault{Answer: pluraltest.AnswerSlowHeaders, Delay: 2 * time.Second}
+			fault := pluraltest.Fault{Answer: pluraltest.AnswerSlowHeaders, Delay: 2 * time.Second}
+			once.Do(func() {
+				close(asked)
+				fault = pluraltest.HangBeforeApply // for 10 seconds
+			})
+			return fault
 		}
 		return pluraltest.NoFault
 	})

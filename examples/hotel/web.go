@@ -110,11 +110,15 @@ func (h *hotel) bookFor(w http.ResponseWriter, r *http.Request, mobile string) (
 
 func (h *hotel) pay(w http.ResponseWriter, r *http.Request) { h.toPayment(w, r, r.PathValue("number")) }
 
+// payTimeout is how long the hotel tries to get a link to the payment page. A
+// process that stops waits for longer than that.
+const payTimeout = 30 * time.Second
+
 // toPayment redirects the guest to the payment page. If there is nothing to
 // pay, it redirects the guest to the booking's page. If the browser leaves in
 // the meantime, the link is stored all the same.
 func (h *hotel) toPayment(w http.ResponseWriter, r *http.Request, number string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), payTimeout)
 	defer cancel()
 	link, err := h.wayToPay(ctx, number)
 	if errors.Is(err, errUnknown) {
