@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/plural-go/plural"
+	pluralriver "github.com/plural-go/plural/contrib/river"
 	"github.com/plural-go/plural/internal/servertest"
 	"github.com/plural-go/plural/pluraltest"
 )
@@ -432,6 +434,44 @@ func TestWrittenOffWhileItIsCarriedOut(t *testing.T) {
 	d, err = db.decision(t.Context(), db, number, d.Reference)
 	require.NoError(t, err)
 	require.Equal(t, stateDone, d.State)
+}
+
+// Two runs of a job get different answers. If each has made a refund, the page
+// says so.
+func TestAJobWithTwoAnswers(t *testing.T) {
+	t.Parallel()
+	db, err := openStore(t.Context(), sqliteFile(t))
+	require.NoError(t, err)
+	defer func() { _ = db.Close() }()
+	twice := &plural.DoubleRefundError{Refunds: make([]*plural.Order, 2)}
+	const other = "(Plural said something else before)"
+	for _, test := range []struct {
+		first         string
+		second        error
+		state, reason string
+	}{
+		{stateDone, nil, stateDone, "2 times: settle it with Plural"},
+		{stateDone, twice, stateDone, "2 times: settle it with Plural"},
+		{stateDone, plural.ErrNotApplied, stateReview, other},
+		{stateDone, plural.ErrOutcomeUnknown, stateReview, other},
+		{stateRefused, nil, stateDone, other},
+	} {
+		number := newNumber()
+		s := &desk{&books{db: db, log: slog.New(slog.DiscardHandler)}}
+		_, err = s.place(t.Context(), &order{Number: number, Amount: plural.INR(50000)})
+		require.NoError(t, err)
+		d := &decision{Reference: "refund_" + number, Number: number, Kind: kindRefund, Amount: plural.INR(100)}
+		require.NoError(t, db.transact(t.Context(), func(tx *sql.Tx) error {
+			require.NoError(t, db.insertDecision(t.Context(), tx, d))
+			require.NoError(t, s.settle(t.Context(), tx, d, test.first, ""))
+			a := pluralriver.Attempt{Number: 1, Why: pluralriver.Contradicted, Err: errors.New("contradicted")}
+			return s.unsettled(t.Context(), tx, outcomeOf(d, test.second), a)
+		}))
+		d, err = db.decision(t.Context(), db, number, d.Reference)
+		require.NoError(t, err)
+		require.Equal(t, test.state, d.State, test.second)
+		require.Equal(t, test.reason, d.Reason, test.second)
+	}
 }
 
 // If somebody sends a signed return again and again, the repeats cause no

@@ -108,11 +108,8 @@ func (s *desk) unsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome,
 	case d == nil || err != nil:
 		return err
 	case a.Why == pluralriver.Contradicted:
-		state, _ := endOf(o.Err)
-		if state == stateRefused {
-			state = stateReview
-		}
-		return s.settle(ctx, tx, d, state, "(Plural said something else before)")
+		state, reason := endAgain(d, o.Err)
+		return s.settle(ctx, tx, d, state, reason)
 	case d.State != stateWaiting:
 		return nil
 	}
@@ -158,6 +155,19 @@ func endOf(err error) (state, reason string) {
 		return stateRefused, refusal(err)
 	}
 	return stateReview, refusal(err)
+}
+
+// endAgain turns a second final result of a call into the decision's state. Two
+// runs of a job may each have made a refund.
+func endAgain(d *decision, err error) (state, reason string) {
+	state, reason = endOf(err)
+	switch {
+	case state == stateDone && (d.State == stateDone || reason != ""):
+		return state, cmp.Or(reason, "2 times: settle it with Plural")
+	case state == stateRefused:
+		state = stateReview
+	}
+	return state, "(Plural said something else before)"
 }
 
 // refusal tells the operator why a money call was not carried out.
