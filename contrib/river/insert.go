@@ -26,8 +26,9 @@ var ErrOtherWaiting = errors.New("pluralriver: a job with this reference that as
 // If the other job asks for the same, the result has UniqueSkippedAsDuplicate
 // set, and its Job is the other job. If the other job asks for something else,
 // the error is [ErrOtherWaiting]. After the other job has ended, the same call
-// can be inserted again. The new job finds in Plural's books what was done. So
-// the opts may be nil, and their UniqueOpts are ignored.
+// can be inserted again. The new job finds in Plural's books what was done.
+//
+// The opts may be nil. Their UniqueOpts are ignored.
 func InsertTx[TTx any](
 	ctx context.Context, client *river.Client[TTx], tx TTx, args MoneyArgs, opts *river.InsertOpts,
 ) (*rivertype.JobInsertResult, error) {

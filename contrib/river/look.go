@@ -182,8 +182,8 @@ func LookOnEvent[TTx any](
 		if err != nil {
 			return err
 		}
-		if canBeOrder := plural.ValidateCancel(id) == nil; !canBeOrder {
-			return nil // PostgreSQL may refuse to store the id
+		if plural.ValidateCancel(id) != nil {
+			return nil // the id is not valid, and PostgreSQL may refuse to store it
 		}
 		return LookTx(ctx, client, tx, LookArgs{OrderID: id}, opts)
 	}

@@ -209,12 +209,12 @@ func textOf(t plural.EventType) string {
 // for up to 28 hours, and a replay may come later.
 const minKeep = 72 * time.Hour
 
-// Prune deletes the records of events that were handled longer ago than keep,
-// and returns how many it deleted. Keep records for at least 72 hours; a
+// Prune deletes the records of this inbox's merchant (see [WithMerchant]) whose
+// events were handled longer ago than keep, and returns how many it deleted.
+// Call it for each merchant's inbox. Keep records for at least 72 hours; a
 // shorter time is an error. If the verifier's tolerance is above 35 hours, keep
 // records for twice the tolerance plus an hour, because an event may be
-// replayed until then. Prune cannot check that. With [WithMerchant], it deletes
-// only the records of that merchant.
+// replayed until then. Prune cannot check that.
 func (in *Inbox) Prune(ctx context.Context, keep time.Duration) (int64, error) {
 	if keep < minKeep {
 		return 0, fmt.Errorf("sqlstore: prune: records have to be kept for at least %v", minKeep)
