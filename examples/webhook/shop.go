@@ -137,7 +137,9 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.isNews(known.id, callback.Status) {
-		paid, err := s.client.Orders.Confirm(r.Context(), callback, known.want)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 20*time.Second) // the browser may leave
+		defer cancel()
+		paid, err := s.client.Orders.Confirm(ctx, callback, known.want)
 		if err != nil {
 			s.log.Warn("not confirmed", "error", err)
 		} else {
@@ -209,7 +211,7 @@ func (s *shop) note(id string, err error) {
 		o.state, o.body, o.isOver = "Paid", "This order is paid.", true
 	case isUnpaid:
 		o.state, o.body, o.isOver = "Not paid", "Nothing was taken. You can order again.", true
-	default:
+	case !o.isOver:
 		o.state, o.body = "One moment", "We could not check your payment yet. Load this page again in a minute."
 	}
 }

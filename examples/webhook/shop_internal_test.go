@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -88,4 +91,49 @@ func TestSecurityHeaders(t *testing.T) {
 		require.Equal(t, "nosniff", h.Get("X-Content-Type-Options"), path)
 		require.Equal(t, "same-origin", h.Get("Referrer-Policy"), path)
 	}
+}
+
+// A payer's browser goes away while the shop reads the order. The shop still
+// learns of the payment.
+func TestPayerLeavesDuringTheReturn(t *testing.T) {
+	t.Parallel()
+	emulator, shop := open(t)
+	send(t, http.MethodPost, shop.URL+"/buy", nil)
+	id := emulator.Orders()[0].ID
+	back, err := emulator.Pay(id, pluraltest.Approve)
+	require.NoError(t, err)
+	ctx, leave := context.WithCancel(t.Context())
+	emulator.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+		if r.Op == pluraltest.OpOrdersGet {
+			time.AfterFunc(100*time.Millisecond, leave)
+			return pluraltest.Fault{Answer: pluraltest.AnswerSlowHeaders, Delay: time.Second}
+		}
+		return pluraltest.NoFault
+	})
+	form := strings.NewReader(back.Form.Encode())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, shop.URL+"/plural/return", form)
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	_, err = http.DefaultClient.Do(req) //nolint:bodyclose // there is no answer
+	require.ErrorIs(t, err, context.Canceled)
+	require.Eventually(t, func() bool {
+		res, err := http.Get(shop.URL + "/orders/" + id) //nolint:noctx // of the test's own server
+		if err != nil {
+			return false
+		}
+		defer func() { _ = res.Body.Close() }()
+		text, err := io.ReadAll(res.Body)
+		return err == nil && strings.Contains(string(text), "Your payment is on hold")
+	}, 10*time.Second, 50*time.Millisecond)
+}
+
+// Once the shop knows how an order has ended, a read that fails does not change
+// the page.
+func TestFailedReadAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	s := &shop{orders: map[string]*order{"v1-1": {id: "v1-1"}}}
+	s.note("v1-1", nil)
+	s.note("v1-1", context.Canceled)
+	o, _ := s.find("v1-1")
+	require.Equal(t, "Thank you", o.state)
 }
