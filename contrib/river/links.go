@@ -50,8 +50,8 @@ func (LinkArgs) Kind() string { return KindLink }
 // InsertOpts prevents a second job while the first job has not ended.
 func (LinkArgs) InsertOpts() river.InsertOpts { return oneThatHasNotEnded() }
 
-// MarshalJSON writes ExpireBy as Plural gets it, in UTC and in whole seconds. So
-// [InsertTx] sees that two jobs ask for the same.
+// MarshalJSON writes ExpireBy as Plural gets it, in UTC and in whole seconds.
+// So [InsertTx] sees that two jobs ask for the same.
 func (a LinkArgs) MarshalJSON() ([]byte, error) {
 	type plain LinkArgs // without its methods
 	a.ExpireBy = a.ExpireBy.UTC().Truncate(time.Second)

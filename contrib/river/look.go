@@ -68,8 +68,8 @@ type Looks[TTx any] struct {
 	HoldFor time.Duration
 	Lapsing func(ctx context.Context, tx TTx, o *plural.Order) error
 
-	// Queue is the queue of the looks that a sweep inserts; "" is River's default
-	// queue.
+	// Queue is the queue of the looks that a sweep inserts; "" is River's
+	// default queue.
 	Queue string
 	// Timeout limits one look; the default is a minute.
 	Timeout time.Duration

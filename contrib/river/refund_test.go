@@ -143,8 +143,8 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 			return pluraltest.NoFault
 		}, 1, false,
 	}, {
-		// The worker of the first try died after Plural had carried out the refund
-		// twice.
+		// The worker of the first try died after Plural had carried out the
+		// refund twice.
 		"twice, and died", func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault {
 			switch {
 			case r.Op == pluraltest.OpRefundsCreate && refunds < 2:

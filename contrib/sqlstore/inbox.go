@@ -60,8 +60,8 @@ var (
 	// parameters, such as pgx.
 	Postgres = Dialect{&postgres}
 	// SQLite is SQLite 3.24 or later. Open it with a busy timeout, and with
-	// immediate transactions (_txlock=immediate with modernc.org/sqlite), so two
-	// transactions wait for each other instead of failing.
+	// immediate transactions (_txlock=immediate with modernc.org/sqlite), so
+	// two transactions wait for each other instead of failing.
 	SQLite = Dialect{&sqlite}
 )
 

@@ -148,8 +148,8 @@ func (h *hotel) stopJobs() {
 }
 
 // makeTables makes the tables. Several processes may call it at once. It runs
-// each version of the schema only once, because CREATE INDEX IF NOT EXISTS locks
-// the table even if the index exists. The lock would delay the running
+// each version of the schema only once, because CREATE INDEX IF NOT EXISTS
+// locks the table even if the index exists. The lock would delay the running
 // processes, or lead to a deadlock with one of them.
 func (h *hotel) makeTables(ctx context.Context) error {
 	digest := fmt.Sprintf("%x", sha256.Sum256([]byte(schema)))

@@ -150,7 +150,8 @@ func (s *books) recordOrder(ctx context.Context, tx *sql.Tx, o *order, booked *p
 	if isRefundedKnown {
 		now.Refunded = refunded
 	}
-	// A document may leave out captures or refunds, and a later one may show them.
+	// A document may leave out captures or refunds, and a later one may show
+	// them.
 	now.Unsettled = now.Unsettled || !isCapturedKnown || !isRefundedKnown
 	if err := s.db.saveBooks(ctx, tx, &now); err != nil {
 		return err

@@ -85,7 +85,8 @@ func parseSettings(args []string) (settings, error) {
 	if err := flags.Parse(args); err != nil {
 		return settings{}, err
 	}
-	// The password is not a flag, because others on this machine can read flags.
+	// The password is not a flag, because others on this machine can read
+	// flags.
 	s.Password = os.Getenv("STOREFRONT_PASSWORD")
 	if s.Password == "" {
 		s.Password, s.made = rand.Text(), true
