@@ -370,33 +370,47 @@ func TestFindOfARefundThatWasShown(t *testing.T) {
 }
 
 // A cache may hold answers for an hour, together with their Date header. Then
-// the times in the books do not show which of two entries is newer.
+// the times in the books do not show which of two entries is newer. That is so
+// for the answer to the refund itself, too.
 func TestRefundByAClockThatContradictsItself(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(24 * time.Hour)
-		failed := fmt.Sprintf(`{"data":{"order_id":"v1-r","type":"REFUND","status":"FAILED","parent_order_id":"v1-o",`+
-			`"merchant_order_reference":"own-refund-1","order_amount":{"value":1000,"currency":"INR"},"created_at":%q}}`,
-			time.Now().UTC().Add(-10*time.Minute).Format(time.RFC3339))
-		const parent = `{"data":{"order_id":"v1-o","type":"CHARGE","status":"PROCESSED",` +
-			`"order_amount":{"value":1000,"currency":"INR"}}}`
-		client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
-			a, date := answer(http.StatusOK, parent), time.Now().UTC()
-			switch {
-			case r.Method == http.MethodPost:
-				a = answer(http.StatusBadGateway, "")
-			case strings.Contains(r.URL.Path, "/reference/"):
-				a = answer(http.StatusOK, failed)
-				date = date.Add(-time.Hour)
-			}
-			a.Header.Set("Date", date.Format(http.TimeFormat))
-			return a, nil
+	for name, isOwnOld := range map[string]bool{"the books": false, "the answer to the refund": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { testRefundWithOldDate(t, isOwnOld) })
 		})
-		_, err := client.Refunds.Create(t.Context(), "v1-o",
-			&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(1000)})
-		requireUnknown(t, err)
-		require.NotErrorIs(t, err, plural.ErrNotApplied)
+	}
+}
+
+func testRefundWithOldDate(t *testing.T, isOwnOld bool) {
+	t.Helper()
+	time.Sleep(24 * time.Hour)
+	failed := fmt.Sprintf(`{"data":{"order_id":"v1-r","type":"REFUND","status":"FAILED","parent_order_id":"v1-o",`+
+		`"merchant_order_reference":"own-refund-1","order_amount":{"value":1000,"currency":"INR"},"created_at":%q}}`,
+		time.Now().UTC().Add(-10*time.Minute).Format(time.RFC3339))
+	const parent = `{"data":{"order_id":"v1-o","type":"CHARGE","status":"PROCESSED",` +
+		`"order_amount":{"value":1000,"currency":"INR"}}}`
+	client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+		a, isOld := answer(http.StatusOK, parent), false
+		switch {
+		case r.Method == http.MethodPost && isOwnOld:
+			a, isOld = answer(http.StatusOK, failed), true
+		case r.Method == http.MethodPost:
+			a = answer(http.StatusBadGateway, "")
+		case strings.Contains(r.URL.Path, "/reference/"):
+			a, isOld = answer(http.StatusOK, failed), !isOwnOld
+		}
+		date := time.Now().UTC()
+		if isOld {
+			date = date.Add(-time.Hour)
+		}
+		a.Header.Set("Date", date.Format(http.TimeFormat))
+		return a, nil
 	})
+	_, err := client.Refunds.Create(t.Context(), "v1-o",
+		&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(1000)})
+	requireUnknown(t, err)
+	require.NotErrorIs(t, err, plural.ErrNotApplied)
 }
 
 // If the deadline leaves no time for another look at the books, the error says

@@ -36,7 +36,7 @@ type settlement struct {
 	refused  ErrorCode // the code of the refusal, if it has one
 	isOfLink bool      // the write makes or cancels a payment link
 
-	failed string // the id of the FAILED refund in the answer to the write itself
+	failed string // the id of the FAILED refund in the answer to the write itself, if it may be newer than the call
 
 	alive []*Order       // the refunds of the reference that were seen and did not fail
 	links []*PaymentLink // the payment links of the reference that were seen
@@ -228,6 +228,14 @@ func (s *settlement) hasShownOther(o *Order) bool {
 		slices.ContainsFunc(s.alive, func(r *Order) bool { return r.OrderID != o.OrderID })
 }
 
+// isNew reports whether a FAILED refund, made at the time since, is certainly
+// from this call. That is also so if it was in the answer to the write itself,
+// unless the Dates of later answers contradict the Date of that answer.
+func (s *settlement) isNew(o *Order, since time.Time) bool {
+	clock := s.write.clock
+	return clock.isNewer(since) || o.OrderID == s.failed && !clock.contradicts()
+}
+
 // weigh replaces a finding that proves nothing about this write. There are four
 // cases. A FAILED refund proves nothing if it may be older than the write, or
 // if another refund under the reference was seen that may not have failed. If
@@ -242,7 +250,7 @@ func (s *settlement) weigh(o *Order, f finding) finding {
 		return unclear(f.reason + ", but another one was seen that has not failed")
 	case f.row == rowRefundFailed && s.asks:
 		return notYet(f.reason)
-	case f.row == rowRefundFailed && o.OrderID != s.failed && !s.write.clock.isNewer(f.since):
+	case f.row == rowRefundFailed && !s.isNew(o, f.since):
 		return unclear(f.reason + ", but may be older than this call")
 	case (f.row == rowCaptureTooMuch || f.row == rowRefundTooMuch) && s.refused.speaksOfState():
 		return notYet(f.reason)
