@@ -217,15 +217,16 @@ func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) 
 		}
 		listed := refundsIn(parent, reference)
 		if r != nil {
-			listed = append(listed, withParent(r, listed))
+			listed = append(listed, withParent(r, parent))
 		}
 		found, f := choose(listed, judge)
 		switch {
 		case found == nil && isParents:
-			return parent, unclear("the reference is that of the order itself"), nil
+			found, f = parent, unclear("the reference is that of the order itself")
 		case found == nil:
-			return parent, judgeAbsence(parent, amount), nil
+			found, f = parent, judgeAbsence(parent, amount)
 		}
+		f.maybe = refundsOf(parent).nameless
 		return found, f, nil
 	}
 }
@@ -287,15 +288,22 @@ func lookForDouble(parentID, reference string) func(context.Context, *settlement
 }
 
 // withParent returns the refund with its ParentOrderID. If the refund's own
-// document has none, the id comes from the parent order's list of refunds.
-func withParent(r *Order, listed []*Order) *Order {
-	at := slices.IndexFunc(listed, func(one *Order) bool { return one.OrderID == r.OrderID })
-	if r.Type != OrderTypeRefund || r.ParentOrderID != "" || at < 0 {
+// document has none, the id comes from the parent order's list of refunds. A
+// listed refund may leave out its reference.
+func withParent(r, parent *Order) *Order {
+	if r.Type != OrderTypeRefund || r.ParentOrderID != "" {
 		return r
 	}
-	own := *r
-	own.ParentOrderID = listed[at].ParentOrderID
-	return &own
+	for _, reference := range []string{r.MerchantOrderReference, ""} {
+		for _, listed := range refundsIn(parent, reference) {
+			if listed.OrderID == r.OrderID {
+				own := *r
+				own.ParentOrderID = listed.ParentOrderID
+				return &own
+			}
+		}
+	}
+	return r
 }
 
 // MarshalJSON writes the JSON that Plural takes, with the fields of Extra.
@@ -333,15 +341,24 @@ func (r *RefundRequest) check() requestCheck {
 func ownRefund(reference string, judge func(*Order) finding) func(*answer) (*Order, finding, error) {
 	return func(a *answer) (*Order, finding, error) {
 		o, err := decodeOrder(a)
-		if o != nil && o.Type != OrderTypeRefund {
-			if r, f := choose(refundsIn(o, reference), judge); r != nil && r.OrderID != "" && r.Status != "" {
-				return r, f, nil
-			}
+		if o == nil {
+			return nil, finding{}, err
 		}
-		if err != nil {
-			return o, finding{}, err
+		var listed []*Order
+		if o.Type != OrderTypeRefund {
+			listed = refundsIn(o, reference)
 		}
-		return o, judge(o), nil
+		found, f := choose(listed, judge)
+		switch {
+		case found != nil:
+			err = nil // a listed refund counts, even if the rest of the order's document cannot be used
+		case err != nil:
+			found = o
+		default:
+			found, f = o, judge(o)
+		}
+		f.maybe = refundsOf(o).nameless
+		return found, f, err
 	}
 }
 

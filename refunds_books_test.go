@@ -92,11 +92,16 @@ type refundBooks struct {
 	own         string // the answer to the refund; "": it is lost
 	byReference string // the document that a look-up of the reference finds; "": none
 	listed      string // the order's refunds
+	isGone      bool   // the order lists them only at the first look
 	status      string // of the order
 }
 
 func (b refundBooks) client(t *testing.T, sends *int) *plural.Client {
 	t.Helper()
+	const order = `{"order_id":"v1-o","type":"CHARGE","status":%q,"order_amount":{"value":1000,"currency":"INR"},` +
+		`"payments":[{"id":"p","status":"PROCESSED","payment_method":"UPI","payment_amount":{"value":1000,"currency":"INR"}}],` +
+		`"refunds":[%s]}`
+	looks := 0
 	return newPeerClient(t, func(r *http.Request) (*http.Response, error) {
 		a := answer(http.StatusUnprocessableEntity, `{"code":"ORDER_NOT_FOUND","message":"no"}`)
 		switch {
@@ -107,9 +112,10 @@ func (b refundBooks) client(t *testing.T, sends *int) *plural.Client {
 				a = answer(http.StatusOK, `{"data":`+b.own+`}`)
 			}
 		case !strings.Contains(r.URL.Path, "/reference/"):
-			a = answer(http.StatusOK, `{"data":{"order_id":"v1-o","type":"CHARGE","status":"`+b.status+`",`+
-				`"order_amount":{"value":1000,"currency":"INR"},"payments":[{"id":"p","status":"PROCESSED",`+
-				`"payment_method":"UPI","payment_amount":{"value":1000,"currency":"INR"}}],"refunds":[`+b.listed+`]}}`)
+			if looks++; looks > 1 && b.isGone {
+				b.listed, b.status = "", "PROCESSED"
+			}
+			a = answer(http.StatusOK, `{"data":`+fmt.Sprintf(order, b.status, b.listed)+`}`)
 		case b.byReference != "":
 			a = answer(http.StatusOK, `{"data":`+b.byReference+`}`)
 		}
@@ -127,6 +133,10 @@ func TestRefundOfHalfWrittenBooks(t *testing.T) {
 			id, status, more)
 	}
 	const ours, of = `,"merchant_order_reference":"own-refund-1"`, `,"parent_order_id":"v1-o"`
+	older := func(listed string) string {
+		return `{"order_id":"v1-o","type":"CHARGE","status":"PROCESSED","order_amount":{"value":1000,"currency":"INR"},` +
+			`"refunds":[` + listed + `]}`
+	}
 	soon := func() string {
 		return `,"created_at":"` + time.Now().UTC().Add(5*time.Second).Format(time.RFC3339) + `"`
 	}
@@ -155,6 +165,21 @@ func TestRefundOfHalfWrittenBooks(t *testing.T) {
 				status: "PROCESSED", own: refund("v1-r1", "PENDING", ours), byReference: failed, listed: failed,
 			}
 		}, 700},
+		"a listed one without a reference, and a FAILED one": {func() refundBooks {
+			failed := refund("v1-r2", "FAILED", ours+of+soon())
+			return refundBooks{
+				status: "PARTIALLY_REFUNDED", byReference: failed, listed: failed + "," + refund("v1-r1", "PROCESSED", ""),
+			}
+		}, 700},
+		"a listed one without a reference, which is missing later": {func() refundBooks {
+			return refundBooks{status: "PARTIALLY_REFUNDED", listed: refund("v1-r", "PENDING", ""), isGone: true}
+		}, 700},
+		"one without a reference, only in the answer of the older form": {func() refundBooks {
+			return refundBooks{status: "PROCESSED", own: older(refund("v1-r", "PENDING", ""))}
+		}, 700},
+		"one without a status, only in the answer of the older form": {func() refundBooks {
+			return refundBooks{status: "PROCESSED", own: older(refund("v1-r", "", ours))}
+		}, 700},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -165,6 +190,36 @@ func TestRefundOfHalfWrittenBooks(t *testing.T) {
 				requireUnknown(t, err)
 				require.NotErrorIs(t, err, plural.ErrNotApplied)
 				require.Equal(t, 1, sends)
+				require.True(t, plural.NeedsReview(err))
+			})
+		})
+	}
+}
+
+// A refund whose document leaves out its order belongs to the order that lists
+// the refund's id, even if the list leaves out the reference.
+func TestRefundThatOnlyItsOrderNames(t *testing.T) {
+	t.Parallel()
+	for name, reference := range map[string]string{"its reference": "own-refund-1", "no reference": "", "another": "other"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				refund := func(reference string) string {
+					return fmt.Sprintf(`{"order_id":"v1-r","type":"REFUND","status":"PENDING","merchant_order_reference":%q,`+
+						`"order_amount":{"value":700,"currency":"INR"}}`, reference)
+				}
+				sends := 0
+				books := refundBooks{
+					status: "PARTIALLY_REFUNDED", byReference: refund("own-refund-1"), listed: refund(reference),
+				}
+				o, err := books.client(t, &sends).Refunds.Create(t.Context(), "v1-o",
+					&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(700)})
+				if reference == "other" {
+					requireUnknown(t, err)
+					return
+				}
+				require.NoError(t, err)
+				require.Equal(t, "v1-o", o.ParentOrderID)
 			})
 		})
 	}

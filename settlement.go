@@ -197,6 +197,7 @@ func (s *settlement) remember(o *Order, f finding) {
 	for _, r := range f.alive {
 		s.alive = withRefund(s.alive, r)
 	}
+	s.shown = append(s.shown, f.maybe...)
 	switch {
 	case !s.makes:
 	case s.isOfLink && f.link != nil:

@@ -236,9 +236,9 @@ func (o *Order) mayHaveBeenHeld() bool {
 // even if it is listed several times.
 type refunds struct {
 	processed, underWay sum
-	listed              bool // at least one refund is PROCESSED, PENDING or CREATED
-	strange             bool // a refund has an unknown status, or is listed with two statuses
-	nameless            bool // a refund has no reference, and has not failed, so it may be ours
+	listed              bool     // at least one refund is PROCESSED, PENDING or CREATED
+	strange             bool     // a refund has an unknown status, or is listed with two statuses
+	nameless            []string // the ids of the refunds that have no reference, and have not failed
 }
 
 func refundsOf(o *Order) refunds {
@@ -248,7 +248,9 @@ func refundsOf(o *Order) refunds {
 	for i := range o.Refunds {
 		one := &o.Refunds[i]
 		hasFailed := one.Status == OrderStatusFailed || one.Status == OrderStatusCancelled
-		r.nameless = r.nameless || one.MerchantOrderReference == "" && !hasFailed
+		if one.MerchantOrderReference == "" && !hasFailed {
+			r.nameless = append(r.nameless, one.OrderID)
+		}
 		if before, isListed := counted[one.OrderID]; isListed && one.OrderID != "" {
 			r.strange = r.strange || before != one.Status
 			continue

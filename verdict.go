@@ -37,6 +37,7 @@ type finding struct {
 	pending bool      // unclear now, but later reads will show what happened
 	since   time.Time // for a final verdict: the time of the entry in the books, if the entry has a time
 	alive   []*Order  // for a refund: the refunds with its reference that have reached the payer, or may still do so
+	maybe   []string  // for a refund: the ids of listed refunds without a reference, which may be this refund
 
 	link *PaymentLink // for a payment link: the document that was read
 }
@@ -347,7 +348,7 @@ func judgeAbsence(parent *Order, amount Amount) finding {
 		listed, total := parent.refundedAmount()
 		left := taken.Value - listed.processed.Value
 		switch {
-		case listed.nameless:
+		case len(listed.nameless) > 0:
 			return unclear("the order has a refund that does not say its reference")
 		case total.unknown:
 			return unclear("the refunds of the order do not add up to " + string(parent.Status))
