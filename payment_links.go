@@ -315,6 +315,8 @@ func judgeLinkCancel(l *PaymentLink, o *Order) finding {
 	switch {
 	case o == nil && isCancelled:
 		return applied()
+	case o == nil && l.Status.IsKnown() && !l.Status.IsTerminal():
+		return notYet("the payment link is " + string(l.Status))
 	case o == nil:
 		return unclear("the payment link is " + clip(string(l.Status)))
 	}

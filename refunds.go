@@ -91,7 +91,7 @@ func (s *RefundService) Create(
 		resendable: !s.p.cfg.singleRefundSend,
 		slowly:     true,
 		makes:      true,
-		own:        ownRefund(reference, judge),
+		own:        ownRefund(orderID, reference, amount, judge),
 		look:       lookAtRefund(orderID, reference, amount, judge),
 		lastLook:   lookForDouble(orderID, reference),
 	}
@@ -338,7 +338,9 @@ func (r *RefundRequest) check() requestCheck {
 // ownRefund makes the function that judges the answer to a refund. The answer
 // is the refund itself or, in Plural's older form of this answer, the parent
 // order with its refunds.
-func ownRefund(reference string, judge func(*Order) finding) func(*answer) (*Order, finding, error) {
+func ownRefund(
+	parentID, reference string, amount Amount, judge func(*Order) finding,
+) func(*answer) (*Order, finding, error) {
 	return func(a *answer) (*Order, finding, error) {
 		o, err := decodeOrder(a)
 		if o == nil {
@@ -354,6 +356,8 @@ func ownRefund(reference string, judge func(*Order) finding) func(*answer) (*Ord
 			err = nil // a listed refund counts, even if the rest of the order's document cannot be used
 		case err != nil:
 			found = o
+		case o.OrderID == parentID:
+			found, f = o, judgeAbsence(o, amount)
 		default:
 			found, f = o, judge(o)
 		}
