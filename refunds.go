@@ -247,17 +247,13 @@ func choose(refunds []*Order, judge func(*Order) finding) (found *Order, f findi
 		}
 		return 0
 	}
-	var alive []*Order
 	for _, r := range refunds {
-		if isRefundAlive(r.Status) {
-			alive = withRefund(alive, r)
-		}
 		g := judge(r)
 		if found == nil || rank(g) > rank(f) || rank(g) == rank(f) && g.since.After(f.since) {
 			found, f = r, g
 		}
 	}
-	f.alive = alive
+	f.seen = refunds
 	return found, f
 }
 
@@ -265,16 +261,12 @@ func choose(refunds []*Order, judge func(*Order) finding) (found *Order, f findi
 // reference. If the parent order cannot be read, only the known refunds count.
 func lookForDouble(parentID, reference string) func(context.Context, *settlement, *books) error {
 	return func(ctx context.Context, s *settlement, b *books) error {
-		alive, ask := withRefund(slices.Clone(s.alive), b.order), s.write.settlingCopy()
+		alive, ask := noteRefund(slices.Clone(s.alive), b.order), s.write.settlingCopy()
 		ask.cfg.tries = 1
 		parent, err := ask.askOrder(ctx, parentID)
 		if err == nil {
 			for _, r := range refundsIn(parent, reference) {
-				if isRefundAlive(r.Status) {
-					alive = withRefund(alive, r)
-				} else if r.Status == OrderStatusFailed || r.Status == OrderStatusCancelled { // it has failed since it was seen
-					alive = slices.DeleteFunc(alive, func(seen *Order) bool { return seen.OrderID == r.OrderID })
-				}
+				alive = noteRefund(alive, r)
 			}
 		}
 		if len(alive) < 2 {

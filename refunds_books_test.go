@@ -303,6 +303,75 @@ func TestRefundThatFailedMeanwhileIsNotTheSecond(t *testing.T) {
 	}
 }
 
+// That is also so if only an earlier look has shown the refund as FAILED.
+func TestRefundThatWasSeenToFailIsNotTheSecond(t *testing.T) {
+	t.Parallel()
+	refund := func(id, status string) string {
+		return fmt.Sprintf(`{"order_id":%q,"type":"REFUND","status":%q,"parent_order_id":"v1-o",`+
+			`"merchant_order_reference":"own-refund-1","order_amount":{"value":700,"currency":"INR"}}`, id, status)
+	}
+	for status, isTwice := range map[string]bool{"FAILED": false, "CANCELLED": false, "ODD": true} {
+		t.Run(status, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				looks := 0
+				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+					switch {
+					case r.Method == http.MethodPost: // it does not say which order was refunded
+						own := strings.Replace(refund("v1-r1", "PENDING"), `"parent_order_id":"v1-o",`, "", 1)
+						return answer(http.StatusOK, `{"data":`+own+`}`), nil
+					case !strings.Contains(r.URL.Path, "/reference/") && looks == 1:
+						return answer(http.StatusOK, `{"data":{"order_id":"v1-o","type":"CHARGE","status":"PROCESSED",`+
+							`"order_amount":{"value":2000,"currency":"INR"}}}`), nil
+					case !strings.Contains(r.URL.Path, "/reference/"):
+						return answer(http.StatusBadGateway, ""), nil
+					}
+					if looks++; looks == 1 {
+						return answer(http.StatusOK, `{"data":`+refund("v1-r1", status)+`}`), nil
+					}
+					return answer(http.StatusOK, `{"data":`+refund("v1-r2", "PROCESSED")+`}`), nil
+				})
+				o, err := client.Refunds.Create(t.Context(), "v1-o",
+					&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(700)})
+				if isTwice {
+					var twice *plural.DoubleRefundError
+					require.ErrorAs(t, err, &twice)
+					return
+				}
+				require.NoError(t, err)
+				require.Equal(t, "v1-r2", o.OrderID)
+			})
+		})
+	}
+}
+
+// A refund that was PENDING and has FAILED since does not keep another FAILED
+// refund of the reference from being final.
+func TestTwoRefundsThatFailed(t *testing.T) {
+	t.Parallel()
+	for status, is := range map[string]error{"FAILED": plural.ErrNotApplied, "ODD": plural.ErrOutcomeUnknown} {
+		t.Run(status, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				refund := func(id, status, parent string) string {
+					return fmt.Sprintf(`{"order_id":%q,"type":"REFUND","status":%q,"merchant_order_reference":"own-refund-1",`+
+						`"order_amount":{"value":700,"currency":"INR"},"created_at":%q%s}`,
+						id, status, time.Now().UTC().Add(5*time.Second).Format(time.RFC3339), parent)
+				}
+				const of = `,"parent_order_id":"v1-o"`
+				sends, second := 0, refund("v1-r2", "FAILED", of)
+				_, err := refundBooks{
+					status: "PROCESSED", own: refund("v1-r1", "PENDING", ""),
+					byReference: second, listed: refund("v1-r1", status, of) + "," + second,
+				}.client(t, &sends).Refunds.Create(t.Context(), "v1-o",
+					&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(700)})
+				require.ErrorIs(t, err, is)
+				require.Equal(t, 1, sends)
+			})
+		})
+	}
+}
+
 // Get of a refund is a conflict only if the document shows the type of
 // something else. A type that the SDK does not know, or none, is not enough.
 func TestGetOfARefundWithoutAKnownType(t *testing.T) {

@@ -120,14 +120,13 @@ func (s *settlement) judgeAnswer(a *answer) (books, error) {
 	return books{}, errors.New(f.reason)
 }
 
-// maybeRefund reports whether a document is, or may be, a refund that has the
-// reference and has not failed. A refund in an unknown status may have reached
+// maybeRefund reports whether a document, which is not the order's own, is or
+// may be a refund that has the reference and has not failed. A refund in an unknown status may have reached
 // the payer. A document that does not say its type or its reference may be
 // about our refund.
 func (s *settlement) maybeRefund(o *Order) bool {
 	isOurs := o.MerchantOrderReference == s.reference || o.MerchantOrderReference == "" && o.OrderID != ""
-	return o.Type != OrderTypeCharge && isOurs && o.OrderID != s.orderID &&
-		o.Status != OrderStatusFailed && o.Status != OrderStatusCancelled
+	return o.Type != OrderTypeCharge && isOurs && !hasRefundFailed(o.Status)
 }
 
 // needsNoLook reports whether the call can end after an answer to the write,
@@ -194,10 +193,12 @@ func (s *settlement) lookedAgain(ctx context.Context, b books) (*Order, error) {
 
 // remember notes what a document has shown.
 func (s *settlement) remember(o *Order, f finding) {
-	for _, r := range f.alive {
-		s.alive = withRefund(s.alive, r)
+	for _, r := range f.seen {
+		s.noteRefund(r)
 	}
-	s.shown = append(s.shown, f.maybe...)
+	for _, id := range f.maybe {
+		s.noteShown(id)
+	}
 	switch {
 	case !s.makes:
 	case s.isOfLink && f.link != nil:
@@ -206,11 +207,22 @@ func (s *settlement) remember(o *Order, f finding) {
 		if f.link.MerchantPaymentLinkReference == s.reference && !slices.ContainsFunc(s.links, isSeen) {
 			s.links = append(s.links, f.link)
 		}
-	case !s.isOfLink && o != nil && s.maybeRefund(o):
-		s.noteShown(o.OrderID)
-		if o.Type == OrderTypeRefund && o.MerchantOrderReference == s.reference && isRefundAlive(o.Status) {
-			s.alive = withRefund(s.alive, o)
+	case !s.isOfLink && o != nil && o.OrderID != s.orderID:
+		if s.maybeRefund(o) {
+			s.noteShown(o.OrderID)
 		}
+		if o.Type == OrderTypeRefund && o.MerchantOrderReference == s.reference {
+			s.noteRefund(o)
+		}
+	}
+}
+
+// noteRefund remembers a refund that has the reference, or forgets it if it has
+// failed.
+func (s *settlement) noteRefund(r *Order) {
+	s.alive = noteRefund(s.alive, r)
+	if r.OrderID != "" && hasRefundFailed(r.Status) {
+		s.shown = slices.DeleteFunc(s.shown, func(id string) bool { return id == r.OrderID })
 	}
 }
 

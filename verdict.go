@@ -36,7 +36,7 @@ type finding struct {
 
 	pending bool      // unclear now, but later reads will show what happened
 	since   time.Time // for a final verdict: the time of the entry in the books, if the entry has a time
-	alive   []*Order  // for a refund: the refunds with its reference that have reached the payer, or may still do so
+	seen    []*Order  // for a refund: the listed refunds with its reference
 	maybe   []string  // for a refund: the ids of listed refunds without a reference, which may be this refund
 
 	link *PaymentLink // for a payment link: the document that was read
@@ -324,7 +324,7 @@ func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 		f = final(rowRefundDiffers, "the reference was used to refund %s", r.OrderAmount)
 	case isRefundAlive(r.Status):
 		return applied()
-	case r.Status == OrderStatusFailed || r.Status == OrderStatusCancelled:
+	case hasRefundFailed(r.Status):
 		f = final(rowRefundFailed, "the refund is %s; a new one needs a new reference", r.Status)
 	}
 	f.since = r.CreatedAt.Time
