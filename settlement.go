@@ -121,9 +121,9 @@ func (s *settlement) judgeAnswer(a *answer) (books, error) {
 }
 
 // maybeRefund reports whether a document, which is not the order's own, is or
-// may be a refund that has the reference and has not failed. A refund in an unknown status may have reached
-// the payer. A document that does not say its type or its reference may be
-// about our refund.
+// may be a refund that has the reference and has not failed. A refund in an
+// unknown status may have reached the payer. A document that does not say its
+// type or its reference may be about our refund.
 func (s *settlement) maybeRefund(o *Order) bool {
 	isOurs := o.MerchantOrderReference == s.reference || o.MerchantOrderReference == "" && o.OrderID != ""
 	return o.Type != OrderTypeCharge && isOurs && !hasRefundFailed(o.Status)
@@ -251,12 +251,12 @@ func (s *settlement) isNew(o *Order, since time.Time) bool {
 
 // weigh replaces a finding that proves nothing about this write. There are four
 // cases. A FAILED refund proves nothing if it may be older than the write, or
-// if another refund under the reference was seen that may not have failed. If
-// money was taken but the order has no capture entries, this write itself may
-// have taken it. If a document that was shown before is missing now, the books
-// are not complete. If Plural refused the write because of the order's state,
-// the amount was not too large. If the books suggest that it was, something is
-// missing in them.
+// if another refund was seen that may have the reference and may not have
+// failed. If money was taken but the order has no capture entries, this write
+// itself may have taken it. If a document that was shown before is missing now,
+// the books are not complete. If Plural refused the write because of the
+// order's state, the amount was not too large. If the books suggest that it
+// was, something is missing in them.
 func (s *settlement) weigh(o *Order, f finding) finding {
 	switch {
 	case f.row == rowRefundFailed && s.hasShownOther(o):

@@ -276,8 +276,8 @@ func isRefundAlive(s OrderStatus) bool {
 	return s == OrderStatusProcessed || s == OrderStatusPending || s == OrderStatusCreated
 }
 
-// hasRefundFailed reports whether a refund in this status gave nothing back, and
-// never will.
+// hasRefundFailed reports whether a refund in this status gave nothing back,
+// and never will.
 func hasRefundFailed(s OrderStatus) bool { return s == OrderStatusFailed || s == OrderStatusCancelled }
 
 // noteRefund adds a refund to a list of refunds that are alive, unless the list

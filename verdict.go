@@ -118,8 +118,8 @@ func (t *tally) judgeHold(done string) finding {
 	return open("the order is not " + done)
 }
 
-// captures is a summary of an order's capture entries, from the point of view of
-// one reference.
+// captures is a summary of an order's capture entries, from the point of view
+// of one reference.
 type captures struct {
 	ours     int
 	payments int       // the number of settled payments with an entry under our reference
