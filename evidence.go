@@ -112,7 +112,7 @@ var (
 	}
 	rowLinkExpired = &evidence{
 		of: "cancel payment link", is: ErrNotApplied, twice: true,
-		shows:   "the link is EXPIRED, and its order shows no payment that has come or is under way",
+		shows:   "the link is EXPIRED, and no payment of its order has come or is under way, or the order is CANCELLED",
 		because: "a link in this status never changes again, and the order shows whether somebody paid before",
 	}
 

@@ -178,7 +178,7 @@ func (s *PaymentLinkService) GetByReference(
 //     in full or in part. The error is a [PaymentLinkError], with the link and
 //     the order. To give the money back, cancel or refund the order.
 //   - [ErrNotApplied]: final. The link has expired, and its order shows no
-//     payment. The error is a [StateError].
+//     payment or is CANCELLED. The error is a [StateError].
 //   - [NeedsReview]: not final, and a person has to look into it. Plural
 //     refused the cancel, and the books do not show why. A link that was opened
 //     (CLICKED, PAYMENT_INITIATED) may still be paid, or may expire. Call again
@@ -315,6 +315,8 @@ func judgeLinkCancel(l *PaymentLink, o *Order) finding {
 	switch {
 	case o == nil && isCancelled:
 		return applied()
+	case o == nil && l.Status.IsKnown() && !l.Status.IsTerminal():
+		return notYet("the payment link is " + string(l.Status))
 	case o == nil:
 		return unclear("the payment link is " + clip(string(l.Status)))
 	}

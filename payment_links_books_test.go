@@ -85,6 +85,9 @@ func TestLinkCancelByTheBooks(t *testing.T) {
 		"expired, CANCELLED but captured": {
 			link: "EXPIRED", order: "CANCELLED", payments: payment("PROCESSED", entry), review: true,
 		},
+		"expired, CANCELLED, and a payment still reads as held": {
+			link: "EXPIRED", order: "CANCELLED", payments: payment("AUTHORIZED", ""), is: plural.ErrNotApplied,
+		},
 		"expired, paid without payments": {link: "EXPIRED", order: "PROCESSED", review: true},
 	} {
 		t.Run(name, func(t *testing.T) {

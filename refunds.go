@@ -91,7 +91,7 @@ func (s *RefundService) Create(
 		resendable: !s.p.cfg.singleRefundSend,
 		slowly:     true,
 		makes:      true,
-		own:        ownRefund(reference, judge),
+		own:        ownRefund(orderID, reference, amount, judge),
 		look:       lookAtRefund(orderID, reference, amount, judge),
 		lastLook:   lookForDouble(orderID, reference),
 	}
@@ -217,15 +217,16 @@ func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) 
 		}
 		listed := refundsIn(parent, reference)
 		if r != nil {
-			listed = append(listed, withParent(r, listed))
+			listed = append(listed, withParent(r, parent))
 		}
 		found, f := choose(listed, judge)
 		switch {
 		case found == nil && isParents:
-			return parent, unclear("the reference is that of the order itself"), nil
+			found, f = parent, unclear("the reference is that of the order itself")
 		case found == nil:
-			return parent, judgeAbsence(parent, amount), nil
+			found, f = parent, judgeAbsence(parent, amount)
 		}
+		f.maybe = refundsOf(parent).nameless
 		return found, f, nil
 	}
 }
@@ -246,17 +247,13 @@ func choose(refunds []*Order, judge func(*Order) finding) (found *Order, f findi
 		}
 		return 0
 	}
-	var alive []*Order
 	for _, r := range refunds {
-		if isRefundAlive(r.Status) {
-			alive = withRefund(alive, r)
-		}
 		g := judge(r)
 		if found == nil || rank(g) > rank(f) || rank(g) == rank(f) && g.since.After(f.since) {
 			found, f = r, g
 		}
 	}
-	f.alive = alive
+	f.seen = refunds
 	return found, f
 }
 
@@ -264,16 +261,12 @@ func choose(refunds []*Order, judge func(*Order) finding) (found *Order, f findi
 // reference. If the parent order cannot be read, only the known refunds count.
 func lookForDouble(parentID, reference string) func(context.Context, *settlement, *books) error {
 	return func(ctx context.Context, s *settlement, b *books) error {
-		alive, ask := withRefund(slices.Clone(s.alive), b.order), s.write.settlingCopy()
+		alive, ask := noteRefund(slices.Clone(s.alive), b.order), s.write.settlingCopy()
 		ask.cfg.tries = 1
 		parent, err := ask.askOrder(ctx, parentID)
 		if err == nil {
 			for _, r := range refundsIn(parent, reference) {
-				if isRefundAlive(r.Status) {
-					alive = withRefund(alive, r)
-				} else if r.Status == OrderStatusFailed || r.Status == OrderStatusCancelled { // it has failed since it was seen
-					alive = slices.DeleteFunc(alive, func(seen *Order) bool { return seen.OrderID == r.OrderID })
-				}
+				alive = noteRefund(alive, r)
 			}
 		}
 		if len(alive) < 2 {
@@ -287,15 +280,22 @@ func lookForDouble(parentID, reference string) func(context.Context, *settlement
 }
 
 // withParent returns the refund with its ParentOrderID. If the refund's own
-// document has none, the id comes from the parent order's list of refunds.
-func withParent(r *Order, listed []*Order) *Order {
-	at := slices.IndexFunc(listed, func(one *Order) bool { return one.OrderID == r.OrderID })
-	if r.Type != OrderTypeRefund || r.ParentOrderID != "" || at < 0 {
+// document has none, the id comes from the parent order's list of refunds. A
+// listed refund may leave out its reference.
+func withParent(r, parent *Order) *Order {
+	if r.Type != OrderTypeRefund || r.ParentOrderID != "" {
 		return r
 	}
-	own := *r
-	own.ParentOrderID = listed[at].ParentOrderID
-	return &own
+	for _, reference := range []string{r.MerchantOrderReference, ""} {
+		for _, listed := range refundsIn(parent, reference) {
+			if listed.OrderID == r.OrderID {
+				own := *r
+				own.ParentOrderID = listed.ParentOrderID
+				return &own
+			}
+		}
+	}
+	return r
 }
 
 // MarshalJSON writes the JSON that Plural takes, with the fields of Extra.
@@ -330,18 +330,31 @@ func (r *RefundRequest) check() requestCheck {
 // ownRefund makes the function that judges the answer to a refund. The answer
 // is the refund itself or, in Plural's older form of this answer, the parent
 // order with its refunds.
-func ownRefund(reference string, judge func(*Order) finding) func(*answer) (*Order, finding, error) {
+func ownRefund(
+	parentID, reference string, amount Amount, judge func(*Order) finding,
+) func(*answer) (*Order, finding, error) {
 	return func(a *answer) (*Order, finding, error) {
 		o, err := decodeOrder(a)
-		if o != nil && o.Type != OrderTypeRefund {
-			if r, f := choose(refundsIn(o, reference), judge); r != nil && r.OrderID != "" && r.Status != "" {
-				return r, f, nil
-			}
+		if o == nil {
+			return nil, finding{}, err
 		}
-		if err != nil {
-			return o, finding{}, err
+		var listed []*Order
+		if o.Type != OrderTypeRefund {
+			listed = refundsIn(o, reference)
 		}
-		return o, judge(o), nil
+		found, f := choose(listed, judge)
+		switch {
+		case found != nil:
+			err = nil // a listed refund counts, even if the rest of the order's document cannot be used
+		case err != nil:
+			found = o
+		case o.OrderID == parentID:
+			found, f = o, judgeAbsence(o, amount)
+		default:
+			found, f = o, judge(o)
+		}
+		f.maybe = refundsOf(o).nameless
+		return found, f, err
 	}
 }
 

@@ -92,11 +92,16 @@ type refundBooks struct {
 	own         string // the answer to the refund; "": it is lost
 	byReference string // the document that a look-up of the reference finds; "": none
 	listed      string // the order's refunds
+	isGone      bool   // the order lists them only at the first look
 	status      string // of the order
 }
 
 func (b refundBooks) client(t *testing.T, sends *int) *plural.Client {
 	t.Helper()
+	const order = `{"order_id":"v1-o","type":"CHARGE","status":%q,"order_amount":{"value":1000,"currency":"INR"},` +
+		`"payments":[{"id":"p","status":"PROCESSED","payment_method":"UPI","payment_amount":{"value":1000,"currency":"INR"}}],` +
+		`"refunds":[%s]}`
+	looks := 0
 	return newPeerClient(t, func(r *http.Request) (*http.Response, error) {
 		a := answer(http.StatusUnprocessableEntity, `{"code":"ORDER_NOT_FOUND","message":"no"}`)
 		switch {
@@ -107,9 +112,10 @@ func (b refundBooks) client(t *testing.T, sends *int) *plural.Client {
 				a = answer(http.StatusOK, `{"data":`+b.own+`}`)
 			}
 		case !strings.Contains(r.URL.Path, "/reference/"):
-			a = answer(http.StatusOK, `{"data":{"order_id":"v1-o","type":"CHARGE","status":"`+b.status+`",`+
-				`"order_amount":{"value":1000,"currency":"INR"},"payments":[{"id":"p","status":"PROCESSED",`+
-				`"payment_method":"UPI","payment_amount":{"value":1000,"currency":"INR"}}],"refunds":[`+b.listed+`]}}`)
+			if looks++; looks > 1 && b.isGone {
+				b.listed, b.status = "", "PROCESSED"
+			}
+			a = answer(http.StatusOK, `{"data":`+fmt.Sprintf(order, b.status, b.listed)+`}`)
 		case b.byReference != "":
 			a = answer(http.StatusOK, `{"data":`+b.byReference+`}`)
 		}
@@ -127,6 +133,10 @@ func TestRefundOfHalfWrittenBooks(t *testing.T) {
 			id, status, more)
 	}
 	const ours, of = `,"merchant_order_reference":"own-refund-1"`, `,"parent_order_id":"v1-o"`
+	older := func(listed string) string {
+		return `{"order_id":"v1-o","type":"CHARGE","status":"PROCESSED","order_amount":{"value":1000,"currency":"INR"},` +
+			`"refunds":[` + listed + `]}`
+	}
 	soon := func() string {
 		return `,"created_at":"` + time.Now().UTC().Add(5*time.Second).Format(time.RFC3339) + `"`
 	}
@@ -155,6 +165,21 @@ func TestRefundOfHalfWrittenBooks(t *testing.T) {
 				status: "PROCESSED", own: refund("v1-r1", "PENDING", ours), byReference: failed, listed: failed,
 			}
 		}, 700},
+		"a listed one without a reference, and a FAILED one": {func() refundBooks {
+			failed := refund("v1-r2", "FAILED", ours+of+soon())
+			return refundBooks{
+				status: "PARTIALLY_REFUNDED", byReference: failed, listed: failed + "," + refund("v1-r1", "PROCESSED", ""),
+			}
+		}, 700},
+		"a listed one without a reference, which is missing later": {func() refundBooks {
+			return refundBooks{status: "PARTIALLY_REFUNDED", listed: refund("v1-r", "PENDING", ""), isGone: true}
+		}, 700},
+		"one without a reference, only in the answer of the older form": {func() refundBooks {
+			return refundBooks{status: "PROCESSED", own: older(refund("v1-r", "PENDING", ""))}
+		}, 700},
+		"one without a status, only in the answer of the older form": {func() refundBooks {
+			return refundBooks{status: "PROCESSED", own: older(refund("v1-r", "", ours))}
+		}, 700},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -165,6 +190,36 @@ func TestRefundOfHalfWrittenBooks(t *testing.T) {
 				requireUnknown(t, err)
 				require.NotErrorIs(t, err, plural.ErrNotApplied)
 				require.Equal(t, 1, sends)
+				require.True(t, plural.NeedsReview(err))
+			})
+		})
+	}
+}
+
+// A refund whose document leaves out its order belongs to the order that lists
+// the refund's id, even if the list leaves out the reference.
+func TestRefundThatOnlyItsOrderNames(t *testing.T) {
+	t.Parallel()
+	for name, reference := range map[string]string{"its reference": "own-refund-1", "no reference": "", "another": "other"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				refund := func(reference string) string {
+					return fmt.Sprintf(`{"order_id":"v1-r","type":"REFUND","status":"PENDING","merchant_order_reference":%q,`+
+						`"order_amount":{"value":700,"currency":"INR"}}`, reference)
+				}
+				sends := 0
+				books := refundBooks{
+					status: "PARTIALLY_REFUNDED", byReference: refund("own-refund-1"), listed: refund(reference),
+				}
+				o, err := books.client(t, &sends).Refunds.Create(t.Context(), "v1-o",
+					&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(700)})
+				if reference == "other" {
+					requireUnknown(t, err)
+					return
+				}
+				require.NoError(t, err)
+				require.Equal(t, "v1-o", o.ParentOrderID)
 			})
 		})
 	}
@@ -243,6 +298,75 @@ func TestRefundThatFailedMeanwhileIsNotTheSecond(t *testing.T) {
 				}
 				require.NoError(t, err)
 				require.Equal(t, "v1-r2", o.OrderID)
+			})
+		})
+	}
+}
+
+// That is also so if only an earlier look has shown the refund as FAILED.
+func TestRefundThatWasSeenToFailIsNotTheSecond(t *testing.T) {
+	t.Parallel()
+	refund := func(id, status string) string {
+		return fmt.Sprintf(`{"order_id":%q,"type":"REFUND","status":%q,"parent_order_id":"v1-o",`+
+			`"merchant_order_reference":"own-refund-1","order_amount":{"value":700,"currency":"INR"}}`, id, status)
+	}
+	for status, isTwice := range map[string]bool{"FAILED": false, "CANCELLED": false, "ODD": true} {
+		t.Run(status, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				looks := 0
+				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+					switch {
+					case r.Method == http.MethodPost: // it does not say which order was refunded
+						own := strings.Replace(refund("v1-r1", "PENDING"), `"parent_order_id":"v1-o",`, "", 1)
+						return answer(http.StatusOK, `{"data":`+own+`}`), nil
+					case !strings.Contains(r.URL.Path, "/reference/") && looks == 1:
+						return answer(http.StatusOK, `{"data":{"order_id":"v1-o","type":"CHARGE","status":"PROCESSED",`+
+							`"order_amount":{"value":2000,"currency":"INR"}}}`), nil
+					case !strings.Contains(r.URL.Path, "/reference/"):
+						return answer(http.StatusBadGateway, ""), nil
+					}
+					if looks++; looks == 1 {
+						return answer(http.StatusOK, `{"data":`+refund("v1-r1", status)+`}`), nil
+					}
+					return answer(http.StatusOK, `{"data":`+refund("v1-r2", "PROCESSED")+`}`), nil
+				})
+				o, err := client.Refunds.Create(t.Context(), "v1-o",
+					&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(700)})
+				if isTwice {
+					var twice *plural.DoubleRefundError
+					require.ErrorAs(t, err, &twice)
+					return
+				}
+				require.NoError(t, err)
+				require.Equal(t, "v1-r2", o.OrderID)
+			})
+		})
+	}
+}
+
+// A refund that was PENDING and has FAILED since does not keep another FAILED
+// refund of the reference from being final.
+func TestTwoRefundsThatFailed(t *testing.T) {
+	t.Parallel()
+	for status, is := range map[string]error{"FAILED": plural.ErrNotApplied, "ODD": plural.ErrOutcomeUnknown} {
+		t.Run(status, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				refund := func(id, status, parent string) string {
+					return fmt.Sprintf(`{"order_id":%q,"type":"REFUND","status":%q,"merchant_order_reference":"own-refund-1",`+
+						`"order_amount":{"value":700,"currency":"INR"},"created_at":%q%s}`,
+						id, status, time.Now().UTC().Add(5*time.Second).Format(time.RFC3339), parent)
+				}
+				const of = `,"parent_order_id":"v1-o"`
+				sends, second := 0, refund("v1-r2", "FAILED", of)
+				_, err := refundBooks{
+					status: "PROCESSED", own: refund("v1-r1", "PENDING", ""),
+					byReference: second, listed: refund("v1-r1", status, of) + "," + second,
+				}.client(t, &sends).Refunds.Create(t.Context(), "v1-o",
+					&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(700)})
+				require.ErrorIs(t, err, is)
+				require.Equal(t, 1, sends)
 			})
 		})
 	}
@@ -370,33 +494,47 @@ func TestFindOfARefundThatWasShown(t *testing.T) {
 }
 
 // A cache may hold answers for an hour, together with their Date header. Then
-// the times in the books do not show which of two entries is newer.
+// the times in the books do not show which of two entries is newer. That is so
+// for the answer to the refund itself, too.
 func TestRefundByAClockThatContradictsItself(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(24 * time.Hour)
-		failed := fmt.Sprintf(`{"data":{"order_id":"v1-r","type":"REFUND","status":"FAILED","parent_order_id":"v1-o",`+
-			`"merchant_order_reference":"own-refund-1","order_amount":{"value":1000,"currency":"INR"},"created_at":%q}}`,
-			time.Now().UTC().Add(-10*time.Minute).Format(time.RFC3339))
-		const parent = `{"data":{"order_id":"v1-o","type":"CHARGE","status":"PROCESSED",` +
-			`"order_amount":{"value":1000,"currency":"INR"}}}`
-		client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
-			a, date := answer(http.StatusOK, parent), time.Now().UTC()
-			switch {
-			case r.Method == http.MethodPost:
-				a = answer(http.StatusBadGateway, "")
-			case strings.Contains(r.URL.Path, "/reference/"):
-				a = answer(http.StatusOK, failed)
-				date = date.Add(-time.Hour)
-			}
-			a.Header.Set("Date", date.Format(http.TimeFormat))
-			return a, nil
+	for name, isOwnOld := range map[string]bool{"the books": false, "the answer to the refund": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { testRefundWithOldDate(t, isOwnOld) })
 		})
-		_, err := client.Refunds.Create(t.Context(), "v1-o",
-			&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(1000)})
-		requireUnknown(t, err)
-		require.NotErrorIs(t, err, plural.ErrNotApplied)
+	}
+}
+
+func testRefundWithOldDate(t *testing.T, isOwnOld bool) {
+	t.Helper()
+	time.Sleep(24 * time.Hour)
+	failed := fmt.Sprintf(`{"data":{"order_id":"v1-r","type":"REFUND","status":"FAILED","parent_order_id":"v1-o",`+
+		`"merchant_order_reference":"own-refund-1","order_amount":{"value":1000,"currency":"INR"},"created_at":%q}}`,
+		time.Now().UTC().Add(-10*time.Minute).Format(time.RFC3339))
+	const parent = `{"data":{"order_id":"v1-o","type":"CHARGE","status":"PROCESSED",` +
+		`"order_amount":{"value":1000,"currency":"INR"}}}`
+	client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+		a, isOld := answer(http.StatusOK, parent), false
+		switch {
+		case r.Method == http.MethodPost && isOwnOld:
+			a, isOld = answer(http.StatusOK, failed), true
+		case r.Method == http.MethodPost:
+			a = answer(http.StatusBadGateway, "")
+		case strings.Contains(r.URL.Path, "/reference/"):
+			a, isOld = answer(http.StatusOK, failed), !isOwnOld
+		}
+		date := time.Now().UTC()
+		if isOld {
+			date = date.Add(-time.Hour)
+		}
+		a.Header.Set("Date", date.Format(http.TimeFormat))
+		return a, nil
 	})
+	_, err := client.Refunds.Create(t.Context(), "v1-o",
+		&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(1000)})
+	requireUnknown(t, err)
+	require.NotErrorIs(t, err, plural.ErrNotApplied)
 }
 
 // If the deadline leaves no time for another look at the books, the error says

@@ -36,7 +36,7 @@ type settlement struct {
 	refused  ErrorCode // the code of the refusal, if it has one
 	isOfLink bool      // the write makes or cancels a payment link
 
-	failed string // the id of the FAILED refund in the answer to the write itself
+	failed string // the id of the FAILED refund in the answer to the write itself, if it may be newer than the call
 
 	alive []*Order       // the refunds of the reference that were seen and did not fail
 	links []*PaymentLink // the payment links of the reference that were seen
@@ -120,14 +120,13 @@ func (s *settlement) judgeAnswer(a *answer) (books, error) {
 	return books{}, errors.New(f.reason)
 }
 
-// maybeRefund reports whether a document is, or may be, a refund that has the
-// reference and has not failed. A refund in an unknown status may have reached
-// the payer. A document that does not say its type or its reference may be
-// about our refund.
+// maybeRefund reports whether a document, which is not the order's own, is or
+// may be a refund that has the reference and has not failed. A refund in an
+// unknown status may have reached the payer. A document that does not say its
+// type or its reference may be about our refund.
 func (s *settlement) maybeRefund(o *Order) bool {
 	isOurs := o.MerchantOrderReference == s.reference || o.MerchantOrderReference == "" && o.OrderID != ""
-	return o.Type != OrderTypeCharge && isOurs && o.OrderID != s.orderID &&
-		o.Status != OrderStatusFailed && o.Status != OrderStatusCancelled
+	return o.Type != OrderTypeCharge && isOurs && !hasRefundFailed(o.Status)
 }
 
 // needsNoLook reports whether the call can end after an answer to the write,
@@ -194,8 +193,11 @@ func (s *settlement) lookedAgain(ctx context.Context, b books) (*Order, error) {
 
 // remember notes what a document has shown.
 func (s *settlement) remember(o *Order, f finding) {
-	for _, r := range f.alive {
-		s.alive = withRefund(s.alive, r)
+	for _, r := range f.seen {
+		s.noteRefund(r)
+	}
+	for _, id := range f.maybe {
+		s.noteShown(id)
 	}
 	switch {
 	case !s.makes:
@@ -205,11 +207,22 @@ func (s *settlement) remember(o *Order, f finding) {
 		if f.link.MerchantPaymentLinkReference == s.reference && !slices.ContainsFunc(s.links, isSeen) {
 			s.links = append(s.links, f.link)
 		}
-	case !s.isOfLink && o != nil && s.maybeRefund(o):
-		s.noteShown(o.OrderID)
-		if o.Type == OrderTypeRefund && o.MerchantOrderReference == s.reference && isRefundAlive(o.Status) {
-			s.alive = withRefund(s.alive, o)
+	case !s.isOfLink && o != nil && o.OrderID != s.orderID:
+		if s.maybeRefund(o) {
+			s.noteShown(o.OrderID)
 		}
+		if o.Type == OrderTypeRefund && o.MerchantOrderReference == s.reference {
+			s.noteRefund(o)
+		}
+	}
+}
+
+// noteRefund remembers a refund that has the reference, or forgets it if it has
+// failed.
+func (s *settlement) noteRefund(r *Order) {
+	s.alive = noteRefund(s.alive, r)
+	if r.OrderID != "" && hasRefundFailed(r.Status) {
+		s.shown = slices.DeleteFunc(s.shown, func(id string) bool { return id == r.OrderID })
 	}
 }
 
@@ -228,21 +241,29 @@ func (s *settlement) hasShownOther(o *Order) bool {
 		slices.ContainsFunc(s.alive, func(r *Order) bool { return r.OrderID != o.OrderID })
 }
 
+// isNew reports whether a FAILED refund, made at the time since, is certainly
+// from this call. That is also so if it was in the answer to the write itself,
+// unless the Dates of later answers contradict the Date of that answer.
+func (s *settlement) isNew(o *Order, since time.Time) bool {
+	clock := s.write.clock
+	return clock.isNewer(since) || o.OrderID == s.failed && !clock.contradicts()
+}
+
 // weigh replaces a finding that proves nothing about this write. There are four
 // cases. A FAILED refund proves nothing if it may be older than the write, or
-// if another refund under the reference was seen that may not have failed. If
-// money was taken but the order has no capture entries, this write itself may
-// have taken it. If a document that was shown before is missing now, the books
-// are not complete. If Plural refused the write because of the order's state,
-// the amount was not too large. If the books suggest that it was, something is
-// missing in them.
+// if another refund was seen that may have the reference and may not have
+// failed. If money was taken but the order has no capture entries, this write
+// itself may have taken it. If a document that was shown before is missing now,
+// the books are not complete. If Plural refused the write because of the
+// order's state, the amount was not too large. If the books suggest that it
+// was, something is missing in them.
 func (s *settlement) weigh(o *Order, f finding) finding {
 	switch {
 	case f.row == rowRefundFailed && s.hasShownOther(o):
 		return unclear(f.reason + ", but another one was seen that has not failed")
 	case f.row == rowRefundFailed && s.asks:
 		return notYet(f.reason)
-	case f.row == rowRefundFailed && o.OrderID != s.failed && !s.write.clock.isNewer(f.since):
+	case f.row == rowRefundFailed && !s.isNew(o, f.since):
 		return unclear(f.reason + ", but may be older than this call")
 	case (f.row == rowCaptureTooMuch || f.row == rowRefundTooMuch) && s.refused.speaksOfState():
 		return notYet(f.reason)

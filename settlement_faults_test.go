@@ -643,6 +643,7 @@ func TestSuccessThatDoesNothingReachesAPerson(t *testing.T) {
 	const held = `{"data":{"order_id":"v1-o","merchant_order_reference":"order-1","type":"CHARGE","status":"AUTHORIZED",` +
 		`"pre_auth":true,"order_amount":{"value":1000,"currency":"INR"},"payments":[{"id":"p","status":"AUTHORIZED",` +
 		`"payment_method":"CARD","payment_amount":{"value":1000,"currency":"INR"}}]}}`
+	link := payload(t, "link_created.json")
 	for name, write := range map[string]func(context.Context, *plural.Client) error{
 		"capture": func(ctx context.Context, c *plural.Client) error {
 			_, err := c.Captures.Create(ctx, "v1-o",
@@ -653,11 +654,28 @@ func TestSuccessThatDoesNothingReachesAPerson(t *testing.T) {
 			_, err := c.Cancels.Create(ctx, "v1-o")
 			return err
 		},
+		"refund, answered in the older form": func(ctx context.Context, c *plural.Client) error {
+			_, err := c.Refunds.Create(ctx, "v1-o",
+				&plural.RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: plural.INR(1000)})
+			return err
+		},
+		"cancel of a link": func(ctx context.Context, c *plural.Client) error {
+			_, err := c.PaymentLinks.Cancel(ctx, bookedLink)
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				client := newPeerClient(t, func(*http.Request) (*http.Response, error) {
+				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+					switch {
+					case strings.Contains(r.URL.Path, "/reference/"):
+						return answer(http.StatusUnprocessableEntity, `{"code":"ORDER_NOT_FOUND","message":"no"}`), nil
+					case strings.Contains(r.URL.Path, "/paymentlink/"):
+						return answer(http.StatusOK, link), nil
+					case strings.HasSuffix(r.URL.Path, bookedOrder):
+						return answer(http.StatusOK, orderDocument("CREATED", "")), nil
+					}
 					return answer(http.StatusOK, held), nil
 				})
 				err := write(t.Context(), client)

@@ -236,9 +236,9 @@ func (o *Order) mayHaveBeenHeld() bool {
 // even if it is listed several times.
 type refunds struct {
 	processed, underWay sum
-	listed              bool // at least one refund is PROCESSED, PENDING or CREATED
-	strange             bool // a refund has an unknown status, or is listed with two statuses
-	nameless            bool // a refund has no reference, and has not failed, so it may be ours
+	listed              bool     // at least one refund is PROCESSED, PENDING or CREATED
+	strange             bool     // a refund has an unknown status, or is listed with two statuses
+	nameless            []string // the ids of the refunds that have no reference, and have not failed
 }
 
 func refundsOf(o *Order) refunds {
@@ -247,8 +247,9 @@ func refundsOf(o *Order) refunds {
 	counted := map[string]OrderStatus{}
 	for i := range o.Refunds {
 		one := &o.Refunds[i]
-		hasFailed := one.Status == OrderStatusFailed || one.Status == OrderStatusCancelled
-		r.nameless = r.nameless || one.MerchantOrderReference == "" && !hasFailed
+		if one.MerchantOrderReference == "" && !hasRefundFailed(one.Status) {
+			r.nameless = append(r.nameless, one.OrderID)
+		}
 		if before, isListed := counted[one.OrderID]; isListed && one.OrderID != "" {
 			r.strange = r.strange || before != one.Status
 			continue
@@ -275,13 +276,21 @@ func isRefundAlive(s OrderStatus) bool {
 	return s == OrderStatusProcessed || s == OrderStatusPending || s == OrderStatusCreated
 }
 
-// withRefund adds a refund to a list, unless the list has it already.
-func withRefund(list []*Order, r *Order) []*Order {
-	isListed := func(one *Order) bool { return one.OrderID == r.OrderID }
-	if r.OrderID == "" || slices.ContainsFunc(list, isListed) {
-		return list
+// hasRefundFailed reports whether a refund in this status gave nothing back,
+// and never will.
+func hasRefundFailed(s OrderStatus) bool { return s == OrderStatusFailed || s == OrderStatusCancelled }
+
+// noteRefund adds a refund to a list of refunds that are alive, unless the list
+// has it already. If the refund has failed since, it is removed from the list.
+func noteRefund(alive []*Order, r *Order) []*Order {
+	isSame := func(one *Order) bool { return one.OrderID == r.OrderID }
+	switch {
+	case hasRefundFailed(r.Status):
+		return slices.DeleteFunc(alive, isSame)
+	case isRefundAlive(r.Status) && r.OrderID != "" && !slices.ContainsFunc(alive, isSame):
+		return append(alive, r)
 	}
-	return append(list, r)
+	return alive
 }
 
 // total returns the sum of what was given back and what is on its way.

@@ -36,7 +36,8 @@ type finding struct {
 
 	pending bool      // unclear now, but later reads will show what happened
 	since   time.Time // for a final verdict: the time of the entry in the books, if the entry has a time
-	alive   []*Order  // for a refund: the refunds with its reference that have reached the payer, or may still do so
+	seen    []*Order  // for a refund: the listed refunds with its reference
+	maybe   []string  // for a refund: the ids of listed refunds without a reference, which may be this refund
 
 	link *PaymentLink // for a payment link: the document that was read
 }
@@ -117,8 +118,8 @@ func (t *tally) judgeHold(done string) finding {
 	return open("the order is not " + done)
 }
 
-// captures is a summary of an order's capture entries, from the point of view of
-// one reference.
+// captures is a summary of an order's capture entries, from the point of view
+// of one reference.
 type captures struct {
 	ours     int
 	payments int       // the number of settled payments with an entry under our reference
@@ -323,7 +324,7 @@ func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 		f = final(rowRefundDiffers, "the reference was used to refund %s", r.OrderAmount)
 	case isRefundAlive(r.Status):
 		return applied()
-	case r.Status == OrderStatusFailed || r.Status == OrderStatusCancelled:
+	case hasRefundFailed(r.Status):
 		f = final(rowRefundFailed, "the refund is %s; a new one needs a new reference", r.Status)
 	}
 	f.since = r.CreatedAt.Time
@@ -347,7 +348,7 @@ func judgeAbsence(parent *Order, amount Amount) finding {
 		listed, total := parent.refundedAmount()
 		left := taken.Value - listed.processed.Value
 		switch {
-		case listed.nameless:
+		case len(listed.nameless) > 0:
 			return unclear("the order has a refund that does not say its reference")
 		case total.unknown:
 			return unclear("the refunds of the order do not add up to " + string(parent.Status))
