@@ -22,8 +22,8 @@ type CancelService struct{ p *pipeline }
 //     or all of its money was taken. The error is a [StateError].
 //   - [NeedsReview]: not final, and a person has to look into it. Either Plural
 //     rejected the cancel and the books give no final reason (the order is not
-//     paid yet, or only a part of it was captured), or the books were read and
-//     are unclear.
+//     paid yet, or only a part of it was captured), or Plural answered with
+//     success and did nothing, or the books were read and are unclear.
 //   - any other error: it is not known yet whether the order is cancelled.
 //     Calling again is safe.
 //

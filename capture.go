@@ -77,8 +77,9 @@ type CaptureRequest struct {
 //     call), or the money was taken and the books do not show by which capture
 //     ([ErrNoHold]). In both cases the error is a [StateError].
 //   - [NeedsReview]: not final, and a person has to look into it. Either Plural
-//     rejected the capture and the books do not show why (an [Error]), or the
-//     books were read and are unclear (an [OutcomeUnknownError]).
+//     rejected the capture and the books do not show why (an [Error]), or
+//     Plural answered with success and did nothing, or the books were read and
+//     are unclear (an [OutcomeUnknownError] in both cases).
 //   - any other error: it is not known yet what happened. Call again with the
 //     same reference.
 //

@@ -180,9 +180,10 @@ func (s *PaymentLinkService) GetByReference(
 //   - [ErrNotApplied]: final. The link has expired, and its order shows no
 //     payment or is CANCELLED. The error is a [StateError].
 //   - [NeedsReview]: not final, and a person has to look into it. Plural
-//     refused the cancel, and the books do not show why. A link that was opened
-//     (CLICKED, PAYMENT_INITIATED) may still be paid, or may expire. Call again
-//     after that, to get a final result.
+//     refused the cancel and the books do not show why, or Plural answered with
+//     success and did nothing. A link that was opened (CLICKED,
+//     PAYMENT_INITIATED) may still be paid, or may expire. Call again after
+//     that, to get a final result.
 //   - any other error: the outcome is not known yet. Call again.
 //
 // A [ValidationError] means that nothing was sent, because the text cannot be a

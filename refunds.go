@@ -54,8 +54,8 @@ type RefundRequest struct {
 //     before this call. Or the money was given back more than once. Then the
 //     error is a [DoubleRefundError].
 //   - [NeedsReview]: not final, and a person has to look into it. Either Plural
-//     rejected the refund and the books do not show why, or the books were read
-//     and are unclear.
+//     rejected the refund and the books do not show why, or Plural answered
+//     with success and did nothing, or the books were read and are unclear.
 //   - any other error: the outcome is not known yet. Call again with the same
 //     reference.
 //
