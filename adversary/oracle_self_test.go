@@ -175,7 +175,9 @@ func TestOracle(t *testing.T) {
 			"wrong final: ErrNotApplied for a refund that can still be made",
 		},
 		{
-			"two refunds reported, but there is one", "captured", back, writeFault{}, true, double,
+			"two refunds reported, but there is one", "captured", back,
+			writeFault{},
+			true, double,
 			"wrong conflict: DoubleRefundError",
 		},
 		{"conflict, but the refund is right", "captured", back, writeFault{}, true, conflict, "wrong conflict: refund"},
