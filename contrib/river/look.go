@@ -182,8 +182,8 @@ func LookOnEvent[TTx any](
 		if err != nil {
 			return err
 		}
-		if plural.ValidateCancel(id) != nil {
-			return nil // the id is not valid, and PostgreSQL may refuse to store it
+		if isValid := plural.ValidateCancel(id) == nil; !isValid {
+			return nil // PostgreSQL may refuse to store such an id
 		}
 		return LookTx(ctx, client, tx, LookArgs{OrderID: id}, opts)
 	}

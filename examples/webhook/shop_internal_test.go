@@ -114,10 +114,10 @@ func TestPayerLeavesDuringTheReturn(t *testing.T) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, shop.URL+"/plural/return", form)
 	require.NoError(t, err)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	_, err = http.DefaultClient.Do(req) //nolint:bodyclose // there is no answer
+	_, err = http.DefaultClient.Do(req)
 	require.ErrorIs(t, err, context.Canceled)
 	require.Eventually(t, func() bool {
-		res, err := http.Get(shop.URL + "/orders/" + id) //nolint:noctx // of the test's own server
+		res, err := http.Get(shop.URL + "/orders/" + id)
 		if err != nil {
 			return false
 		}
