@@ -322,8 +322,8 @@ func TestRequestsForAThousandPayments(t *testing.T) {
 	require.NoError(t, srv.AddSettlement(s))
 	today := now.In(plural.India())
 	var state reconcile.State
-	// The first night reads a token, the list, 100 pages of lines, and the first
-	// page again. The second night reads only a token and the list.
+	// The first night reads a token, the list, 100 pages of lines, and the
+	// first page again. The second night reads only a token and the list.
 	for night, most := range []int{105, 2} {
 		before, start := len(srv.Requests()), time.Now()
 		books, err := reconcile.New(manyPayments(1000))

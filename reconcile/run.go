@@ -458,8 +458,9 @@ func (r *run) settle(one *reading) error {
 	if t.Err != nil || t.Lines != t.Listed.TotalTransactionsCount {
 		one.now.Digest = ""
 	}
-	// If the settlement was not read completely tonight, keep the lines that only
-	// an earlier night has read. Otherwise a later night would report them again.
+	// If the settlement was not read completely tonight, keep the lines
+	// that only an earlier night has read. Otherwise a later night would
+	// report them again.
 	if one.now.IsPart {
 		for i := range one.before.Lines {
 			name := one.before.Lines[i].name()

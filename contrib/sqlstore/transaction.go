@@ -41,8 +41,8 @@ func (t transactions) Claim(ctx context.Context, name string, _ time.Duration) (
 	if !ok {
 		return plural.Claim{}, errors.New("sqlstore: the request has lost the values of its context")
 	}
-	// If plural.WithMerchant is used, the name begins with the merchant's name and
-	// a slash. The id is the part after the slash.
+	// If plural.WithMerchant is used, the name begins with the merchant's
+	// name and a slash. The id is the part after the slash.
 	id := name[strings.LastIndexByte(name, '/')+1:]
 	if _, others := in.busy.LoadOrStore(id, true); others {
 		return plural.Claim{State: plural.InProgress}, nil
