@@ -372,10 +372,10 @@ func (b *Books) find(orderID string) (first int32, ok bool) {
 	return first, ok && orderID != ""
 }
 
-// The method Unread records in the books that something could not be read. For
-// a settlement, pass its UTR. For an order, pass its id, or its reference if
-// the shop has no id. For the list of settlements, pass "" for both. The
-// results that depend on the missing data become [Unknown].
+// Unread tells the books that something could not be read. For a settlement,
+// pass its UTR. For an order, pass its id, or its reference if the shop has no
+// id. For the list of settlements, pass "" for both. The results that depend on
+// the missing data become [Unknown].
 func (b *Books) Unread(utr, orderID string, err error) {
 	if err == nil {
 		err = errors.New("it was not read")
