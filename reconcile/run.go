@@ -397,7 +397,7 @@ func (r *run) readHints(ctx context.Context, list []reading) error {
 			}
 			l.hint = id
 			_, isOurs := r.b.find(id)
-			if id == "" || asked[id] || !isOurs && l.Order == "" && (one.isOld || strangers == maxStrangers) {
+			if id == "" || asked[id] || !isOurs && l.Order == "" && (one.isOld || strangers >= maxStrangers) {
 				continue
 			}
 			if !isOurs {

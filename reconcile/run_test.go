@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"math/rand/v2"
 	"net/http"
@@ -98,6 +99,36 @@ func TestLineOfARefundAsksForItsOrder(t *testing.T) {
 		require.Contains(t, rep.results[0].Reasons[0], "INR 50.00 was refunded, the shop has INR 40.00")
 		require.Len(t, rep.results[0].Lines, 2)
 	}
+}
+
+// A run reads at most 1,000 orders that are not on the list. A line that such an
+// order explained on an earlier night does not lift this limit.
+func TestStrangersAreLimited(t *testing.T) {
+	t.Parallel()
+	w := settledWorld()
+	old := w.settlements[0]
+	back := *old.lines[0]
+	back.TransactionID, back.TransactionAmount = "v1-261127010000-aa-Rf0Und-cc-N", "-40"
+	old.lines = append(old.lines, &back)
+	add := func(utr string) {
+		s := &settlement{utr: utr, day: nightOf(0)}
+		for i := range 1000 {
+			l := *old.lines[0]
+			l.from, l.UTRNumber, l.TransactionID = 1, utr, fmt.Sprintf("v1-%s%d-aa-Other-cc-k", utr, i)
+			s.lines = append(s.lines, &l)
+		}
+		w.settlements = append(w.settlements, s)
+	}
+	add("before")
+	w.settlements[0], w.settlements[1] = w.settlements[1], old
+	add("after")
+	state, err := reconcile.Run(t.Context(), newReader(w, 0, 0), books(t), seen(), reconcile.State{}, &recorder{})
+	require.NoError(t, err)
+	require.NotEmpty(t, state.UTRs[old.utr].Lines[1].Order)
+	reader := newReader(w, 1, 0)
+	_, err = reconcile.Run(t.Context(), reader, books(t), seen(), state, &recorder{})
+	require.NoError(t, err)
+	require.InDelta(t, 1000, reader.requests, 50)
 }
 
 // The type failing is a Reader. The test decides what its methods List and
