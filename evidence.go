@@ -26,27 +26,32 @@ var (
 	}
 	rowCaptureByOther = &evidence{
 		of: "capture", is: ErrNotApplied, twice: true,
-		shows:   "every settled payment is captured, all under other references, and no payment is AUTHORIZED or PENDING",
+		shows: "every settled payment has a capture entry, all entries have other references, " +
+			"and no payment is AUTHORIZED or PENDING",
 		because: "an order is captured once",
 	}
 	rowCaptureTooMuch = &evidence{
 		of: "capture", is: ErrNotApplied, twice: true,
-		shows:   "the amount is more than the AUTHORIZED payments add up to, and more than order_amount",
-		because: "Plural captures no more than is on hold; after a refusal about the order's state the row does not count",
+		shows: "the amount is more than the sum of the AUTHORIZED payments, and more than order_amount",
+		because: "Plural captures no more than is on hold. " +
+			"But this row does not apply if Plural refused the capture because of the order's state",
 	}
 	rowCaptureDiffers = &evidence{
 		of: "capture", is: ErrConflict,
-		shows:   "the one payment that is captured has an entry of this reference with another amount",
+		shows: "the order has one settled payment, " +
+			"whose capture entry with this reference has an amount that was not asked for",
 		because: "an order is captured once, and this was the capture",
 	}
 	rowCapturesDiffer = &evidence{
 		of: "capture", is: ErrConflict, twice: true,
-		shows:   "the entries of this reference, on every settled payment, add up to another amount",
+		shows: "the order has several settled payments, " +
+			"and the sum of their capture entries with this reference is not the amount that was asked for",
 		because: "an order is captured once, and this was the capture",
 	}
 	rowNoHold = &evidence{
 		of: "capture", is: ErrNoHold, twice: true,
-		shows:   "the order is paid, no payment has a capture entry, and Plural rejected the capture or nothing was sent",
+		shows: "the order is paid, and no payment has a capture entry. " +
+			"Either Plural rejected the capture, or nothing was sent",
 		because: "the money was taken, and the books do not show by which capture",
 	}
 	rowCancelOfFailed = &evidence{
@@ -66,8 +71,10 @@ var (
 	}
 	rowRefundTooMuch = &evidence{
 		of: "refund", is: ErrNotApplied, twice: true,
-		shows:   "the refunds add up to the order's status, and the PROCESSED refunds leave less money than the amount",
-		because: "Plural refunds no more than was captured; after a refusal about the order's state the row does not count",
+		shows: "the sum of the refunds fits the order's status, " +
+			"and the amount is more than what is left after the PROCESSED refunds",
+		because: "Plural refunds no more than was captured. " +
+			"But this row does not apply if Plural refused the refund because of the order's state",
 	}
 	rowRefundOfNothing = &evidence{
 		of: "refund", is: ErrNotApplied, twice: true,
@@ -77,12 +84,12 @@ var (
 	rowRefundDiffers = &evidence{
 		of: "refund", is: ErrConflict,
 		shows:   "the refund of this reference has another amount",
-		because: "Plural documents one refund for each reference, and this was the refund",
+		because: "by Plural's documentation a reference is used for one refund only, and this was the refund",
 	}
 	rowRefundIsOther = &evidence{
 		of: "refund", is: ErrConflict,
 		shows:   "the reference is that of another order, or of a refund of another order",
-		because: "orders and refunds share their references",
+		because: "a reference belongs to only one order or refund",
 	}
 	rowRefundDouble = &evidence{
 		of: "refund", is: ErrConflict,
@@ -91,8 +98,9 @@ var (
 	}
 	rowOrderDiffers = &evidence{
 		of: "create order", is: ErrConflict,
-		shows:   "the order of this reference has another amount, type or, while it is unpaid, pre_auth",
-		because: "the reference belongs to that order",
+		shows: "the reference belongs to a refund, to an order with another amount, " +
+			"or to an unpaid order with another pre_auth",
+		because: "the reference belongs to that order or refund",
 	}
 
 	rowLinkDiffers = &evidence{
@@ -112,7 +120,7 @@ var (
 	}
 	rowLinkExpired = &evidence{
 		of: "cancel payment link", is: ErrNotApplied, twice: true,
-		shows:   "the link is EXPIRED, and no payment of its order has come or is under way, or the order is CANCELLED",
+		shows:   "the link is EXPIRED. Either no payment of its order has come or is under way, or the order is CANCELLED",
 		because: "a link in this status never changes again, and the order shows whether somebody paid before",
 	}
 

@@ -26,8 +26,9 @@ const callbackTitle = "Callback"
 func callbackSuite() suite {
 	s := suite{
 		Title: callbackTitle,
-		Note: "The code by hand sorts and joins the form's fields, compares the signature with a pooled HMAC, and " +
-			"returns the fields in a map. It does not check the fields themselves. razorpay-go gets its two fields in order.",
+		Note: "The code written by hand sorts and joins the form's fields, compares the signature with a pooled HMAC, " +
+			"and returns the fields in a map. It does not check the values of the fields. " +
+			"razorpay-go joins its two fields in a fixed order, so it has nothing to sort.",
 		Cases: []benchCase{
 			{Name: byHand, Setup: func() (func() error, func()) { return callbackByHand(false), nil }},
 			{Name: "plural", Setup: func() (func() error, func()) { return callbackPlural(false), nil }},

@@ -252,8 +252,8 @@ const connectionsTitle = "Connections, as shipped, 64 goroutines"
 func connectionSuite() suite {
 	s := suite{
 		Title: connectionsTitle,
-		Note: "This is a capture over HTTP/1.1. Each client uses its own default transport. The code by hand is measured " +
-			"with a pool that has room for all connections, and with net/http's default transport.",
+		Note: "This is a capture over HTTP/1.1. Each client uses its own default transport. The code written by hand is " +
+			"measured twice: with a connection pool that has room for all connections, and with net/http's default transport.",
 	}
 	add := func(name string, c caller, sized bool) {
 		var opened func(n int) float64

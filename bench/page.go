@@ -84,7 +84,7 @@ func goals() []goal {
 		{"Capture, over HTTP/2 with TLS", callTitle("Capture", overH2, 0), "plural", 0.85},
 		{"An order decoded", decodeTitle, "plural, Order.UnmarshalJSON", 0.4},
 		{"Webhook signature, 2.5 KB", signatureTitle(2560), "plural", 1.15},
-		{"Webhook signature, as NewVerifier(secret) ships", signatureTitle(2560), "plural, NewVerifier(secret)", 1.15},
+		{"Webhook signature, 2.5 KB, with NewVerifier(secret)", signatureTitle(2560), "plural, NewVerifier(secret)", 1.15},
 		{"Webhook event, 2.5 KB", eventTitle(2560), "plural", 0.5},
 		{"Webhook event and its order, 2.5 KB", orderTitle(2560), "plural, with Event.Order", 0.5},
 		{"Callback", callbackTitle, "plural", 1.5},
@@ -126,14 +126,14 @@ func pageOf(runs []*run, results, chart string) string {
 	first, last := runs[0], runs[len(runs)-1]
 	var b strings.Builder
 	b.WriteString("# Performance\n\n" +
-		"This page compares the cost of calls, signatures and tokens with code written by hand and with other SDKs.\n" +
-		"`make bench` measures the cost and writes this page. The code is in `bench/`, and its README says how it\n" +
-		"measures.\n\n" +
+		"This page compares the speed of this package with the speed of code written by hand, and of other SDKs.\n" +
+		"It shows the cost of calls, signatures and tokens. `make bench` measures the cost and writes this page. The\n" +
+		"code is in `bench/`, and its README says how it measures.\n\n" +
 		"Every figure is a ratio of two durations measured in the same round: the case's duration divided by that of\n" +
 		"its baseline case. The tables have the median of all rounds. A smaller figure is faster.\n\n")
 	fmt.Fprintf(&b, "Measured on %s (%s), %d rounds. [All tables](%s), with intervals, memory and noise.\n\n",
 		last.Date, last.Machine, last.Rounds, results)
-	b.WriteString("## In short\n\n| plural, by what it is compared with | aim |")
+	b.WriteString("## In short\n\n| time of plural, divided by the time of code written by hand | aim |")
 	for _, r := range runs {
 		fmt.Fprintf(&b, " %s |", shortVersion(r.Go))
 	}
@@ -147,7 +147,7 @@ func pageOf(runs []*run, results, chart string) string {
 	}
 	b.WriteString("\nThe newer Go's `encoding/json` is faster, and the code written by hand uses it.\n" +
 		"\"In memory\" means that there is no network, and the transport answers at once.\n\n" +
-		"![A capture by SDK and by way to the server](" + chart + ")\n\n")
+		"![Bars that show the time of a capture for each SDK, in memory, over HTTP/1.1 and over HTTP/2](" + chart + ")\n\n")
 	fmt.Fprintf(&b, "## By kind of work, on %s\n\n", shortVersion(first.Go))
 	for _, k := range kinds() {
 		b.WriteString(k.table(first))
@@ -202,9 +202,9 @@ func resultsOf(runs []*run, page string) string {
 	var b strings.Builder
 	b.WriteString("# Performance: all tables\n\n" +
 		"`make bench` writes this file. The summary is in [" + page + "](" + page + ").\n\n" +
-		"In each table, the other cases are compared with the case at 1.00–1.00. A row that ends in \"(again)\" is a\n" +
-		"second measurement of the same code. The difference between the two measurements is noise, and so is any\n" +
-		"smaller difference.\n\n")
+		"In each table, the other cases are compared with the case at 1.00–1.00. In most tables, that case is measured\n" +
+		"a second time, and the second measurement has \"(again)\" in its name. Both measure the same code, so the\n" +
+		"difference between the two is noise. Any smaller difference is noise, too.\n\n")
 	for _, r := range slices.Backward(runs) {
 		fmt.Fprintf(&b, "## %s\n\n", shortVersion(r.Go))
 		for _, s := range r.Suites {
