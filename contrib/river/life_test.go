@@ -312,6 +312,7 @@ func workIn[TTx any](e *engine[TTx], err error, client *plural.Client) error {
 			fmt.Println("arrived")
 			fmt.Println(os.Getpid())
 			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			time.Sleep(time.Second) // the signal may stop this thread a little later than the others
 			release()
 			go func() {
 				time.Sleep(2 * time.Second) // the rest of the work is done meanwhile
