@@ -19,9 +19,10 @@ import (
 // it is decoded. Memory that is freed meanwhile is counted as well.
 const mostGrowth = 100
 
-// inLists calls visit for each list and each map inside a type. It gives
-// visit a function that returns a whole document in which that list or map has
-// n elements.
+// The function inLists finds each list and each map inside the type t, and
+// calls the function visit for each. The second argument of visit is a function
+// that makes a whole document. In this document, the list or map has n
+// elements.
 func inLists(
 	t reflect.Type,
 	around func(inner string) string,
@@ -70,8 +71,8 @@ func inLists(
 	}
 }
 
-// In memory an answer takes at most mostGrowth times its size. This also holds
-// if any list or map of the order, nested or not, is full of the smallest
+// In memory an answer takes at most mostGrowth times its size. This must be so
+// even if a list or a map of the order, nested or not, has very many small
 // elements.
 //
 //nolint:paralleltest // it measures memory

@@ -71,8 +71,8 @@ func TestEvery429IsARateLimit(t *testing.T) {
 	}
 }
 
-// answering calls Get with a server that sends the given answer, and returns
-// the error of Get.
+// The function answering makes a client whose server sends the given answer. It
+// calls the method Get of this client, and returns the error.
 func answering(tb testing.TB, status int, header http.Header, body string) *plural.Error {
 	tb.Helper()
 	client := newPeerClient(tb, func(*http.Request) (*http.Response, error) {
@@ -454,8 +454,9 @@ func TestTokenAnswersAreNotQuoted(t *testing.T) {
 }
 
 // An error document is an error even if the answer's status is 2xx. If the
-// document also has data, a service method decides by the data. Do cannot
-// decide that, because it does not know the data.
+// document also has data, a service method decides by the data. The method Do
+// does not know what the data means. So if the document's code means a refusal,
+// Do returns an error, no matter what the data is.
 func TestErrorInATwoHundred(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
@@ -510,9 +511,10 @@ func TestNoClientPrints(t *testing.T) {
 	require.Equal(t, "plural.Client{}", fmt.Sprint(&plural.Client{}))
 }
 
-// An error answer to a write that was sent once means either that the write was
-// not carried out, or that its outcome is not known. Some codes decide which of
-// the two it is, whatever the status. For all other codes the status decides.
+// A write was sent once, and the answer is an error. Then there are two cases:
+// either the write was not carried out, or its outcome is not known. Some codes
+// decide which case it is, whatever the status. For all other codes the status
+// decides.
 func TestWhatAnAnswerLeavesOpen(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

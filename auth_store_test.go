@@ -480,8 +480,8 @@ func (s *rotatingStore) Load(context.Context, string) ([]byte, error) {
 	return s.old[s.next%len(s.old)], nil
 }
 
-// If a store ends the goroutine that calls it, no call fails, and the next
-// calls do not wait forever.
+// A method of a store may end its goroutine with runtime.Goexit. Even then, no
+// call fails, and the next calls do not wait forever.
 func TestStoreThatEndsItsGoroutine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -462,8 +462,10 @@ func TestUnauthorizedByCodeIsNoTokenError(t *testing.T) {
 func TestRefusedTokenWithoutASuccessor(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		token   func(sent) (*http.Response, error)
-		healsAt int // the endpoint works from this token request on (1 is the first); 0: it never works
+		token func(sent) (*http.Response, error)
+		// The endpoint works again from the token request with this
+		// number on, counted from 1. With 0, it never works again.
+		healsAt int
 		check   func(*testing.T, error)
 	}{
 		"the endpoint is down for a moment": {answers(503), 4, func(t *testing.T, err error) {

@@ -69,8 +69,8 @@ func TestMiddlewareNeverSeesTheToken(t *testing.T) {
 	require.Equal(t, "outer orders.get_by_reference /api/pay/v1/orders/reference/ref", seen[3])
 }
 
-// A hook of httptrace never sees the token, whether middleware or the caller's
-// context set the hook.
+// A hook of httptrace never sees the token. The hook may come from middleware,
+// or from the caller's context.
 func TestTracesNeverSeeTheToken(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -137,8 +137,9 @@ func TestMiddlewareThatLosesTheContext(t *testing.T) {
 }
 
 // A circuit breaker returns at its own time limit, even if the transport inside
-// it is still at work. The transport must not send the request after that. If
-// it may still do so, the error must not say that nothing was sent.
+// it is still at work. After that, the transport must not send the request. If
+// the transport cannot be stopped any more, the outcome is unknown, and the
+// error must report that.
 func TestMiddlewareThatReturnsEarly(t *testing.T) {
 	t.Parallel()
 	errBreaker := errors.New("breaker: took too long")

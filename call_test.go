@@ -220,7 +220,8 @@ func TestCallsKeepNothingOfTheCallersMemory(t *testing.T) {
 	}
 }
 
-// Settle judges what the call asked for, even if the request has changed since.
+// Settle looks for the write that the call asked for. It does so even if the
+// caller has changed the request value since that call.
 func TestSettleJudgesWhatWasAskedFor(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -248,10 +249,10 @@ func TestSettleJudgesWhatWasAskedFor(t *testing.T) {
 }
 
 // If the caller's deadline cut a call short, the error matches
-// context.DeadlineExceeded. This also holds if a limit derived from that
-// deadline ended a try, or if too little time was left for another try. Once
-// the deadline has passed, the error also matches the cause that the caller
-// gave to the context.
+// context.DeadlineExceeded. The SDK may shorten the time limit of a try because
+// of that deadline. The error also matches if such a shorter limit ended a try,
+// or if too little time was left for another try. Once the deadline has passed,
+// the error also matches the cause that the caller gave to the context.
 func TestDeadlineIsInTheError(t *testing.T) {
 	t.Parallel()
 	why := errors.New("the shop is closing")

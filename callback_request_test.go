@@ -83,8 +83,9 @@ func TestCallbackRequestBodyReadBefore(t *testing.T) {
 	_, err = v.VerifyCallbackRequest(r)
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyEmpty)
 
-	// If somebody parsed the form and it is empty, it counts as the whole body.
-	// What can still be read from the body is not used.
+	// Other code may have parsed the form already. Then the parsed form
+	// counts as the whole body, even if the form is empty. The SDK does not
+	// use what can still be read from the body.
 	r = formRequest("")
 	require.NoError(t, r.ParseForm())
 	r.Body = io.NopCloser(strings.NewReader(goodForm(t).Encode()))
@@ -350,8 +351,9 @@ func TestCallbackJSONAttackDuplicateNames(t *testing.T) {
 	require.Error(t, err)
 }
 
-// A decoder that ignores case would take "STATUS" for the status. This decoder
-// takes it for another field, which the signature has to cover.
+// A decoder that ignores case would read the field "STATUS" as the status. The
+// SDK's decoder treats "STATUS" as a separate field, and the signature has to
+// cover that field too.
 func TestCallbackJSONAttackDifferentlyCasedNames(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)

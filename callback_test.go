@@ -182,9 +182,9 @@ func TestCallbackTamperedWith(t *testing.T) {
 	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
 }
 
-// The values in a signed text are not escaped. If Plural signed the text of a
-// failed payment, nobody may cut that text into other fields that report a
-// success.
+// The values in a signed text are not escaped. Suppose that Plural signed the
+// text of a failed payment. Then it must be impossible to cut that text into
+// other fields, which report a success.
 func TestCallbackAttackFieldResplitting(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
@@ -222,9 +222,9 @@ func TestCallbackAttackFieldResplitting(t *testing.T) {
 			_, err := v.VerifyCallback(tc.forged)
 			require.ErrorIs(t, err, plural.ErrMalformedCallback, "texts:\n%s\n%s", signed, forged)
 
-			// The forged form is refused even with a signature of its own text.
-			// So it was not refused only because its signature belonged to
-			// another text.
+			// The forged form is refused even with a signature that
+			// fits its text. So the wrong signature was not the
+			// only reason for the refusal above.
 			tc.forged.Set("signature", naiveSignature(t, signatureSecret, forged))
 			_, err = v.VerifyCallback(tc.forged)
 			require.ErrorIs(t, err, plural.ErrMalformedCallback)
@@ -435,8 +435,11 @@ func TestCallbackAttackTruncatedOrOverlongSignature(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A secret of hex digits is valid base64 as well. A callback may only be
-// verified with the key that results from the documented reading of the secret.
+// A secret of hex digits is valid base64 as well, so the secret can be read as
+// three different keys. By default only one of them verifies callbacks. As the
+// documentation prescribes, this is the key with the bytes that the hex digits
+// stand for. A verifier to which the caller gives one of the three keys accepts
+// only the signatures of that key.
 func TestCallbackAttackKeyConfusion(t *testing.T) {
 	t.Parallel()
 	const text = "order_id=" + callbackOrderID + "&status=AUTHORIZED"

@@ -56,8 +56,8 @@ func TestFindCapture(t *testing.T) {
 	require.Len(t, fieldsOf(err), 2)
 }
 
-// If an order was paid outright, no money is on hold. So a capture of the order
-// fails for good, even if the books name no capture.
+// If an order was paid outright, no money is on hold. Then a capture of the
+// order fails with a final error, even if the books show no capture.
 func TestCaptureWithoutAHold(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -108,9 +108,10 @@ func TestSettleAnUnknownOutcome(t *testing.T) {
 	require.Same(t, byHand, err)
 }
 
-// While the books may lag, the SDK does not believe a rejection. Here a replica
-// lags by two and a half seconds, so it does not show the capture of an earlier
-// call yet.
+// Plural may reject a capture while the books still show an older state. Then
+// the SDK does not return the rejection at once, but keeps reading the books.
+// Here a replica of the books lags by two and a half seconds, so it does not
+// show the capture of an earlier call yet.
 func TestRejectionOverBooksThatLag(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -238,10 +239,11 @@ func TestReferenceUsedForAnotherAmount(t *testing.T) {
 		require.ErrorAs(t, err, &state)
 		require.Equal(t, o.OrderID, state.Order.OrderID)
 
-		// If nothing shows that the capture in the books is older than this
-		// call, this call may have made it, and Plural may have rounded or
-		// discounted the amount. That is a conflict as well, so a person has to
-		// check it.
+		// Now the answers have no Date header. So nothing shows that
+		// the capture in the books is older than this call. This call
+		// itself may have made the capture, and Plural may have rounded
+		// or discounted the amount. This case is a conflict as well, so
+		// a person has to check it.
 		dated = false
 		requireIsOnly(t, capture(), "conflict")
 	})
@@ -287,7 +289,7 @@ func TestCaptureOfTwoPayments(t *testing.T) {
 					return
 				}
 				d.srv.Flush()
-				if !errors.Is(o.err, test.is) { // ask again, now that all has settled
+				if !errors.Is(o.err, test.is) { // ask again, because nothing is under way any more
 					o = d.agrees(t.Context(), w, c)
 				}
 				require.ErrorIs(t, o.err, test.is)

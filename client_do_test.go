@@ -205,8 +205,9 @@ func TestAnswersAreReadWithinBounds(t *testing.T) {
 	require.Greater(t, len(got.Body), 64<<10)
 }
 
-// A short body can take much memory when it is decoded. So Do checks the sizes
-// of the body's lists and objects, and its depth, before it decodes the body.
+// A short body can take much memory when it is decoded. So the method Do checks
+// the body before it decodes the body: it checks the depth, and the sizes of
+// the lists and objects.
 func TestDoBoundsWhatAnAnswerBecomes(t *testing.T) {
 	t.Parallel()
 	list := func(element string, n int) string {
@@ -256,8 +257,8 @@ func TestDoBoundsWhatAnAnswerBecomes(t *testing.T) {
 	})
 }
 
-// card stands for a type that the caller of the SDK defines. Its errors quote
-// the JSON that it was given.
+// The type card stands for a type that the caller of the SDK defines. Its
+// errors quote the value.
 type card struct{}
 
 var errCard = errors.New("of a card")
@@ -270,7 +271,8 @@ func (card) MarshalJSON() ([]byte, error) {
 	return nil, fmt.Errorf("%w: no card number: 9876501234", errCard)
 }
 
-// An error of a request that cannot be encoded does not quote its values.
+// If a request cannot be encoded, the error does not quote the request's
+// values.
 func TestDoDoesNotQuoteWhatCannotBeEncoded(t *testing.T) {
 	t.Parallel()
 	g := &gateway{api: func(sent) (*http.Response, error) { return answer(200, `{}`), nil }}
@@ -291,8 +293,8 @@ func TestDoDoesNotQuoteWhatCannotBeEncoded(t *testing.T) {
 	}
 }
 
-// sealed is a type of the caller. Its errors quote the data, too, and wrap an
-// error of encoding/json.
+// The type sealed also stands for a type that the caller of the SDK defines.
+// Its errors quote the value, too, and wrap an error of encoding/json.
 type sealed struct{}
 
 func (*sealed) UnmarshalJSON(data []byte) error {
@@ -357,8 +359,8 @@ func TestDoDoesNotQuoteWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-// When Do gets a type of this package, it decodes the answer into it exactly as
-// the service methods do.
+// The caller may pass a pointer to a type of this package to the method Do.
+// Then Do decodes the answer exactly as the service methods do.
 func TestDoDecodesOwnTypesAsMethodsDo(t *testing.T) {
 	t.Parallel()
 	client := newPeerClient(t, func(*http.Request) (*http.Response, error) {

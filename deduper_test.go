@@ -172,7 +172,7 @@ func TestMemoryDeduperReleaseMakesRoom(t *testing.T) {
 	require.ErrorIs(t, err, plural.ErrDeduperFull)
 }
 
-// Entries may expire in another order than the one in which they were made.
+// The entry that was made first is not always the first to expire.
 func TestMemoryDeduperEvictsOnlyWhatEnded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

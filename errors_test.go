@@ -202,8 +202,9 @@ func TestErrorsMatchAndUnwrap(t *testing.T) {
 	) // Op names no read, so the message does not make it a "not found"
 	requireIsOnly(t, &plural.NotPaidError{}, "not paid")
 
-	// Which sentinels an unknown outcome matches does not depend on the last
-	// answer that it wraps.
+	// An error about an unknown outcome wraps the last answer. The error
+	// matches the same sentinels of this package, no matter what that
+	// answer is.
 	last := &plural.Error{
 		StatusCode: http.StatusUnprocessableEntity,
 		Code:       plural.CodeOperationNotAllowed,

@@ -11,8 +11,9 @@ import (
 )
 
 // A hotel takes a deposit by payment link: the customer gets a message, and
-// pays on Plural's page. When you make a link, store with it what link.Expected
-// returns. Confirm later compares the link's order with that.
+// pays on Plural's page. When you make a link, also store the result of
+// link.Expected. Later, pass this result to Confirm. Confirm compares the
+// link's order with it.
 func ExamplePaymentLinkService_Create() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -33,7 +34,7 @@ func ExamplePaymentLinkService_Create() {
 		return
 	}
 	want := link.Expected()
-	// ... store link.PaymentLinkID and want with the booking
+	// ... store link.PaymentLinkID and the value of want with the booking
 	fmt.Println(link.Status, len(srv.Notifications(link.PaymentLinkID)), "message")
 
 	srv.Pay(link.OrderID, pluraltest.Approve) // the customer pays
@@ -43,7 +44,8 @@ func ExamplePaymentLinkService_Create() {
 		fmt.Println(err)
 		return
 	}
-	order, err := client.Orders.Confirm(ctx, callback, want) // load want from where it was stored, by callback.OrderID
+	// A shop finds the stored value of want by callback.OrderID.
+	order, err := client.Orders.Confirm(ctx, callback, want)
 	if err != nil {
 		fmt.Println(err)
 		return

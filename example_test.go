@@ -423,10 +423,10 @@ func ExampleCaptureRequest() {
 	taken, ok := captured.CapturedAmount()
 	fmt.Println(captured.Status, taken, ok)
 	left, ok := captured.CapturableAmount()
-	fmt.Println("still to be had:", left.Value, ok)
+	fmt.Println("left to capture:", left.Value, ok)
 	// Output:
 	// PARTIALLY_CAPTURED INR 200.00 true
-	// still to be had: 0 true
+	// left to capture: 0 true
 }
 
 // Capture all the money that is on hold.

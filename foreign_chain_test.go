@@ -29,8 +29,9 @@ const (
 	chainPayer  = "payer@example.test"
 )
 
-// chainTexts returns everything that a program can print if it walks a chain of
-// errors and prints each of them with every verb.
+// chainTexts returns the texts that a program can print from a chain of errors.
+// It visits every error of the chain, and prints each of them with the usual
+// verbs of fmt and as JSON.
 func chainTexts(err error) string {
 	var b strings.Builder
 	var walk func(error)
@@ -40,7 +41,7 @@ func chainTexts(err error) string {
 		}
 		document, _ := json.Marshal(err)
 		fmt.Fprintf(&b, "%s %v %+v %#v %q %s\n", err, err, err, err, err, document)
-		switch err := err.(type) { //nolint:errorlint // each link is walked
+		switch err := err.(type) { //nolint:errorlint // this visits every error of the chain
 		case interface{ Unwrap() error }:
 			walk(err.Unwrap())
 		case interface{ Unwrap() []error }:
@@ -64,8 +65,9 @@ func requireCleanChain(t *testing.T, err error) {
 	requireTidy(t, err.Error())
 }
 
-// chainClient makes a client whose requests peer answers. Unless isOfToken is
-// set, the token request does not go to peer and gets a good answer.
+// chainClient makes a client. The function peer answers the client's requests.
+// If isOfToken is false, peer does not answer token requests: they get a good
+// answer.
 func chainClient(t *testing.T, isOfToken bool, peer transportFunc, opts ...plural.Option) *plural.Client {
 	t.Helper()
 	opts = append([]plural.Option{
@@ -82,8 +84,9 @@ func chainClient(t *testing.T, isOfToken bool, peer transportFunc, opts ...plura
 	return client
 }
 
-// dumps returns errors of the kind with which a transport shows too much, such
-// as a dump of the request.
+// The function dumps returns functions that make errors. The texts of these
+// errors show too much: for example, one text is a dump of the request. Errors
+// of a transport can have such texts.
 func dumps() map[string]func(*http.Request) error {
 	fixed := func(err error) func(*http.Request) error { return func(*http.Request) error { return err } }
 	return map[string]func(*http.Request) error{
@@ -115,8 +118,9 @@ func dumps() map[string]func(*http.Request) error {
 	}
 }
 
-// A program that walks a chain of errors and prints every error in it sees
-// neither the secret nor the token, nor what an answer says about the payer.
+// A program may visit every error of a chain, and print each of them. The
+// printed texts must not show the secret, the token, or what an answer says
+// about the payer.
 func TestChainsAreClean(t *testing.T) {
 	t.Parallel()
 	for name, dump := range dumps() {
@@ -175,7 +179,7 @@ type unmarshaler struct{ err error }
 func (u *unmarshaler) UnmarshalJSON([]byte) error { return u.err }
 
 // If an error in the chain has a type of the standard library, errors.As finds
-// it. What its text quotes is blanked out.
+// that error. The SDK blanks out the parts that the error's text quotes.
 func TestStandardErrorsAreFoundBlanked(t *testing.T) {
 	t.Parallel()
 	through := func(t *testing.T, cause error) error {
@@ -279,8 +283,9 @@ func (p *panickingError) Is(error) bool { return p.text != "" }
 
 func (p *panickingError) As(any) bool { return p.text != "" }
 
-// The text of a proxy's answer is not taken for an answer from Plural, and the
-// error does not show it.
+// A proxy may refuse to connect to Plural. The SDK does not treat the proxy's
+// answer as an answer from Plural, and the error does not show the text of the
+// proxy's answer.
 func TestProxyThatRefuses(t *testing.T) {
 	t.Parallel()
 	proxy := rawServer(t, "HTTP/1.1 401 Unauthorized for "+chainPayer+"\r\nContent-Length: 0\r\n\r\n")

@@ -136,7 +136,8 @@ func meaning(t *testing.T, err error) map[string]bool {
 	return is
 }
 
-// methods returns a call of each method that sends something.
+// The function methods returns a map. For each method of the SDK that sends
+// something, the map has a function that calls the method.
 func methods(t *testing.T) map[string]func(context.Context, *plural.Client) error {
 	t.Helper()
 	callback := verifiedCallbackOf(t, "v1-1")
@@ -316,11 +317,11 @@ func (s brokenStore) Lock(context.Context, string, time.Duration) (func(context.
 	return nil, s.err
 }
 
-// An error of this package about another order may reach a call from outside.
-// With errgroup it is the cause of the call's context. It can also come from
-// middleware or a store. Then the call's error must not match what that error
-// matches, because it is about another order. Errors of other packages can
-// still be found in the chain.
+// A call may get an error of this package that is about another order. With
+// errgroup, this error is the cause of the call's context. Middleware or a
+// store may also return this error. The call's own error must not match what
+// the error about the other order matches. Errors of other packages can still
+// be found in the chain.
 func TestForeignErrorsAreNoVerdict(t *testing.T) {
 	t.Parallel()
 	for place, in := range places() {
@@ -412,9 +413,10 @@ func TestOneOrdersVerdictIsNotTheOthers(t *testing.T) {
 	})
 }
 
-// If Plural refuses the credentials, the error still counts as that refusal
-// when middleware has wrapped it. An error that middleware kept from an earlier
-// try does not count.
+// If Plural refuses the credentials, the call's error matches ErrUnauthorized,
+// even if middleware has wrapped the refusal. Middleware may also keep such an
+// error, and return it again during a later call. The error of the later call
+// does not match ErrUnauthorized.
 func TestMiddlewareWrapsTheTokensRefusal(t *testing.T) {
 	t.Parallel()
 	var kept error

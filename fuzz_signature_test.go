@@ -19,9 +19,10 @@ import (
 )
 
 // requireHonest compares an accepted callback with its form. The callback must
-// have the fields of the form that are not empty. The signed text may contain
-// the form's empty values or leave them out. For one of these two texts an
-// independent implementation must make the same signature.
+// have all fields of the form that have a value, except the signature, and no
+// others. The signed text may contain the form's empty values or leave them
+// out. An independent implementation signs both texts. One of the two results
+// must be the form's signature.
 func requireHonest(t *testing.T, cb *plural.Callback, form url.Values) {
 	t.Helper()
 	given, err := hex.DecodeString(form.Get("signature"))
@@ -321,9 +322,10 @@ func FuzzVerifyWebhook(f *testing.F) {
 	})
 }
 
-// requireSignedByUs checks that an independent implementation makes one of the
-// header's signatures with one of the keys. It also checks that the timestamp
-// is close to the current time.
+// requireSignedByUs checks the signatures in the header. An independent
+// implementation signs the body with each of the keys, and the header must have
+// at least one of the results. The function also checks that the timestamp is
+// close to the current time.
 func requireSignedByUs(t *testing.T, keys [][]byte, header http.Header, body []byte) {
 	t.Helper()
 	id, timestamp := header.Get("Webhook-Id"), header.Get("Webhook-Timestamp")

@@ -195,8 +195,9 @@ func FuzzTimestamp(f *testing.F) {
 	})
 }
 
-// Within its limits, Do decodes as encoding/json does. The text of its errors
-// is one line and quotes no number.
+// If an answer is within the limits, the method Do decodes the answer in the
+// same way as encoding/json. The text of Do's errors is one line and quotes no
+// number.
 func FuzzDo(f *testing.F) {
 	for _, document := range []string{
 		`{"a":9876501234}`, `{"a":"98765"}`, `[1,{"a":null}]`, `"\ud800"`, `nul`, `]]]`, `{"a":1}{}`, "\ufeff{}", ``,

@@ -60,8 +60,8 @@ func (w write) run(ctx context.Context, c *plural.Client, opts ...plural.CallOpt
 	return w.runLink(ctx, c, opts...)
 }
 
-// effects counts how often w was carried out, according to the emulator's
-// books.
+// The method effects counts how often the write w was carried out, according to
+// the emulator's books.
 func (w write) effects(srv *pluraltest.Server) int {
 	n := 0
 	switch w.op {
@@ -95,7 +95,8 @@ func isAlive(r pluraltest.Refund) bool {
 	)
 }
 
-// touches counts how often w was sent, including requests that were refused.
+// The method touches counts how often the write w was sent. Requests that were
+// refused count too.
 func (w write) touches(srv *pluraltest.Server) int {
 	n := 0
 	for _, r := range srv.RequestsTo(w.op) {
@@ -113,27 +114,30 @@ type outcome struct {
 	err   error
 }
 
-// unknown reports whether the outcome is still open, so the caller has to call
-// again.
+// The method unknown reports whether the outcome is still open. If it is open,
+// the caller has to call again.
 func (o outcome) unknown() bool {
 	return o.err != nil && !errors.Is(o.err, plural.ErrNotApplied) && !errors.Is(o.err, plural.ErrConflict)
 }
 
-// contradicts compares the result of a call that has just returned with the
-// books. It returns a text if they disagree, and "" if not.
+// The method contradicts compares the result of a call with the books, right
+// after the call has returned. It returns a text if the two disagree, and "" if
+// they agree.
 func (o outcome) contradicts(srv *pluraltest.Server) string {
 	return o.contradictsWith(o.effects(srv), srv)
 }
 
-// contradictsLater does what contradicts does, but for a time when everything
-// that was under way has ended.
+// The method contradictsLater also compares the result of a call with the
+// books. Tests call it after everything that was under way has ended. By then,
+// a refund that was PENDING may have failed.
 func (o outcome) contradictsLater(srv *pluraltest.Server) string {
 	return o.contradictsLaterWith(o.effects(srv), srv)
 }
 
-// contradictsLaterWith does what contradictsLater does. The caller counts the
-// effects in the books once, as n, because with a real socket a refund may fail
-// between two counts.
+// The method contradictsLaterWith makes the same comparison as
+// contradictsLater. The caller passes n, the number of effects in the books.
+// The caller counts the effects only once, because with a real socket a refund
+// may fail between two counts.
 func (o outcome) contradictsLaterWith(n int, srv *pluraltest.Server) string {
 	if o.err == nil && o.op == pluraltest.OpRefundsCreate && o.order.Status == plural.OrderStatusPending && n == 0 {
 		return "" // the refund was accepted, as its document said, and has failed since then
@@ -141,8 +145,8 @@ func (o outcome) contradictsLaterWith(n int, srv *pluraltest.Server) string {
 	return o.contradictsWith(n, srv)
 }
 
-// contradictsWith does what contradicts does. The caller passes n, the number
-// of effects in the books.
+// The method contradictsWith makes the same comparison as contradicts. The
+// caller passes n, the number of effects in the books.
 func (o outcome) contradictsWith(n int, srv *pluraltest.Server) string {
 	switch {
 	case n > 1:
@@ -219,8 +223,8 @@ type startingState struct {
 	telling bool // most outcomes can be reached from this state
 }
 
-// desk plays the merchant's dashboard and the payer. What it does never meets a
-// fault.
+// The type desk does what a payer can do, and what a merchant can do on the
+// dashboard. Faults never disturb these actions.
 type desk struct {
 	t   testing.TB
 	srv *pluraltest.Server
@@ -228,7 +232,7 @@ type desk struct {
 	doubles int // how many writes a test lets happen twice on purpose
 }
 
-// order makes an order that nobody has paid yet.
+// The method order makes an order that nobody has paid yet.
 func (d *desk) order(reference string, preAuth bool) string {
 	d.t.Helper()
 	id, err := d.srv.AddOrder(pluraltest.OrderSpec{Reference: reference, Amount: paise(wholeAmount), PreAuth: preAuth})
@@ -350,8 +354,8 @@ func inBubble(t *testing.T, test func(t *testing.T, d *desk), opts ...pluraltest
 	})
 }
 
-// readyWrite makes an order that allows the operation, and returns a write of
-// that operation on that order.
+// readyWrite makes an order that allows the operation op. It returns a write
+// that carries out this operation on that order.
 func (d *desk) readyWrite(op string, amount int64) write {
 	d.t.Helper()
 	w := write{op: op, orderID: d.order("order-"+strconv.Itoa(len(d.srv.Orders())), true), amount: amount}
@@ -383,8 +387,8 @@ func forEachWrite(t *testing.T, test func(t *testing.T, d *desk, w write), opts 
 	}
 }
 
-// agrees makes the call, and fails the test if the result contradicts the
-// books.
+// The method agrees makes the call. It fails the test if the result contradicts
+// the books.
 func (d *desk) agrees(ctx context.Context, w write, c *plural.Client, opts ...plural.CallOption) outcome {
 	d.t.Helper()
 	o := outcome{write: w}

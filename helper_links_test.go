@@ -63,8 +63,9 @@ func (w write) linkEffects(srv *pluraltest.Server) (n int) {
 }
 
 // isUntrueOfLink reports whether the error names a conflict that the books do
-// not show. After a conflict in a create the books must have a link with the
-// reference. After a conflict in a cancel they must have a payment.
+// not show. If a call that makes a link returns a conflict, the books must have
+// a link with the reference. If a call that cancels a link returns a conflict,
+// the link's order must have a payment.
 func (o outcome) isUntrueOfLink(srv *pluraltest.Server) bool {
 	var conflict *plural.PaymentLinkError
 	switch {
@@ -105,8 +106,9 @@ func (d *desk) link(reference string, value int64) string {
 	return id
 }
 
-// subject makes the order or the payment link that a write is about. For a
-// write that makes a link, it makes nothing.
+// The method subject makes the order or the payment link that a write is about.
+// If the write itself makes a link, the method makes nothing, and only returns
+// a reference.
 func (d *desk) subject(op string, n int, preAuth bool) (id, reference string) {
 	d.t.Helper()
 	switch op {
@@ -130,8 +132,8 @@ func (d *desk) orderOf(w write) string {
 }
 
 // These are things that the payer or another process does between two requests
-// of the test. They have the form of faults that do nothing to the request, so
-// a sequence of faults can contain them.
+// of the test. For the tests, each of them is a fault that does nothing to the
+// request. So a sequence of faults can contain them.
 const (
 	rivalMakesSame  = "another process makes the link"
 	rivalMakesOther = "another process makes a link with another amount"
@@ -152,8 +154,10 @@ func linkEvents(op string) (list []pluraltest.Fault) {
 	return list
 }
 
-// happen does what the payer or another process does before a request arrives.
-// If it is too late for that, nothing changes.
+// The method happen does what the payer or another process would do before a
+// request arrives. The parameter what is one of the constants above, or the
+// name of a fault. For a fault, nothing changes. Nothing changes either if it
+// is too late for the action.
 func (e *explorer) happen(what string) {
 	srv, w := e.desk.srv, e.about
 	spec := pluraltest.LinkSpec{Reference: w.reference, Amount: paise(w.amount), PreAuth: true, Customer: linkCustomer}

@@ -55,9 +55,9 @@ func answer[T string | []byte](status int, body T, headers ...string) *http.Resp
 	}
 }
 
-// answers returns an API that answers each request with the next of the
-// statuses. When they run out, it goes on with the last one. Each body is an
-// empty object.
+// The function answers returns an API. The API answers the first request with
+// the first status, the second request with the second status, and so on. All
+// further requests get the last status. Each body is an empty object.
 func answers(statuses ...int) func(sent) (*http.Response, error) {
 	var mu sync.Mutex
 	return func(sent) (*http.Response, error) {
@@ -282,7 +282,7 @@ const (
 )
 
 // gateway is a transport in memory, so it works inside synctest's bubbles. It
-// plays Plural's token endpoint, and gives all other requests to its api
+// answers token requests by itself, and gives all other requests to its api
 // function. Set its fields before the first request. To set them later, call
 // gateway.change, which takes the lock.
 type gateway struct {
@@ -303,8 +303,8 @@ type sent struct {
 	at   time.Time
 }
 
-// wait plays a server that takes time d to answer. It returns early if the
-// request's context ends.
+// The method wait waits for the time d, like a server that answers slowly. It
+// returns early if the request's context ends.
 func (s sent) wait(d time.Duration) error {
 	select {
 	case <-time.After(d):

@@ -24,9 +24,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// arena is memory that a server uses for one request after the other, as
-// fasthttp does. Code that keeps a piece of it after a request finds other data
-// in it at the next request.
+// The type arena is memory that a server uses again for each request, as
+// fasthttp does. Code may keep a piece of this memory after a request. Then the
+// next request writes other data into that piece.
 type arena struct {
 	memory []byte
 	used   int
@@ -34,7 +34,8 @@ type arena struct {
 
 func newArena() *arena { return &arena{memory: make([]byte, 16<<10)} }
 
-// bytes copies the text into the arena's memory, and returns that memory.
+// The method bytes copies the text into the arena's memory, and returns that
+// memory.
 func (a *arena) bytes(text string) []byte {
 	start := a.used
 	a.used += copy(a.memory[start:], text)
@@ -72,7 +73,7 @@ func (a *arena) overwrite() {
 	a.used = 0
 }
 
-// keepingHandler keeps log records, as a slog.Handler does that writes them
+// keepingHandler keeps log records, like a slog.Handler that writes its records
 // later.
 type keepingHandler struct {
 	slog.Handler
@@ -96,8 +97,8 @@ func numberedWebhook(n int) (header http.Header, id, orderID, body string) {
 	return webhookHeader(id, timestamp, signature), id, orderID, body
 }
 
-// The shop's function handles each delivery once. The events that it keeps do
-// not change when the server uses its memory again.
+// The shop's function handles each delivery once, and keeps the event. The
+// event does not change when the server uses the memory of the request again.
 func TestWebhookHandlerKeepsNothingOfTheRequestsMemory(t *testing.T) {
 	t.Parallel()
 	const deliveries = 20
@@ -463,8 +464,8 @@ func TestLongEventTypesAreCutShortInTexts(t *testing.T) {
 	})
 }
 
-// heapAfter calls work, and returns by how many bytes the heap has grown since
-// before.
+// heapAfter calls the function work, and returns by how many bytes the heap has
+// grown during the call.
 func heapAfter(work func()) int64 {
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -475,8 +476,8 @@ func heapAfter(work func()) int64 {
 	return int64(after.HeapAlloc) - int64(before.HeapAlloc)
 }
 
-// A shop may keep an id from a document. The id does not keep the whole
-// document in memory.
+// A shop may keep an id from a document. The id has to be a copy. If the id
+// were a part of the document, it would keep the whole document in memory.
 //
 //nolint:paralleltest // it measures memory
 func TestKeptIDsDoNotKeepDocuments(t *testing.T) {

@@ -343,8 +343,9 @@ func TestConfirmEvent(t *testing.T) {
 		require.ErrorAs(t, err, &notPaid)
 		require.True(t, notPaid.MayStillBePaid(), "the books count, and not the status in the event")
 
-		// If the event comes before the books show the payment, the error is
-		// one after which Plural has to deliver the event again.
+		// The event may come before the books show the payment. Then
+		// the error is an ErrOutcomeUnknown, and Plural has to deliver
+		// the event again.
 		_, err = c.Orders.ConfirmEvent(ctx, about, want)
 		require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
 		require.NotErrorIs(t, err, plural.ErrNotPaid)

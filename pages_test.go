@@ -22,8 +22,9 @@ import (
 // list ends with an error that says that it is incomplete.
 func TestListIsReadAgain(t *testing.T) {
 	t.Parallel()
-	// If rows are missing, the window is read with four requests, so rows move
-	// three times meanwhile.
+	// If rows are missing, the SDK asks for four pages, and then for the
+	// first page again. The emulator can move a row before each page except
+	// the first. So rows can move three times during one reading.
 	for moves, isWhole := range map[int]bool{0: true, 1: true, 3: true, 4: true, 6: true, 7: false, 8: false, 100: false} {
 		t.Run(strconv.Itoa(moves), func(t *testing.T) {
 			t.Parallel()
@@ -152,9 +153,10 @@ func TestReadingOfSettlementsFails(t *testing.T) {
 	})
 }
 
-// TestSettlementsWaitForTheRate checks that List and Lines wait longer after a
-// 429 than the tries of one request do. They do not wait if the caller wants no
-// retry, or if the wait would be too long.
+// Plural may answer all tries of one request with 429.
+// TestSettlementsWaitForTheRate checks that Get then waits, and asks for the
+// page again. Get does not wait if the caller wants no retry, or if the wait
+// would be too long.
 func TestSettlementsWaitForTheRate(t *testing.T) {
 	t.Parallel()
 	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
@@ -192,8 +194,9 @@ func TestSettlementsWaitForTheRate(t *testing.T) {
 }
 
 // TestSettlementsWaitAsLongAsAsked checks that the next request after a 429 is
-// never earlier than the Retry-After header allows. This also holds if the
-// tries for one page have ended and new ones begin.
+// never earlier than the Retry-After header allows. All tries for a page may
+// end with 429. Then the SDK waits for that time again, and starts new tries
+// for the same page.
 func TestSettlementsWaitAsLongAsAsked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

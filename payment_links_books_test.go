@@ -34,7 +34,7 @@ func TestLinkCancelByTheBooks(t *testing.T) {
 	const entry = `,"capture_data":[{"merchant_capture_reference":"c","capture_amount":{"value":319950,"currency":"INR"}}]`
 	for name, tc := range map[string]struct {
 		link, order, payments string
-		is                    error // nil, without review: the link is cancelled
+		is                    error // nil: the link is cancelled, unless review is true
 		review                bool
 	}{
 		"cancelled":                      {link: "CANCELLED", order: "CREATED"},
@@ -182,8 +182,8 @@ func TestLinkCancelReadsTheOrderBeforeNil(t *testing.T) {
 	}
 }
 
-// Once the answer to the create, or the books, have shown a link, the request
-// to make it is not sent again. This holds even if the document that shows the
+// The answer to the request for a link, or the books, may show the link. Then
+// the SDK does not send the request again, even if the document that shows the
 // link cannot be used.
 func TestLinkThatWasShownIsNotMadeAgain(t *testing.T) {
 	t.Parallel()
@@ -226,8 +226,8 @@ func TestLinkThatWasShownIsNotMadeAgain(t *testing.T) {
 	}
 }
 
-// Unless the answers prove that the link does not exist, the request to make it
-// is not sent again.
+// The SDK sends the request for a link again only if the answers prove that the
+// link does not exist.
 func TestLinkIsNotMadeAgainWithoutAbsence(t *testing.T) {
 	t.Parallel()
 	const none = `{"code":"ORDER_NOT_FOUND","message":"no"}`

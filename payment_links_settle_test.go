@@ -72,8 +72,9 @@ func TestLinkCreateIsSettledByReference(t *testing.T) {
 	}
 }
 
-// A repeated create compares the existing link with its request, but not
-// expire_by. It compares pre_auth only if the link's document has that field.
+// If a shop asks for the same link again, the SDK compares the existing link
+// with the new request. It does not compare expire_by. It compares pre_auth
+// only if the link's document has that field.
 func TestLinkCreateComparesWhatCounts(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -89,9 +90,9 @@ func TestLinkCreateComparesWhatCounts(t *testing.T) {
 	}, pluraltest.WithQuirks(pluraltest.QuirkLinkWithoutPreAuth))
 }
 
-// If a create may have been lost, it is sent again once its link has been
-// absent from the books for three seconds. With WithSingleRefundSend it is
-// never sent again.
+// The request for a link may be lost. If the books then do not show the link
+// for three seconds, the SDK sends the request again. With WithSingleRefundSend
+// it never sends the request again.
 func TestLinkCreateIsSentAgain(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {

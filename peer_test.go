@@ -66,7 +66,7 @@ func newResetServer(
 	t *testing.T, answers func(n int64) func(io.Writer, uint32), opts ...func(*resetServer),
 ) *resetServer {
 	t.Helper()
-	certified := httptest.NewTLSServer(http.NotFoundHandler()) // the test uses only its certificate
+	certified := httptest.NewTLSServer(http.NotFoundHandler()) // the test uses only this server's certificate
 	t.Cleanup(certified.Close)
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -272,9 +272,11 @@ func TestNetHTTPDoesNotRepeatWritesOverHTTP2WithoutTLS(t *testing.T) {
 	require.EqualValues(t, 1, s.deliveries.Load())
 }
 
-// Here the same is tested against the emulator, with a refund, a cancel without
-// a body, and a capture. The emulator carries out the write or not. Then it
-// resets the stream, or closes the connection, which was used before.
+// Here the same is tested with the emulator, for a refund, a cancel without a
+// body, and a capture. The emulator does not carry out the first request, but
+// carries out the second. Instead of an answer, it resets the stream, or it
+// closes or resets the connection. The first request finds a connection that
+// was used before.
 func TestOneDeliveryAnAttempt(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -412,8 +414,9 @@ func TestNetHTTPDoesNotRepeatWritesOnReusedConnections(t *testing.T) {
 }
 
 // forgetfulNetwork connects to a real server over connections in memory, so the
-// test can run in synctest's bubble. After a call of forget, the existing
-// connections silently drop all that is sent. So does a NAT after a failover.
+// test can run in synctest's bubble. After a call to the method forget, each
+// connection that already exists drops everything that the client sends, and
+// reports no error. A NAT does the same after a failover.
 type forgetfulNetwork struct {
 	transport *http.Transport
 	dials     atomic.Int64
@@ -483,8 +486,9 @@ func (c *forgettableConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// shopServer has one order, which can be cancelled. A read of somePath is
-// answered only when the wanted number of reads has come.
+// shopServer has one order, which can be cancelled. The field wanted is a
+// number of reads of somePath. The server answers these reads only after all of
+// them have arrived.
 type shopServer struct {
 	wanted    int
 	mu        sync.Mutex
@@ -554,8 +558,8 @@ func withPool(t *testing.T, http2 bool, test func(*testing.T, *plural.Client, *f
 	})
 }
 
-// If the network has forgotten all connections of a pool, a call loses one try
-// in all, and not one try for each connection.
+// The network may drop the data on all connections of a pool. Then a call loses
+// only one try. It does not lose one try for each connection.
 func TestForgottenConnectionsCostOneTry(t *testing.T) {
 	t.Parallel()
 	for name, http2 := range map[string]bool{"HTTP/1": false, "HTTP/2": true} {

@@ -203,8 +203,8 @@ func withoutErrorChecks(words []string) []string {
 	return words
 }
 
-// standsIn reports whether one of the bodies has all the pieces, one after the
-// other.
+// standsIn reports whether at least one of the bodies has all the pieces, in
+// the given order. There may be other code between two pieces.
 func standsIn(bodies, pieces [][]string) bool {
 	return slices.ContainsFunc(bodies, func(body []string) bool {
 		for _, piece := range pieces {

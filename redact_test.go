@@ -23,10 +23,10 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// printable are the fields that fmt, slog and error texts may show: ids,
-// references, states, amounts, and reasons for failures. Every other field may
-// hold a secret or personal data. A new field is not printable until it is
-// added here.
+// The function printable lists the fields that fmt, slog and error texts may
+// show. They are ids, references, states, amounts, and reasons for failures.
+// Every other field may hold a secret or personal data. A new field is not
+// printable until it is added here.
 func printable() []string {
 	return []string{
 		"Amount.Currency",
@@ -113,8 +113,8 @@ func printable() []string {
 	}
 }
 
-// filled returns a value of each exported type that holds data. Each field of
-// these values holds a marker.
+// The function filled returns one value for each exported type with data in its
+// fields. Each field of these values holds a marker.
 func filled() map[string]any {
 	values := map[string]any{
 		"AccountDetails":      &plural.AccountDetails{},
@@ -174,9 +174,9 @@ func filled() map[string]any {
 	return values
 }
 
-// dataless lists the exported types that hold no text, or whose only text is a
-// fixed word, such as a status. Types with hidden fields have their own tests
-// below.
+// The function dataless lists the other exported types. They hold no text, or
+// their only text is a fixed word, such as a status. Types with hidden fields
+// have their own tests below.
 func dataless() []string {
 	return []string{
 		"CallOption",
@@ -219,7 +219,8 @@ func dataless() []string {
 	}
 }
 
-// mark writes a marker into each field: the field's own name, as <Type.Field>.
+// The function mark writes a marker into each field. The marker is the name of
+// the type and of the field, as <Type.Field>.
 func mark(v reflect.Value, name string, depth int) {
 	marker := "<" + name + ">"
 	switch x := v.Addr().Interface().(type) {
@@ -334,7 +335,8 @@ func TestPrintableFieldsAreFields(t *testing.T) {
 // methods, and go vet reports its use.
 const verbs = "vtTbcdoOqxXUeEfFgGs"
 
-// printed writes v and *v in every possible way, alone and inside other values.
+// The function printed prints a value and the pointer to it in every possible
+// way, alone and inside other values. It returns the texts.
 func printed(t *testing.T, pointer any) map[string]string {
 	t.Helper()
 	value := reflect.ValueOf(pointer).Elem().Interface()
@@ -352,7 +354,7 @@ func printed(t *testing.T, pointer any) map[string]string {
 		}
 		out[form+" Errorf"] = fmt.Errorf("%w %v", errors.New("x"), v).Error()
 		if form != "pointer" && (form != "value" || isError) {
-			continue // for these slog uses json.Marshal, which keeps personal data
+			continue // slog uses json.Marshal for these forms, and json.Marshal keeps personal data
 		}
 		var text, document strings.Builder
 		slog.New(slog.NewTextHandler(&text, nil)).Info("m", "k", v)
@@ -468,8 +470,8 @@ func TestJSONKeepsPersonalData(t *testing.T) {
 	require.Contains(t, string(again.RawJSON()), "Customer.EmailID")
 }
 
-// However a value is printed, it does not show a secret that it keeps in a
-// hidden field.
+// Some values keep a secret in a hidden field. No way to print such a value
+// shows the secret.
 func TestNoSecretIsPrinted(t *testing.T) {
 	t.Parallel()
 	creds := plural.Credentials{ClientID: "<s.3cret1>", ClientSecret: "<s.3cret2>"}

@@ -124,8 +124,9 @@ func (b refundBooks) client(t *testing.T, sends *int) *plural.Client {
 	}, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2}))
 }
 
-// If the books leave out data of a refund, the call returns neither nil nor a
-// final error, and does not send the refund again.
+// The books may leave out data of a refund. Then the outcome is unknown: the
+// call ends with an error that is not final. The call does not send the refund
+// again.
 func TestRefundOfHalfWrittenBooks(t *testing.T) {
 	t.Parallel()
 	refund := func(id, status, more string) string {
@@ -141,7 +142,7 @@ func TestRefundOfHalfWrittenBooks(t *testing.T) {
 		return `,"created_at":"` + time.Now().UTC().Add(5*time.Second).Format(time.RFC3339) + `"`
 	}
 	for name, tc := range map[string]struct {
-		books func() refundBooks // called once the test's clock runs
+		books func() refundBooks // called inside the bubble, because it reads the bubble's clock
 		asked int64
 	}{
 		"a listed one without a reference, which leaves less": {func() refundBooks {
@@ -196,8 +197,9 @@ func TestRefundOfHalfWrittenBooks(t *testing.T) {
 	}
 }
 
-// A refund whose document leaves out its order belongs to the order that lists
-// the refund's id, even if the list leaves out the reference.
+// The document of a refund may leave out which order was refunded. Then the
+// refund belongs to the order whose list of refunds has the refund's id. This
+// is so even if that list leaves out the refund's reference.
 func TestRefundThatOnlyItsOrderNames(t *testing.T) {
 	t.Parallel()
 	for name, reference := range map[string]string{"its reference": "own-refund-1", "no reference": "", "another": "other"} {
@@ -265,8 +267,9 @@ func TestRefundAnsweredTwice(t *testing.T) {
 	}
 }
 
-// If a refund's own answer says PENDING and the books list it as FAILED later,
-// it does not count as one of two refunds.
+// The answer to a refund says PENDING. Later the books list this refund as
+// FAILED, next to another refund that was carried out. The failed refund does
+// not count, so this is not a double refund.
 func TestRefundThatFailedMeanwhileIsNotTheSecond(t *testing.T) {
 	t.Parallel()
 	refund := func(id, status string) string {
@@ -303,7 +306,8 @@ func TestRefundThatFailedMeanwhileIsNotTheSecond(t *testing.T) {
 	}
 }
 
-// That is also so if only an earlier look has shown the refund as FAILED.
+// Here only the first look shows the refund as FAILED. Later looks show only
+// another refund, which was carried out. This is not a double refund either.
 func TestRefundThatWasSeenToFailIsNotTheSecond(t *testing.T) {
 	t.Parallel()
 	refund := func(id, status string) string {
@@ -345,8 +349,9 @@ func TestRefundThatWasSeenToFailIsNotTheSecond(t *testing.T) {
 	}
 }
 
-// A refund that was PENDING and has FAILED since does not keep another FAILED
-// refund of the reference from being final.
+// The answer to a refund says PENDING, and later the books list this refund as
+// FAILED. Another refund with the same reference is FAILED, too. Then the error
+// is final, because no refund is left that may still succeed.
 func TestTwoRefundsThatFailed(t *testing.T) {
 	t.Parallel()
 	for status, is := range map[string]error{"FAILED": plural.ErrNotApplied, "ODD": plural.ErrOutcomeUnknown} {
@@ -372,8 +377,9 @@ func TestTwoRefundsThatFailed(t *testing.T) {
 	}
 }
 
-// Get of a refund is a conflict only if the document shows the type of
-// something else. A type that the SDK does not know, or none, is not enough.
+// The methods Get and GetByReference of RefundService return a conflict if the
+// document shows the type of an order. If the document has no type, or a type
+// that the SDK does not know, the error is not a conflict.
 func TestGetOfARefundWithoutAKnownType(t *testing.T) {
 	t.Parallel()
 	for typ, isConflict := range map[string]bool{"CHARGE": true, "": false, "REFUND_V2": false} {
@@ -459,8 +465,8 @@ func TestLooksKeepNoDocuments(t *testing.T) {
 	require.Less(t, late, early+2<<20)
 }
 
-// If Find has seen a refund once, it does not report that the books do not have
-// it.
+// Find may see a refund at one look, and not see it at later looks. Then the
+// outcome is unknown: Find does not return ErrNotFound.
 func TestFindOfARefundThatWasShown(t *testing.T) {
 	t.Parallel()
 	const shown = `{"data":{"order_id":"v1-r","type":"REFUND","status":"ODD","merchant_order_reference":"own-refund-1",` +

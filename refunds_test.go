@@ -93,9 +93,9 @@ func (s *refundServer) create(t *testing.T) (*plural.Order, error) {
 		&plural.RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: plural.INR(400)})
 }
 
-// A refund counts as carried out only if its status is one that is known to
-// mean that. It counts as failed for good only if its status is FAILED or
-// CANCELLED.
+// A refund counts as carried out only if its status is PROCESSED, PENDING or
+// CREATED. It counts as failed only if its status is FAILED or CANCELLED. With
+// any other status the outcome is unknown.
 func TestRefundStatuses(t *testing.T) {
 	t.Parallel()
 	for status, is := range map[string]error{
@@ -417,9 +417,10 @@ func TestRefundIsNotSentAgainTooSoon(t *testing.T) {
 	})
 }
 
-// Two refunds with the same reference count as a double refund only if they
-// have different ids and neither has failed, no matter where they are listed. A
-// refund that is listed twice, or next to a failed one, counts once.
+// Two refunds with the same reference are a double refund if they have
+// different ids, and if both are PROCESSED, PENDING or CREATED. It does not
+// matter where the two are listed. A refund that is listed twice counts once. A
+// refund in another status, such as FAILED, does not count.
 func TestDoubleRefundsAreDistinctIDs(t *testing.T) {
 	t.Parallel()
 	list := func(refunds ...string) []string { return refunds }

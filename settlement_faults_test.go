@@ -115,8 +115,9 @@ func TestRejections(t *testing.T) {
 	}
 }
 
-// Only several looks in a row that agree confirm a rejection. If other looks
-// show a capture under way, a single look at stale books is not enough.
+// A rejection counts as confirmed only if several looks at the books agree, one
+// after the other. Here most looks show a capture under way. A single look at
+// stale books is not enough after that.
 func TestRejectionAfterPendingAndStale(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -126,9 +127,9 @@ func TestRejectionAfterPendingAndStale(t *testing.T) {
 		defer cancel()
 		requireUnknown(t, d.agrees(short, w, newClient(t, d.srv)).err)
 
-		// Plural rejects the second call's capture. Its looks at the books show
-		// PENDING for almost the whole call, and then the state from before the
-		// capture.
+		// Plural rejects the second call's capture. For almost the
+		// whole call, the books show PENDING. Then they show the state
+		// from before the capture.
 		d.srv.Inject(
 			pluraltest.On(pluraltest.OpOrdersGet),
 			append(repeated(pluraltest.NoFault, 5), repeated(pluraltest.StaleRead, 3)...)...)
@@ -137,7 +138,8 @@ func TestRejectionAfterPendingAndStale(t *testing.T) {
 }
 
 // If Plural rejected the write and the books confirm that, the StateError wraps
-// the rejection. If an earlier try may have arrived, it wraps none.
+// the rejection. If an earlier try of the call may have reached Plural, the
+// StateError wraps no rejection.
 func TestRuledOutAndRejected(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -287,15 +289,17 @@ func TestCodeInATwoHundredOfAWrite(t *testing.T) {
 }
 
 // TestEveryFaultSequence tests each write from each starting state of the
-// order, with every sequence of faults: any fault may meet any request. After
-// the sequence there are no more faults. The SDK's answer has to agree with the
-// emulator's books, both at once and after all that was under way has ended. If
-// the outcome is open, a second call with the same reference has to settle it.
+// order, with every sequence of faults: each request may get any fault. After
+// the sequence there are no more faults. The SDK's result has to agree with the
+// emulator's books. The test compares the two twice: right after the call, and
+// after everything that was under way has ended. If the outcome is open, a
+// second call with the same reference has to settle it.
 //
-// By default a sequence has one fault, or two from the starting states in which
-// most can happen. With PLURAL_EXHAUSTIVE=full (`make exhaustive`) each
-// sequence has three faults of any kind, from every state. Sequences about
-// payment links have two faults, which may meet any requests.
+// By default a sequence has one fault. If the starting state is one of those in
+// which most can happen, a sequence has two faults. With PLURAL_EXHAUSTIVE=full
+// (`make exhaustive`) each sequence has three faults of any kind, from every
+// state. Only sequences about payment links then have two faults. Any two of
+// the first five requests may get them.
 func TestEveryFaultSequence(t *testing.T) {
 	t.Parallel()
 	full := os.Getenv("PLURAL_EXHAUSTIVE") == "full"
@@ -372,9 +376,9 @@ func (y *tally) report(t *testing.T) {
 	t.Logf("%d sequences: %d applied, %d ruled out, %d unknown", y.sequences, y.applied, y.ruledOut, unknown)
 }
 
-// explorer walks the tree of fault sequences, depth first. The code under test
-// decides which request comes next, a write or a settling read. So only a run
-// shows which branches the tree has.
+// The type explorer walks the tree of fault sequences, depth first. The code
+// under test decides which request comes next, a write or a settling read. So
+// the explorer learns only during a run which branches this tree has.
 type explorer struct {
 	t     *testing.T
 	write write
@@ -394,8 +398,9 @@ type explorer struct {
 	active bool
 }
 
-// step is one request of a run. It has the faults that the request can meet,
-// and the number of the one that it meets in this run.
+// The type step is one request of a run. The field faults has all faults that
+// the request can get. The field chosen is the index of the fault that the
+// request gets in this run.
 type step struct {
 	op     string
 	faults []pluraltest.Fault
@@ -454,8 +459,8 @@ func (e *explorer) plan(r pluraltest.Request) pluraltest.Fault {
 	return s.faults[s.chosen]
 }
 
-// faults returns the faults that a request of this operation can meet at this
-// depth of a sequence. The first entry is NoFault.
+// The method faults returns the faults that a request of this operation can get
+// at this depth of a sequence. The first entry is NoFault.
 func (e *explorer) faults(op string, depth int) []pluraltest.Fault {
 	none := []pluraltest.Fault{pluraltest.NoFault}
 	if isOfLink(e.write.op) {
@@ -526,13 +531,14 @@ func (e *explorer) run() {
 }
 
 // repeatAfter is how long a test waits before it calls again, as a shop's queue
-// does. The SDK recognises by its time that an entry in the books is from an
-// earlier call, so a few seconds have to pass.
+// does. An entry in the books has a time. From this time, the SDK recognises
+// that the entry is older than the second call. So a few seconds have to pass
+// before that call.
 const repeatAfter = 10 * time.Second
 
-// mayStayUnknown reports whether even calling again without faults may leave
-// the outcome unknown. This is so while the payer is still paying, and if the
-// error says that a person must look.
+// mayStayUnknown reports whether the outcome may stay unknown, even after
+// another call without faults. This is so while the payer is still paying, and
+// if the error says that a person must look.
 func (e *explorer) mayStayUnknown(o outcome) bool {
 	order, _ := e.desk.srv.Order(e.desk.orderOf(o.write))
 	return order.Status == pluraltest.StatusPending || plural.NeedsReview(o.err)
@@ -579,8 +585,9 @@ func (e *explorer) count(o outcome) {
 	}
 }
 
-// thoroughFaults returns all faults that a request of an operation can meet. Of
-// a fault with a delay there is one version for each of several delays.
+// thoroughFaults returns all faults that a request of an operation can get. If
+// a fault has a delay, the list has this fault more than once, with different
+// delays.
 func thoroughFaults(op string) []pluraltest.Fault {
 	var list []pluraltest.Fault
 	all := pluraltest.FaultsFor(op)
@@ -611,8 +618,14 @@ func thoroughFaults(op string) []pluraltest.Fault {
 }
 
 // tellingFaults returns one fault of each class that makes a difference in the
-// books: an answer that is lost before or after the write has its effect, and a
-// result that is late, pending, failed or stale.
+// books. These are the classes:
+//
+//   - The answer is lost, and the write has no effect.
+//   - The answer is lost, and the write has an effect.
+//   - The effect comes late.
+//   - The result is pending at first. It succeeds or fails later.
+//   - The books are stale, or leave data out.
+//   - Plural captures the two payments of an order one after the other.
 func tellingFaults(op string) []pluraltest.Fault {
 	telling := []string{
 		pluraltest.ResetBeforeApply.Name,

@@ -286,8 +286,8 @@ func TestPendingResultIsWaitedFor(t *testing.T) {
 	}
 }
 
-// If a look at the books is under way when the minute for settling ends, it is
-// cut off, even if the caller's context has not ended.
+// A look at the books may still be under way when the minute for settling ends.
+// Then the SDK ends this look, even if the caller's context has not ended.
 func TestSettlingWindowEndsWithinALook(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -318,8 +318,8 @@ func cancelled(after time.Duration) func(context.Context) (context.Context, cont
 	}
 }
 
-// Even if a deadline allows only one try, enough of its time is kept to read in
-// the books what happened to that try.
+// A deadline may allow only one try. Even then, the SDK ends that try early
+// enough to read in the books what happened to it.
 func TestDeadlineLeavesTimeForSettling(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []time.Duration{400 * time.Millisecond, 3 * time.Second, 8 * time.Second, 12 * time.Second} {
@@ -503,7 +503,8 @@ func TestConcurrentCallsOfOneReference(t *testing.T) {
 	})
 }
 
-// rewriting changes the documents in the answers to one operation.
+// The function rewriting returns middleware that changes the documents in the
+// answers to one operation.
 func rewriting(t *testing.T, op string, change func(data map[string]any) any) plural.Option {
 	t.Helper()
 	return plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
@@ -633,8 +634,8 @@ func TestUnknownSaysWhatToDo(t *testing.T) {
 }
 
 // While a write is under way, the call goes on reading the books. The error
-// asks for a person only if nothing has changed for minutes. If only the caller
-// has given up, the error asks for nobody.
+// asks for a person only if nothing has changed for minutes. If the caller
+// cancels the call, the error does not ask for a person.
 func TestWhatStaysUnderWayNeedsReview(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -133,8 +133,8 @@ func (b *bank) sell(day int) {
 	}
 }
 
-// alter adds oddities to the settlements that the emulator does not make by
-// itself.
+// The method alter changes settlements at random. The emulator does not make
+// such odd settlements by itself.
 func (b *bank) alter() {
 	for _, s := range b.srv.Settlements() {
 		require.NoError(b.t, b.srv.ChangeSettlement(s.UTR, func(s *pluraltest.Settlement) {
@@ -157,8 +157,8 @@ func (b *bank) alter() {
 	}
 }
 
-// lines returns the lines in the books by UTR, each as the text that shown
-// makes of it.
+// The method lines returns the lines in the books by UTR. Each line is a text
+// in the same form as the texts of the function shown.
 func (b *bank) lines() map[string][]string {
 	all := map[string][]string{}
 	for _, s := range b.srv.Settlements() {
@@ -176,8 +176,8 @@ func (b *bank) begin() {
 	b.before = b.lines()
 }
 
-// meddle runs at each request of the client. Sometimes it changes the
-// settlements.
+// The method meddle runs after each row that the client reads. Sometimes it
+// changes the settlements.
 func (b *bank) meddle() {
 	all := b.srv.Settlements()
 	utr := all[b.r.IntN(len(all))].UTR
@@ -192,8 +192,10 @@ func (b *bank) meddle() {
 	}
 }
 
-// check compares the lines that were read with what the books had before and
-// after the reading.
+// The method check compares the rows that the client read with two lists: the
+// rows in the books before the reading, and the rows after it. The client's
+// rows must be equal to one of the two lists. The method returns 1 if the
+// reading was complete, and 0 if the reading ended with an error.
 func (b *bank) check(what string, got []string, err error, before, after []string) int {
 	if err != nil {
 		failure, isCall := errors.AsType[*plural.Error](err)
@@ -207,9 +209,9 @@ func (b *bank) check(what string, got []string, err error, before, after []strin
 	return 1
 }
 
-// TestMillionLines reads very many lines. The memory for that does not grow
-// with their number: it holds one page, and what is remembered of the last
-// lines.
+// TestMillionLines reads very many lines. The memory in use does not grow with
+// the number of lines, because the SDK keeps only one page, and the
+// fingerprints of the last lines.
 func TestMillionLines(t *testing.T) { //nolint:paralleltest // it measures the heap
 	lines := 1_000_000
 	if !isFullSoak() {
@@ -229,7 +231,7 @@ func TestMillionLines(t *testing.T) { //nolint:paralleltest // it measures the h
 		if n++; n%(lines/20) == 0 {
 			peak = max(peak, heap())
 		}
-		if n == 20_000 { // from here on, no more lines are remembered
+		if n == 20_000 { // from here on, the number of lines that are remembered does not grow
 			early = heap()
 		}
 		_ = line

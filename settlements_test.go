@@ -566,7 +566,7 @@ func TestSettlementCallsAreObserved(t *testing.T) {
 // counts as incomplete, whatever the last page announces.
 func TestAnswersOfDifferentAge(t *testing.T) {
 	t.Parallel()
-	type page struct{ rows, total, pages int } // rows below zero: a 404, as JSON or as HTML
+	type page struct{ rows, total, pages int } // rows is -1 for a 404 in JSON, and -2 for a 404 in HTML
 	for name, c := range map[string]struct {
 		pages   []page
 		want    int
@@ -633,7 +633,8 @@ func TestAnswersOfDifferentAge(t *testing.T) {
 }
 
 // TestSixMonthsBackFromALongMonth: six months before 31 August is the last day
-// of February, and not a day of March. That day still counts in the evening.
+// of February, and not a day of March. Settlements from that day can still be
+// read late in the evening of 31 August.
 func TestSixMonthsBackFromALongMonth(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

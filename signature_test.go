@@ -467,8 +467,9 @@ func TestSecretsAreRedacted(t *testing.T) {
 	require.Equal(t, rawKey.String(), rawKey.GoString())
 }
 
-// secretSpellings returns the texts in which fmt would show the bytes of a raw
-// secret and of a hex secret.
+// secretSpellings returns the texts that would reveal a secret. Each of them
+// has the bytes of the raw secret or of the hex secret, in a form that fmt or
+// an encoder may write.
 func secretSpellings(t *testing.T, raw, hexSecret string) []string {
 	t.Helper()
 	var all []string

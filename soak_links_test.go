@@ -16,10 +16,10 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// planLinks lists creates and cancels of payment links. Some creates are made
-// by two processes at once. Some have a reference that already belongs to a
-// link with another amount. Some payers open or pay a link while the shop
-// cancels it.
+// planLinks lists writes that make or cancel payment links. Two processes make
+// some of the links at the same time. Some writes use a reference that already
+// belongs to a link with another amount. Some payers open or pay a link while
+// the shop cancels it.
 func (s *soak) planLinks(t *testing.T, n int, random *rand.Rand) []*soaked {
 	t.Helper()
 	s.srv.Inject(pluraltest.On(pluraltest.OpToken), make([]pluraltest.Fault, 10*n)...) // token requests get no faults
@@ -97,8 +97,9 @@ func TestSoakOfLinks(t *testing.T) {
 	}
 }
 
-// seeLinks notes for each call which links with its reference an answer has
-// shown to it. An answer that breaks off does not count.
+// seeLinks is middleware that reads the answers to each call. If an answer
+// shows a link with the call's reference, seeLinks notes that the call has seen
+// this link. An answer that breaks off does not count.
 func seeLinks(next http.RoundTripper) http.RoundTripper {
 	return transportFunc(func(r *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(r)
@@ -119,7 +120,7 @@ type seenBody struct {
 
 func (b *seenBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if len(b.read) < 64<<10 { // seeLinks uses no longer body
+	if len(b.read) < 64<<10 { // seeLinks ignores bodies that are longer
 		b.read = append(b.read, p[:n]...)
 	}
 	return n, err

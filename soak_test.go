@@ -38,9 +38,9 @@ func soakSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// soakSize returns how many writes a soak makes. With PLURAL_SOAK=full (`make
-// soak`) that is the number full. Otherwise it is a tenth of full, or a
-// twentieth under the race detector.
+// soakSize returns how many writes a soak test makes. With PLURAL_SOAK=full
+// (`make soak`) this is the value of the parameter full. Otherwise it is a
+// tenth of that value, or a twentieth under the race detector.
 func soakSize(full int) int {
 	switch {
 	case isFullSoak():
@@ -58,9 +58,10 @@ const (
 	soakRate    = 0.45 // the share of requests that get a fault
 )
 
-// soak is a group of workers of merchants. They capture, cancel and refund.
-// Sometimes two of them make the same call at once, or one captures an order
-// while another cancels it.
+// The type soak is a test under load: a group of workers captures, cancels and
+// refunds many orders at the same time. Sometimes two workers make the same
+// call at once, or one worker captures an order while another worker cancels
+// it.
 type soak struct {
 	srv      *pluraltest.Server
 	client   *plural.Client
@@ -69,14 +70,14 @@ type soak struct {
 	rivalry  bool          // some calls are made twice at once, and some orders are captured and cancelled at once
 }
 
-// soaked is one write in a soak, with its outcome.
+// The type soaked is one write of such a test, with its outcome.
 type soaked struct {
 	outcome
 
 	rivals bool // other calls have the same order or reference
 
 	mu    sync.Mutex
-	links map[string]bool // ids of the links with the call's reference that answers have shown to it
+	links map[string]bool // ids of links that have the call's reference, and that an answer to the call has shown
 }
 
 type soakedKey struct{}
@@ -163,7 +164,7 @@ func (s *soak) run(ctx context.Context, writes []*soaked) (wrong []string) {
 	return wrong
 }
 
-// call makes one write, with the soak's time limit.
+// The method call makes one write, within the time limit in the field patience.
 func (s *soak) call(ctx context.Context, w *soaked) (*plural.Order, error) {
 	if s.patience > 0 {
 		var cancel context.CancelFunc
@@ -173,10 +174,11 @@ func (s *soak) call(ctx context.Context, w *soaked) (*plural.Order, error) {
 	return w.run(context.WithValue(ctx, soakedKey{}, w), s.client, s.opts...)
 }
 
-// complaint says how the result of a call contradicts the books. If several
-// calls make the same write, one of them may say that its own request was not
-// accepted, although another call's was. That happens if the server was busy,
-// or refused the token twice.
+// complaint says how the result of a call contradicts the books. Several calls
+// may make the same write. Then one of them may report that its own request was
+// not accepted, although the request of another call was accepted. This is not
+// a contradiction. It happens if the server was busy, or refused the token
+// twice.
 func (s *soak) complaint(w *soaked) string {
 	n := w.effects(s.srv)
 	var failed *plural.Error
@@ -267,8 +269,8 @@ func (r soakResult) String() string {
 		r.total(), r.settled(), r.applied, r.ruledOut, r.review, r.rejected, r.notSent, r.unknown)
 }
 
-// soakFaults returns all faults. Those with late effects or pending results are
-// in the list with several delays.
+// soakFaults returns all faults. Some faults with a late effect or a pending
+// result are in the list more than once, with different delays.
 func soakFaults() []pluraltest.Fault {
 	list := []pluraltest.Fault{
 		pluraltest.ApplyLate.After(100 * time.Millisecond),
@@ -400,7 +402,10 @@ func TestChaos(t *testing.T) { //nolint:paralleltest // it measures the heap and
 	until := time.Now().Add(duration)
 	for epoch := uint64(1); epoch <= 4 || time.Now().Before(until); epoch++ {
 		c.epoch(t, epoch, 16, duration/8)
-		c.epoch(t, 0, 0, 0) // this emulator does nothing; code that still refers to the one before now refers to it
+		// This starts one more emulator, without workers. Some code may
+		// keep the last emulator in memory. From here on it keeps this
+		// one, and not the one before, which has many orders.
+		c.epoch(t, 0, 0, 0)
 		h, g := atRest(c.client)
 		heap, goroutines = append(heap, h), append(goroutines, g)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// payment makes a payment with its captures.
+// The function payment makes a payment with the given captures.
 func payment(status plural.PaymentStatus, paid plural.Amount, captured ...plural.Amount) plural.Payment {
 	p := plural.Payment{Status: status, PaymentAmount: paid}
 	for _, amount := range captured {

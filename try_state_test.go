@@ -38,8 +38,8 @@ func (m sendsTwice) RoundTrip(r *http.Request) (*http.Response, error) {
 	return m.next.RoundTrip(r)
 }
 
-// If middleware sends a request twice and gets no token for the second, the try
-// still counts as sent, because the first went out.
+// Here middleware sends a request twice, and gets no token the second time. The
+// try still counts as sent, because the request was sent the first time.
 func TestMiddlewareThatRepeatsIsNotBelievedNotToHaveSent(t *testing.T) {
 	t.Parallel()
 	g := &gateway{}
@@ -126,8 +126,9 @@ func TestDialThatTakesTooLongIsRepeated(t *testing.T) {
 	})
 }
 
-// If a TLS handshake breaks off, the next one may succeed. A certificate that
-// is not trusted stays untrusted.
+// If a TLS handshake breaks off, the SDK tries again, because the next
+// handshake may succeed. If the certificate is not trusted, the SDK does not
+// try again, because the next handshake would fail, too.
 func TestTLSFailures(t *testing.T) {
 	t.Parallel()
 	refusedBy := func(err error) func(*tls.Config) {
@@ -260,8 +261,9 @@ func TestTryCutOffWithAConnectionIsUnknown(t *testing.T) {
 	})
 }
 
-// If a request's header is longer than net/http's buffer, it is sent in pieces,
-// so some of it may have been sent.
+// The header of a request may be longer than net/http's buffer. Then net/http
+// sends the header in pieces. If the connection breaks, some pieces may have
+// been sent, so the outcome is unknown.
 func TestWriteWhoseHeaderWentOutInPart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -308,8 +310,9 @@ func TestTransportThatGivesNothing(t *testing.T) {
 	}
 }
 
-// The context ends while middleware that ignores it is at work. Then the
-// request does not reach the transport, so it was not sent.
+// The context ends while middleware is at work. The middleware does not look at
+// the context, and passes the request on. The request does not reach the
+// transport, so it was not sent.
 func TestContextThatEndsBeforeTheTransport(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

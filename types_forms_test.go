@@ -168,8 +168,9 @@ func (f *former) number(name string, v json.Number) {
 	f.out.WriteString(pick(f.r, text, text+".0", text+".00", text+"E+0", text+".0e+0", `"`+text+`"`))
 }
 
-// text writes a text as another document of Plural would: as a string, or as a
-// number or boolean.
+// The method text writes a text in one of the forms that Plural uses. It writes
+// a time in one of several formats. If the text is a number or a boolean, the
+// method sometimes leaves out the quotes.
 func (f *former) text(name, v string) {
 	if t, err := time.Parse(time.RFC3339Nano, v); err == nil && strings.HasSuffix(name, "_at") {
 		zone := time.FixedZone("", 19800)
@@ -203,8 +204,8 @@ func (f *former) quoted(v string) {
 	f.out.Truncate(f.out.Len() - 1)
 }
 
-// object writes an object with its members in random order, with keys in
-// snake_case or camelCase, and with additional unknown members.
+// The method object writes an object with its members in random order, with
+// keys in snake_case or camelCase, and with additional unknown members.
 func (f *former) object(name string, v map[string]any) {
 	names := slices.Sorted(maps.Keys(v))
 	f.r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
@@ -267,11 +268,13 @@ func (f *former) key(object, name string) string {
 	return strings.Join(words, "")
 }
 
-// If an array has only one object, array sometimes writes the object without
-// the array.
+// The method array writes a list. If the list has only one element, the method
+// sometimes writes that element without the brackets.
 func (f *former) array(name string, v []any) {
 	if len(v) == 1 && f.r.IntN(2) == 0 {
-		if o, ok := v[0].(map[string]any); v[0] != "" && (!ok || len(o) > 0) { // an empty object means that there is none
+		// An empty element keeps its brackets, because without them it
+		// would mean that there is no element.
+		if o, ok := v[0].(map[string]any); v[0] != "" && (!ok || len(o) > 0) {
 			f.write(name, v[0])
 			return
 		}

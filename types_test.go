@@ -42,8 +42,9 @@ func verifiedEvent(tb testing.TB, body []byte) *plural.Event {
 	return event
 }
 
-// notInStruct returns the leaves of the payloads for which no struct has a
-// field. RawJSON must still contain them.
+// notInStruct returns the names of the JSON fields that no struct of the SDK
+// has, for each payload with such fields. RawJSON must still contain these
+// fields.
 func notInStruct() map[string][]string {
 	return map[string][]string{"order_with_every_quirk.json": {"loyalty_tier", "settlement.bank", "settlement.cycle"}}
 }

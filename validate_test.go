@@ -16,7 +16,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// unsent makes a client. The test fails if that client sends anything.
+// The function unsent makes a client that must not send anything. If the client
+// sends a request, the test fails.
 func unsent(t *testing.T) *plural.Client {
 	t.Helper()
 	var sent atomic.Int64
@@ -40,8 +41,8 @@ func fieldsOf(err error) []string {
 }
 
 // requireChecked checks that the error names exactly these fields. If no fields
-// are given, the request must have passed the checks, and the server of the
-// client from refusing must have answered it.
+// are given, the request must have passed the checks, and must have been sent.
+// Then the error is the answer of the server in the function refusing: 401.
 func requireChecked(t *testing.T, err error, fields ...string) {
 	t.Helper()
 	if len(fields) > 0 {
@@ -55,7 +56,8 @@ func requireChecked(t *testing.T, err error, fields ...string) {
 	require.Equal(t, http.StatusUnauthorized, e.StatusCode)
 }
 
-// refusing makes a client whose server refuses every request.
+// The function refusing makes a client. The server of this client answers every
+// request with 401.
 func refusing(t *testing.T) *plural.Client {
 	t.Helper()
 	return newPeerClient(t, func(*http.Request) (*http.Response, error) {
@@ -604,9 +606,9 @@ func TestExtraCollidesWithEveryField(t *testing.T) {
 	}
 }
 
-// A text that is not UTF-8 would be changed when it is encoded. So a reference
-// would become another reference, and a signature of a field would not fit any
-// more.
+// Encoding would change a text that is not UTF-8. Then a reference would not be
+// the caller's reference any more. If a field has a signature, the signature
+// would not match the changed text of the field.
 func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 	t.Parallel()
 	const bad = "a\xffb"

@@ -456,8 +456,9 @@ func TestJudgeRefund(t *testing.T) {
 	require.Len(t, rulings, 5)
 }
 
-// If a refund is not found, the refunded order's list of refunds can only show
-// whether enough money is left for that refund.
+// A refund is not found in the books. Then the refunds in the parent order's
+// list show only one thing about that refund: whether there is enough money
+// left for it.
 func TestJudgeAbsence(t *testing.T) {
 	t.Parallel()
 	refund := func(id string, status OrderStatus, paise int64) Order {

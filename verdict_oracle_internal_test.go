@@ -34,7 +34,8 @@ func allPaymentStatuses() []PaymentStatus {
 	}
 }
 
-// allEntries returns the possible capture data of a payment of the amount held.
+// allEntries returns many different lists of capture data. The lists are for a
+// payment whose amount is the parameter held.
 func allEntries(held int64) [][]CaptureData {
 	entry := func(reference string, value int64, currency Currency) CaptureData {
 		return CaptureData{MerchantCaptureReference: reference, CaptureAmount: Amount{Value: value, Currency: currency}}
@@ -58,8 +59,9 @@ func allEntries(held int64) [][]CaptureData {
 	}
 }
 
-// allPayments returns payments of the amount held, in every status, with all
-// possible capture data, and paid in rupees or with a foreign card.
+// allPayments returns payments in every status, with each list of capture data
+// that allEntries returns. The parameter held is the amount of a payment. Some
+// payments show it in rupees, some in dollars, and some in both.
 func allPayments(held int64) []Payment {
 	var all []Payment
 	for _, status := range allPaymentStatuses() {
@@ -80,10 +82,11 @@ func allPayments(held int64) []Payment {
 	return all
 }
 
-// forEachCapturable calls visit with orders in every status. An order has no
-// payment, a card payment of 700, or that and a points payment of 300. The card
-// payments have all of allEntries, and the points payments only well-formed
-// entries.
+// forEachCapturable calls the function visit with orders in every status. Some
+// orders have no payment, and some have a card payment of 700. The others have
+// this card payment and a points payment of 300. The card payments have every
+// list of capture data that allEntries returns. The points payments are in
+// rupees, and have only well-formed capture data.
 func forEachCapturable(visit func(o *Order)) {
 	cards := allPayments(700)
 	points := slices.DeleteFunc(allPayments(300), func(p Payment) bool {
@@ -107,7 +110,8 @@ func forEachCapturable(visit func(o *Order)) {
 	}
 }
 
-// ruling is a verdict, with the row of evidence.go if the verdict is final.
+// The type ruling is a verdict. If the verdict is final, the ruling also has
+// the row of evidence.go that decided it.
 type ruling struct {
 	verdict verdictKind
 	row     *evidence
@@ -122,8 +126,9 @@ func (r ruling) String() string {
 	return r.verdict.String()
 }
 
-// oracleCapture must give the same result as judgeCapture. It is written as the
-// documented rules are: the first condition that fits decides.
+// oracleCapture must give the same result as judgeCapture. It follows the
+// documented rules: it checks one condition after the other, and the first
+// condition that fits decides.
 func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	const settled, underWay, ended, strange = "settled", "under way", "ended", "strange"
 	kind := func(p Payment) string {
@@ -215,11 +220,11 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	case !anyPayment(hasOurs) && !anyPayment(countsForOthers):
 		return ruling{verdictFinal, rowNoHold}
 	case !anyPayment(hasOurs) && anyPayment(func(p Payment) bool { return isSettled(p) && !hasAny(p) }):
-		return unclear // the payment's missing capture data may be ours
+		return unclear // a payment has no capture data, so our capture of it may be missing in the document
 	case !anyPayment(hasOurs):
 		return ruling{verdictFinal, rowCaptureByOther}
 	case anyPayment(countsForOthers):
-		return unclear // the order cannot have a capture of ours and another one
+		return unclear // an order is captured once, but this one has our capture and another capture
 	}
 	sum, currency := int64(0), Currency("none yet")
 	var with []Payment
@@ -261,7 +266,7 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	case amount != Amount{} && sum != amount.Value:
 		switch {
 		case isMissing && sum < amount.Value:
-			return unclear // the rest may have been captured from the payment without capture data
+			return unclear // the rest may be from a settled payment that does not show our capture
 		case len(with) > 1 && (anyPayment(isAbove) || len(parts) == 1):
 			return unclear // this may be one capture that is listed with each payment
 		}
@@ -288,7 +293,7 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	case anyPayment(func(p Payment) bool { return hasOurs(p) && held(p) == 0 }):
 		return unclear
 	case anyPayment(func(p Payment) bool { return !hasOurs(p) }):
-		return unclear // a payment without our capture may not be just an earlier attempt
+		return unclear // a payment does not show our capture, so a part of the order may not be captured
 	}
 	return ruling{verdict: verdictApplied}
 }
@@ -367,8 +372,8 @@ func describe(o *Order) string {
 }
 
 // contradictsCapturedAmount reports whether a document shows another captured
-// amount than the call asked for. A document that shows no amount contradicts
-// nothing.
+// amount than the call asked for. If a document shows no captured amount, the
+// function returns false.
 func contradictsCapturedAmount(o *Order, amount Amount) bool {
 	captured, ok := o.CapturedAmount()
 	if !ok {

@@ -60,8 +60,9 @@ func TestWebhookHandlerHandlesAnEventOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "v1-2511220915-aa-Zq7Lm2", order.OrderID)
 
-	// Only webhook-id tells events apart. The body does not, nor does the new
-	// timestamp of a redelivery.
+	// Only webhook-id tells events apart. Two deliveries with the same body
+	// but with different ids are two events. A redelivery has a new
+	// timestamp and the same id, so it is the same event.
 	other := webhookHeader(
 		"msg_other", "1763802000", naiveWebhookSignature([]byte(signatureSecret), "msg_other", "1763802000", webhookBody),
 	)
@@ -403,7 +404,7 @@ func TestWebhookHandlerContextEndsBeforeTheLease(t *testing.T) {
 	for lease, want := range map[time.Duration]time.Duration{
 		-1:               55 * time.Second, // the default
 		0:                55 * time.Second,
-		time.Nanosecond:  5 * time.Second, // too short a lease for any function, so it is ten seconds
+		time.Nanosecond:  5 * time.Second, // this lease is too short for any function, so the handler uses ten seconds
 		5 * time.Second:  5 * time.Second,
 		10 * time.Second: 5 * time.Second,
 		11 * time.Second: 6 * time.Second,
