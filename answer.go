@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"reflect"
-	"regexp"
 	"strings"
 	"time"
 
@@ -23,10 +21,6 @@ import (
 const (
 	maxAnswer    = 4 << 20 // the largest answer that is read; Plural's published answers have a few KiB at most
 	maxErrorBody = 8 << 10 // the number of bytes of an answer that an Error keeps
-	// An answer may repeat the secret with escaped characters. To find such
-	// a secret, escapes are decoded in answers of up to this size. A larger
-	// answer with escapes counts as an answer that repeats the secret.
-	maxUnescaped = 64 << 10
 )
 
 // answer is the result of one try: a status and a body, or an error.
@@ -123,7 +117,7 @@ func (a *answer) failure(op operation, subject, requestID string, attempts int, 
 	e.broken = (op.method == http.MethodGet || isToken) &&
 		(a.brokeOff || isOK && !d.isJSON && !errors.Is(a.err, errTooLarge))
 	e.Code, e.RetryAfter = d.code(), retry.After(a.header, time.Now())
-	if a.repeatsSecret() {
+	if foreign.Repeats(a.secret, a.header, a.body) {
 		e.Body, e.Message = []byte(redacted), "the answer repeats a secret, and is not shown"
 		if !e.Code.IsKnown() {
 			e.Code = ""
@@ -136,44 +130,9 @@ func (a *answer) failure(op operation, subject, requestID string, attempts int, 
 		e.Body = []byte(a.body[:min(len(a.body), maxErrorBody)])
 	}
 	if !d.isJSON && !errors.Is(a.err, errTooLarge) && !d.isBeyondLimits() {
-		e.Message = a.excerpt(!isOK || !isToken)
+		e.Message = clean.Excerpt(a.body, a.header, !isOK || !isToken)
 	}
 	return e
-}
-
-// repeatsSecret reports whether the answer shows the secret of its request.
-// Characters of the secret may be escaped, and the answer may break off in the
-// middle of the secret.
-func (a *answer) repeatsSecret() bool {
-	const least = 6 // shorter texts are not secrets, and occur in ordinary words
-	if len(a.secret) < least {
-		return false
-	}
-	for _, values := range a.header {
-		if strings.Contains(strings.ToLower(strings.Join(values, " ")), strings.ToLower(a.secret)) {
-			return true
-		}
-	}
-	hasEscapes := strings.Contains(a.body, `\`)
-	if hasEscapes && len(a.body) > maxUnescaped {
-		return true // the secret may be among the escapes, and a search would cost too much
-	}
-	text := a.body
-	var value any
-	if hasEscapes && json.Unmarshal([]byte(a.body), &value) == nil {
-		text += fmt.Sprint(value)
-	}
-	for _, form := range []string{a.secret, inJSON(a.secret, encode), inJSON(a.secret, json.Marshal)} {
-		if strings.Contains(text, form) {
-			return true
-		}
-	}
-	for n := least; n < len(a.secret); n++ {
-		if strings.HasSuffix(a.body, a.secret[:n]) {
-			return true
-		}
-	}
-	return false
 }
 
 // decodeInto decodes a document. It decodes a struct of this package in the
@@ -213,49 +172,6 @@ func isOwnStruct(out any) bool {
 	return !decodesItself && v.Kind() == reflect.Pointer && !v.IsNil() && v.Elem().Kind() == reflect.Struct &&
 		v.Elem().Type().PkgPath() == reflect.TypeFor[Order]().PkgPath()
 }
-
-// inJSON returns a text as an encoder writes it, without the quotes.
-func inJSON(text string, encoder func(any) ([]byte, error)) string {
-	quoted, err := encoder(text)
-	if err != nil {
-		return text
-	}
-	return string(quoted[1 : len(quoted)-1])
-}
-
-// The method excerpt describes an answer that is not JSON, such as a firewall's
-// page. If the parameter quote is true, the method quotes the beginning of an
-// HTML page or of a text.
-//
-// Some servers write a warning before JSON, or a prefix that stops scripts from
-// reading the JSON. The JSON may have personal data or the link to the
-// checkout. So the method quotes nothing if the body has "{" or "[", or if the
-// text to quote has a quotation mark.
-func (a *answer) excerpt(quote bool) string {
-	body := strings.TrimSpace(a.body)
-	if len(body) == 0 {
-		return "empty answer"
-	}
-	mediaType, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
-	if err != nil || mediaType == "" {
-		mediaType = "no content type"
-	}
-	kind := clip(mediaType)
-	if encoding := a.header.Get("Content-Encoding"); encoding != "" {
-		kind += ", Content-Encoding: " + clip(encoding)
-	}
-	const most = 80
-	text := strings.Join(strings.Fields(tags.ReplaceAllString(body[:min(len(body), 1<<10)], " ")), " ")
-	isPage := body[0] == '<' || strings.HasPrefix(mediaType, "text/")
-	if !quote || !isPage || strings.ContainsAny(body, "{[") || strings.Contains(text, `"`) {
-		return fmt.Sprintf("not JSON (%s)", kind)
-	}
-	return fmt.Sprintf("not JSON (%s): %s", kind, clean.Shorten(text, most))
-}
-
-// The pattern tags matches the HTML tags of a page. It also matches a tag at
-// the end that has no ">", because the page may be cut off there.
-var tags = regexp.MustCompile(`<[^>]*>?`)
 
 // The type document has the fields of all error documents that Plural sends.
 // The pay API, the gateway, the token endpoint and the checkout use different

@@ -294,12 +294,10 @@ func isFieldValue(name, value string) bool {
 // Each comparison takes constant time. The search stops at the first match,
 // because the index of the key is not a secret.
 func (v *Verifier) callbackKeyOf(fields []callbackField, signature [sha256.Size]byte) int {
-	short, whole := signedText(fields, false), []byte(nil)
-	if slices.ContainsFunc(fields, func(f callbackField) bool { return f.value == "" }) {
-		whole = signedText(fields, true)
-	}
+	var few [2][32]string // enough for eight fields
+	short, whole := signedText(few[0][:0], fields, false), signedText(few[1][:0], fields, true)
 	for i, key := range v.config.callbackKeys {
-		if key.signed(short, signature) || whole != nil && key.signed(whole, signature) {
+		if key.signed(short, signature) || len(whole) > len(short) && key.signed(whole, signature) {
 			return i
 		}
 	}
@@ -308,25 +306,22 @@ func (v *Verifier) callbackKeyOf(fields []callbackField, signature [sha256.Size]
 
 // The method signed reports whether the signature was made from the text with
 // this key.
-func (k Key) signed(text []byte, signature [sha256.Size]byte) bool {
-	sum := k.mac("", "", text)
+func (k Key) signed(text []string, signature [sha256.Size]byte) bool {
+	sum := k.mac(text, nil)
 	return subtle.ConstantTimeCompare(sum[:], signature[:]) == 1
 }
 
-// signedText makes the text that the signature covers. With keepEmpty, the text
-// includes the fields without a value.
-func signedText(fields []callbackField, keepEmpty bool) []byte {
-	text := make([]byte, 0, 256) // longer than the usual text
+// signedText appends the parts of the text that the signature covers. With
+// keepEmpty, the text includes the fields without a value.
+func signedText(text []string, fields []callbackField, keepEmpty bool) []string {
 	for _, f := range fields {
 		if f.value == "" && !keepEmpty {
 			continue
 		}
 		if len(text) > 0 {
-			text = append(text, '&')
+			text = append(text, "&")
 		}
-		text = append(text, f.name...)
-		text = append(text, '=')
-		text = append(text, f.value...)
+		text = append(text, f.name, "=", f.value)
 	}
 	return text
 }

@@ -1,11 +1,9 @@
 package plural
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"reflect"
-	"strings"
+
+	"github.com/plural-go/plural/internal/wire"
 )
 
 // extendable is a request that can carry extra fields, which this package does
@@ -22,44 +20,22 @@ func encode(in any) ([]byte, error) {
 	if request, ok := in.(extendable); ok { // encoding/json would check the output of MarshalJSON a second time
 		return encodeParts(request)
 	}
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(in); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return wire.Encode(in)
 }
 
 // encodeParts encodes a request together with the fields of its Extra.
 func encodeParts(request extendable) ([]byte, error) {
 	fields, extra := request.parts()
-	body, err := encode(fields)
+	body, err := wire.Encode(fields)
 	if err != nil || len(extra) == 0 {
 		return body, err
 	}
-	if name, ok := collision(fields, extra); ok {
+	if name, ok := wire.Collision(fields, extra); ok {
 		return nil, fmt.Errorf("extra field %q is a field of the request", name)
 	}
-	more, err := encode(extra)
+	more, err := wire.Encode(extra)
 	if err != nil {
 		return nil, err
 	}
 	return append(append(body[:len(body)-1], ','), more[1:]...), nil
-}
-
-// collision finds an extra field that has the name of a field of the request.
-// The request is a pointer to a struct.
-func collision(request any, extra map[string]any) (string, bool) {
-	if len(extra) == 0 {
-		return "", false
-	}
-	t := reflect.TypeOf(request).Elem()
-	for field := range t.Fields() {
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if _, ok := extra[name]; ok && name != "-" {
-			return name, true
-		}
-	}
-	return "", false
 }

@@ -1,6 +1,7 @@
 package plural
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -606,58 +607,52 @@ func (e Error) MarshalJSON() ([]byte, error) {
 	}{e.Op, e.StatusCode, e.Code, e.RequestID, e.TraceID, e.Attempts, e.Error()})
 }
 
-// jsonError has the JSON fields of the errors that carry an order. It leaves
-// out the order itself.
-type jsonError struct {
-	Op        string      `json:"op,omitzero"`
-	OrderID   string      `json:"order_id,omitzero"`
-	Reference string      `json:"reference,omitzero"`
-	Status    OrderStatus `json:"status,omitzero"` // of the order
-	Error     string      `json:"error"`
-}
-
 // orEmpty returns o, or an empty order if o is nil.
-func orEmpty(o *Order) *Order {
-	if o == nil {
-		return &Order{}
-	}
-	return o
+func orEmpty(o *Order) *Order { return cmp.Or(o, &Order{}) }
+
+// marshalError writes the JSON of an error that carries an order. It leaves out
+// the order itself.
+func marshalError(err error, op, orderID, reference string, o *Order) ([]byte, error) {
+	return json.Marshal(struct {
+		Op        string      `json:"op,omitzero"`
+		OrderID   string      `json:"order_id,omitzero"`
+		Reference string      `json:"reference,omitzero"`
+		Status    OrderStatus `json:"status,omitzero"` // of the order
+		Error     string      `json:"error"`
+	}{op, orderID, reference, orEmpty(o).Status, err.Error()})
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
 func (e OutcomeUnknownError) MarshalJSON() ([]byte, error) {
-	return json.Marshal(jsonError{e.Op, e.OrderID, e.Reference, orEmpty(e.Last).Status, e.Error()})
+	return marshalError(&e, e.Op, e.OrderID, e.Reference, e.Last)
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
 func (e StateError) MarshalJSON() ([]byte, error) {
-	return json.Marshal(jsonError{e.Op, e.OrderID, e.Reference, orEmpty(e.Order).Status, e.Error()})
+	return marshalError(&e, e.Op, e.OrderID, e.Reference, e.Order)
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
 func (e DoubleRefundError) MarshalJSON() ([]byte, error) {
-	return json.Marshal(jsonError{opRefund.name, e.OrderID, e.Reference, "", e.Error()})
+	return marshalError(&e, opRefund.name, e.OrderID, e.Reference, nil)
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
 func (e PaymentLinkError) MarshalJSON() ([]byte, error) {
-	out := jsonError{Op: e.Op, Status: orEmpty(e.Order).Status, Error: e.Error()}
-	if e.Link != nil {
-		out.OrderID, out.Reference = e.Link.OrderID, e.Link.MerchantPaymentLinkReference
-	}
-	return json.Marshal(out)
+	link := cmp.Or(e.Link, &PaymentLink{})
+	return marshalError(&e, e.Op, link.OrderID, link.MerchantPaymentLinkReference, e.Order)
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
 func (e DuplicateOrderError) MarshalJSON() ([]byte, error) {
 	o := orEmpty(e.Order)
-	return json.Marshal(jsonError{opCreateOrder.name, o.OrderID, o.MerchantOrderReference, o.Status, e.Error()})
+	return marshalError(&e, opCreateOrder.name, o.OrderID, o.MerchantOrderReference, o)
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
 func (e NotPaidError) MarshalJSON() ([]byte, error) {
 	o := orEmpty(e.Order)
-	return json.Marshal(jsonError{opConfirm.name, o.OrderID, o.MerchantOrderReference, o.Status, e.Error()})
+	return marshalError(&e, opConfirm.name, o.OrderID, o.MerchantOrderReference, o)
 }
 
 // subject returns the beginning of an error's text: the operation and the

@@ -3,6 +3,7 @@ package plural
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -98,12 +99,8 @@ func phraseOf(op string) string {
 // isLookup reports whether an error's operation looks up something that may not
 // exist.
 func isLookup(op string) bool {
-	switch op {
-	case opGetOrder.name, opGetByReference.name, opListSettlements.name, opSettlementLines.name, opGetSettlement.name,
-		opGetLink.name, opGetLinkByReference.name:
-		return true
-	}
-	return strings.HasPrefix(op, http.MethodGet+" ")
+	isGet := func(known operation) bool { return known.name == op && known.method == http.MethodGet }
+	return slices.ContainsFunc(operations, isGet) || strings.HasPrefix(op, http.MethodGet+" ")
 }
 
 // perPage is the largest number of rows in a page of settlements (Plural's

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,15 +89,10 @@ func WithHTTPClient(hc *http.Client) Option {
 // try, and middleware does not see the repetition. Middleware must not repeat
 // requests by itself, and must not change their bodies.
 func WithMiddleware(mw ...func(http.RoundTripper) http.RoundTripper) Option {
-	return func(c *config) error {
-		for _, m := range mw {
-			if m == nil {
-				return errors.New("a middleware is nil")
-			}
-		}
+	isMissing := func(m func(http.RoundTripper) http.RoundTripper) bool { return m == nil }
+	return optionIf(!slices.ContainsFunc(mw, isMissing), "a middleware is nil", func(c *config) {
 		c.middleware = append(c.middleware, mw...)
-		return nil
-	}
+	})
 }
 
 // RetryPolicy sets how often and how fast requests are repeated. A field that
@@ -148,47 +144,26 @@ func policyOf(p RetryPolicy) retry.Policy {
 // Even with this option, a call sends again if nothing of the request went out,
 // or if Plural refused the access token.
 func WithSingleRefundSend() Option {
-	return func(c *config) error {
-		c.singleRefundSend = true
-		return nil
-	}
+	return optionIf(true, "", func(c *config) { c.singleRefundSend = true })
 }
 
 // WithAttemptTimeout limits the time of one try. The default is 10 s. A try
 // that takes longer is repeated if that is safe. The context limits the whole
 // call. The SDK's own transport waits at most 60 s for an answer's header.
 func WithAttemptTimeout(d time.Duration) Option {
-	return func(c *config) error {
-		if d <= 0 {
-			return errors.New("the attempt timeout must be positive")
-		}
-		c.attemptTimeout = d
-		return nil
-	}
+	return optionIf(d > 0, "the attempt timeout must be positive", func(c *config) { c.attemptTimeout = d })
 }
 
 // WithTokenStore sets a store in which several processes share one access
 // token.
 func WithTokenStore(s TokenStore) Option {
-	return func(c *config) error {
-		if isNil(s) {
-			return errors.New("the token store is nil")
-		}
-		c.tokenStore = s
-		return nil
-	}
+	return optionIf(!isNil(s), "the token store is nil", func(c *config) { c.tokenStore = s })
 }
 
 // WithLogger logs each try (debug) and problems with the token store (warn). It
 // logs no body, token, secret, signature or query string.
 func WithLogger(l *slog.Logger) Option {
-	return func(c *config) error {
-		if l == nil {
-			return errors.New("the logger is nil")
-		}
-		c.log = logger{l}
-		return nil
-	}
+	return optionIf(l != nil, "the logger is nil", func(c *config) { c.log = logger{l} })
 }
 
 // WithObserver calls a function when a call or a request for an access token
@@ -198,24 +173,13 @@ func WithLogger(l *slog.Logger) Option {
 // is not called if validation refuses the call. For Confirm, ConfirmEvent and
 // Wait, the function is called for each read that they make.
 func WithObserver(observe func(ctx context.Context, o Observation)) Option {
-	return func(c *config) error {
-		if observe == nil {
-			return errors.New("the observer is nil")
-		}
-		c.observer = observe
-		return nil
-	}
+	return optionIf(observe != nil, "the observer is nil", func(c *config) { c.observer = observe })
 }
 
 // WithUserAgent adds the name of your program to the SDK's own User-Agent.
 func WithUserAgent(ua string) Option {
-	return func(c *config) error {
-		if !validHeaderValue(ua) || ua == "" {
-			return errors.New("the user agent is empty or has control characters")
-		}
-		c.userAgent += " " + ua
-		return nil
-	}
+	const problem = "the user agent is empty or has control characters"
+	return optionIf(ua != "" && validHeaderValue(ua), problem, func(c *config) { c.userAgent += " " + ua })
 }
 
 // CallOption configures one call. An invalid option makes the call return a
@@ -298,6 +262,18 @@ func WithoutRetry() CallOption {
 // field given twice.
 func WithoutValidation() CallOption {
 	return func(c *callConfig) { c.withoutValidation = true }
+}
+
+// optionIf makes an option that calls the function set. If ok is false, the
+// option is an error with the given text instead.
+func optionIf(ok bool, problem string, set func(*config)) Option {
+	return func(c *config) error {
+		if !ok {
+			return errors.New(problem)
+		}
+		set(c)
+		return nil
+	}
 }
 
 type config struct {

@@ -135,14 +135,8 @@ func (s *PaymentLinkService) Create(
 //
 // The errors are those of [OrderService.Get].
 func (s *PaymentLinkService) Get(ctx context.Context, paymentLinkID string, opts ...CallOption) (*PaymentLink, error) {
-	var check requestCheck
-	check.segment("payment_link_id", paymentLinkID)
-	paymentLinkID = strings.Clone(paymentLinkID)
-	k, err := s.p.newCall(ctx, opGetLink, pathOfLink(paymentLinkID), paymentLinkID, nil, check, opts)
-	if err != nil {
-		return nil, err
-	}
-	return usable(readDocument(ctx, k, decodeLinkOf(paymentLinkID)))
+	decode := decodeLinkOf(paymentLinkID)
+	return readBy(ctx, s.p, opGetLink, "payment_link_id", paymentLinkID, pathOfLink, decode, opts)
 }
 
 // GetByReference reads a payment link by the merchant's reference. A request
@@ -154,14 +148,11 @@ func (s *PaymentLinkService) Get(ctx context.Context, paymentLinkID string, opts
 func (s *PaymentLinkService) GetByReference(
 	ctx context.Context, merchantPaymentLinkReference string, opts ...CallOption,
 ) (*PaymentLink, error) {
-	var check requestCheck
-	check.segment("merchant_payment_link_reference", merchantPaymentLinkReference)
-	reference := strings.Clone(merchantPaymentLinkReference)
-	k, err := s.p.newCall(ctx, opGetLinkByReference, pathOfLinkReference(reference), reference, nil, check, opts)
-	if err != nil {
-		return nil, err
-	}
-	return usable(readDocument(ctx, k, decodeLinkWith(reference)))
+	const field = "merchant_payment_link_reference"
+	decode := decodeLinkWith(merchantPaymentLinkReference)
+	return readBy(
+		ctx, s.p, opGetLinkByReference, field, merchantPaymentLinkReference, pathOfLinkReference, decode, opts,
+	)
 }
 
 // Cancel withdraws a payment link, if nobody has paid with the link yet.

@@ -9,24 +9,26 @@ import (
 
 // getOrder reads an order by its id.
 func (p *pipeline) getOrder(ctx context.Context, orderID string, decode decoder, opts []CallOption) (*Order, error) {
-	var check requestCheck
-	check.orderID(orderID)
-	orderID = strings.Clone(orderID)
-	k, err := p.newCall(ctx, opGetOrder, pathOfOrder(orderID), orderID, nil, check, opts)
-	if err != nil {
-		return nil, err
-	}
-	return usable(readDocument(ctx, k, decode))
+	return readBy(ctx, p, opGetOrder, "order_id", orderID, pathOfOrder, decode, opts)
 }
 
 // getByReference reads an order by the merchant's reference.
 func (p *pipeline) getByReference(
 	ctx context.Context, reference string, decode decoder, opts []CallOption,
 ) (*Order, error) {
+	return readBy(ctx, p, opGetByReference, "merchant_order_reference", reference, pathByReference, decode, opts)
+}
+
+// readBy reads a document by its id or its reference. The parameter field is
+// the JSON name of that id or reference, for a [ValidationError].
+func readBy[T any](
+	ctx context.Context, p *pipeline, op operation, field, id string, pathOf func(id string) string,
+	decode func(*answer) (*T, error), opts []CallOption,
+) (*T, error) {
 	var check requestCheck
-	check.segment("merchant_order_reference", reference)
-	reference = strings.Clone(reference)
-	k, err := p.newCall(ctx, opGetByReference, pathByReference(reference), reference, nil, check, opts)
+	check.segment(field, id)
+	id = strings.Clone(id)
+	k, err := p.newCall(ctx, op, pathOf(id), id, nil, check, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -11,85 +11,85 @@ import (
 // String has the fields of LogValue, and nothing personal or secret.
 func (v *Client) String() string { return summary("plural.Client", v) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v *Client) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String has the fields of LogValue, and nothing personal or secret.
 func (v CheckoutOrder) String() string { return summary("plural.CheckoutOrder", v) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v CheckoutOrder) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String has the fields of LogValue, and nothing personal or secret.
 func (v CreateOrderRequest) String() string { return summary("plural.CreateOrderRequest", v) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v CreateOrderRequest) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String has the fields of LogValue, and nothing personal or secret.
 func (v ErrorDetail) String() string { return summary("plural.ErrorDetail", v) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v ErrorDetail) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String has the fields of LogValue, and nothing personal or secret.
 func (v ErrorDetails) String() string { return summary("plural.ErrorDetails", v) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v ErrorDetails) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String has the fields of LogValue, and nothing personal or secret.
 func (v Order) String() string { return summary("plural.Order", v) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v Order) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String has the fields of LogValue, and nothing personal or secret.
 func (v Payment) String() string { return summary("plural.Payment", v) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v Payment) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String has the fields of LogValue, and nothing personal or secret.
 func (v PaymentLink) String() string { return summary("plural.PaymentLink", v) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v PaymentLink) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String has the fields of LogValue, and nothing personal or secret.
 func (v PaymentLinkRequest) String() string { return summary("plural.PaymentLinkRequest", v) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v PaymentLinkRequest) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String has the fields of LogValue, and nothing personal or secret.
 func (v RefundRequest) String() string { return summary("plural.RefundRequest", v) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v RefundRequest) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String has the fields of LogValue, and nothing personal or secret.
 func (v Response) String() string { return summary("plural.Response", v) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v Response) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String has the fields of LogValue, and nothing personal or secret.
 func (v Settlement) String() string { return summary("plural.Settlement", v) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v Settlement) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String has the fields of LogValue, and nothing personal or secret.
 func (v SettlementDetail) String() string { return summary("plural.SettlementDetail", v) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v SettlementDetail) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String has the fields of LogValue, and nothing personal or secret.
 func (v SettlementLine) String() string { return summary("plural.SettlementLine", v) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v SettlementLine) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String is a placeholder, because the value is personal data or a secret.
@@ -98,7 +98,7 @@ func (AccountDetails) String() string { return "plural.AccountDetails{" + redact
 // LogValue is a placeholder, because the value is personal data or a secret.
 func (AccountDetails) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v AccountDetails) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String is a placeholder, because the value is personal data or a secret.
@@ -107,7 +107,7 @@ func (Address) String() string { return "plural.Address{" + redacted + "}" }
 // LogValue is a placeholder, because the value is personal data or a secret.
 func (Address) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v Address) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String is a placeholder, because the value is personal data or a secret.
@@ -116,7 +116,7 @@ func (BankDetails) String() string { return "plural.BankDetails{" + redacted + "
 // LogValue is a placeholder, because the value is personal data or a secret.
 func (BankDetails) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v BankDetails) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String is a placeholder, because the value is personal data or a secret.
@@ -125,7 +125,7 @@ func (CardData) String() string { return "plural.CardData{" + redacted + "}" }
 // LogValue is a placeholder, because the value is personal data or a secret.
 func (CardData) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v CardData) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String is a placeholder, because the value is personal data or a secret.
@@ -134,7 +134,7 @@ func (CartDetails) String() string { return "plural.CartDetails{" + redacted + "
 // LogValue is a placeholder, because the value is personal data or a secret.
 func (CartDetails) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v CartDetails) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String is a placeholder, because the value is personal data or a secret.
@@ -143,7 +143,7 @@ func (CartItem) String() string { return "plural.CartItem{" + redacted + "}" }
 // LogValue is a placeholder, because the value is personal data or a secret.
 func (CartItem) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v CartItem) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String is a placeholder, because the value is personal data or a secret.
@@ -152,7 +152,7 @@ func (Credentials) String() string { return "plural.Credentials{" + redacted + "
 // LogValue is a placeholder, because the value is personal data or a secret.
 func (Credentials) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v Credentials) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String is a placeholder, because the value is personal data or a secret.
@@ -161,7 +161,7 @@ func (Customer) String() string { return "plural.Customer{" + redacted + "}" }
 // LogValue is a placeholder, because the value is personal data or a secret.
 func (Customer) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v Customer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String is a placeholder, because the value is personal data or a secret.
@@ -170,7 +170,7 @@ func (LinkProduct) String() string { return "plural.LinkProduct{" + redacted + "
 // LogValue is a placeholder, because the value is personal data or a secret.
 func (LinkProduct) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v LinkProduct) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String is a placeholder, because the value is personal data or a secret.
@@ -179,7 +179,7 @@ func (NetbankingData) String() string { return "plural.NetbankingData{" + redact
 // LogValue is a placeholder, because the value is personal data or a secret.
 func (NetbankingData) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v NetbankingData) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String is a placeholder, because the value is personal data or a secret.
@@ -188,7 +188,7 @@ func (PaymentOption) String() string { return "plural.PaymentOption{" + redacted
 // LogValue is a placeholder, because the value is personal data or a secret.
 func (PaymentOption) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v PaymentOption) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String is a placeholder, because the value is personal data or a secret.
@@ -197,7 +197,7 @@ func (Product) String() string { return "plural.Product{" + redacted + "}" }
 // LogValue is a placeholder, because the value is personal data or a secret.
 func (Product) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v Product) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String is a placeholder, because the value is personal data or a secret.
@@ -206,7 +206,7 @@ func (PurchaseDetails) String() string { return "plural.PurchaseDetails{" + reda
 // LogValue is a placeholder, because the value is personal data or a secret.
 func (PurchaseDetails) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v PurchaseDetails) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String is a placeholder, because the value is personal data or a secret.
@@ -215,7 +215,7 @@ func (UPIData) String() string { return "plural.UPIData{" + redacted + "}" }
 // LogValue is a placeholder, because the value is personal data or a secret.
 func (UPIData) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v UPIData) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String is a placeholder, because the value is personal data or a secret.
@@ -224,7 +224,7 @@ func (UPIPayee) String() string { return "plural.UPIPayee{" + redacted + "}" }
 // LogValue is a placeholder, because the value is personal data or a secret.
 func (UPIPayee) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v UPIPayee) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String is a placeholder, because the value is personal data or a secret.
@@ -233,5 +233,5 @@ func (UPIPayer) String() string { return "plural.UPIPayer{" + redacted + "}" }
 // LogValue is a placeholder, because the value is personal data or a secret.
 func (UPIPayer) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v UPIPayer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }

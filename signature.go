@@ -21,7 +21,8 @@ import (
 
 const (
 	minHexKeyBytes = 8
-	minKeyBytes    = 7 // as long as the secret of the published webhook example
+	minKeyBytes    = 7       // as long as the secret of the published webhook example
+	maxKeptHead    = 4 << 10 // the largest buffer for a signed text that is kept for reuse
 
 	defaultTolerance = 5 * time.Minute
 )
@@ -46,7 +47,7 @@ type keySecret struct {
 // heap.
 type macState struct {
 	mac  hash.Hash
-	head []byte // the signed text before the body of a webhook; it is not secret
+	head []byte // the signed text before the body; it is cleared after each use
 	sum  [sha256.Size]byte
 }
 
@@ -113,7 +114,7 @@ func Sign(message []byte, key Key) string {
 	if key.isZero() {
 		return ""
 	}
-	sum := key.mac("", "", message)
+	sum := key.mac(nil, message)
 	return strings.ToUpper(hex.EncodeToString(sum[:]))
 }
 
@@ -285,24 +286,25 @@ func (s *keySecret) newMAC() *macState {
 
 func (k Key) isZero() bool { return k.secret == nil }
 
-// mac returns the HMAC-SHA256 of body. If there is an id, the signed text is
-// "id.timestamp." and then the body.
-func (k Key) mac(id, timestamp string, body []byte) (sum [sha256.Size]byte) {
+// mac returns the HMAC-SHA256 of the parts of the head, one after the other, and
+// then the body.
+func (k Key) mac(head []string, body []byte) (sum [sha256.Size]byte) {
 	secret := k.secret()
 	m, isKept := secret.macs.Get().(*macState)
 	if !isKept {
 		m = secret.newMAC()
 	}
-	if m.head = m.head[:0]; id != "" {
-		m.head = append(m.head, id...)
-		m.head = append(m.head, '.')
-		m.head = append(m.head, timestamp...)
-		m.head = append(m.head, '.')
+	for _, part := range head {
+		m.head = append(m.head, part...)
 	}
 	m.mac.Reset()
 	m.mac.Write(m.head)
 	m.mac.Write(body)
 	copy(sum[:], m.mac.Sum(m.sum[:0]))
+	clear(m.head)
+	if m.head = m.head[:0]; cap(m.head) > maxKeptHead {
+		m.head = nil
+	}
 	secret.macs.Put(m)
 	return sum
 }

@@ -150,7 +150,9 @@ func (c *requestCheck) methods(methods []PaymentMethod, preAuth bool) {
 	c.limit(!preAuth || !slices.ContainsFunc(methods, holdsNothing), "allowed_payment_methods",
 		"must be CARD or POINTS, or empty, when PreAuth is set: other methods cannot hold money")
 	for i, m := range methods {
-		c.limit(m != "", fmt.Sprintf("allowed_payment_methods[%d]", i), "must be a payment method, such as CARD")
+		if m == "" { // the field's name is built only if it is needed
+			c.limit(false, fmt.Sprintf("allowed_payment_methods[%d]", i), "must be a payment method, such as CARD")
+		}
 	}
 }
 
@@ -210,7 +212,7 @@ func (c *requestCheck) url(field, value string) {
 }
 
 func (c *requestCheck) extra(request any, extra map[string]any) {
-	if name, ok := collision(request, extra); ok {
+	if name, ok := wire.Collision(request, extra); ok {
 		c.must(false, "extra."+name, "is a field of the request already")
 	}
 }

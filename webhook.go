@@ -264,8 +264,9 @@ func (v *Verifier) verifyBody(head *webhookHead, body []byte) error {
 // -1 if no key did. Each comparison takes constant time. It is not a secret
 // which key matches, or how many keys there are.
 func (v *Verifier) webhookKeyOf(head *webhookHead, body []byte) int {
+	signed := [...]string{head.id, ".", head.digits, "."}
 	for i, key := range v.config.webhookKeys {
-		if head.given.contains(key.mac(head.id, head.digits, body)) {
+		if head.given.contains(key.mac(signed[:], body)) {
 			return i
 		}
 	}

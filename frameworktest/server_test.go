@@ -162,7 +162,8 @@ func servedV3(t *testing.T, app *fiber3.App) sender {
 	return served(t, serve, app.Shutdown)
 }
 
-// served runs a Fiber app on loopback until the test ends.
+// The function served runs a Fiber app on the loopback interface until the test
+// ends.
 func served(t *testing.T, serve func(net.Listener) error, shutdown func() error) sender {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -176,8 +177,8 @@ func served(t *testing.T, serve func(net.Listener) error, shutdown func() error)
 	return senderTo(t, "http://"+listener.Addr().String())
 }
 
-// joined returns the headers in one map, as AWS sends them. The names are in
-// lower case. Commas join the values of a repeated header.
+// The function joined puts the headers into one map, as AWS sends them. The
+// names are in lower case. Commas join the values of a repeated header.
 func joined(h http.Header) map[string]string {
 	headers := map[string]string{"host": "shop.example.com"}
 	for name, values := range h {
@@ -276,8 +277,8 @@ func lambdaALB(severalValues bool) framework {
 	}
 }
 
-// sentBy converts a request that the emulator made into a request that a test
-// can send to any framework.
+// The function sentBy takes a request that the emulator has sent. It returns
+// the same request in a form that a test can send to any framework.
 func sentBy(t *testing.T, r *http.Request) request {
 	t.Helper()
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))

@@ -26,10 +26,11 @@ import (
 )
 
 // For each fault of the server, each method returns a typed error within a
-// bounded time. The error names the call, and the next call works. By default
-// each fault is tried with the reads and with some writes, and a fault that
-// takes much processor time only with orders.get. With PLURAL_HOSTILE=full
-// (`make hostile`) each fault is tried with all methods.
+// bounded time. The error names the call, and the next call works. By default,
+// each fault is tried with the calls that only read and with some of the calls
+// that write. A fault that takes much processor time is tried only with
+// orders.get. With PLURAL_HOSTILE=full (`make hostile`) each fault is tried
+// with all methods.
 func TestHostilePeers(t *testing.T) {
 	full := os.Getenv("PLURAL_HOSTILE") == "full"
 	t.Run("all", func(t *testing.T) {
@@ -52,7 +53,7 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 	t.Helper()
 	isToken := c.op == "token"
 	if strings.HasPrefix(f.name, "another order") && (isToken || c.do) {
-		return // a token request is about no order, and Do may accept another order
+		return // a token request has no order, and the method Do does not check which order an answer has
 	}
 	p := newHostilePeer(t, f, isToken)
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
@@ -76,7 +77,10 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 		defer leave()
 	}
 	client := p.client(t, opts...)
-	if f.slow && c.writes { // connect first, because a short try that ends in the handshake sends nothing
+	// With a slow fault, each try has a short time limit. If the time ran
+	// out during the handshake, the try would send nothing, and the outcome
+	// of the write would be known. So the client connects first.
+	if f.slow && c.writes {
 		p.healed.Store(true)
 		requireReached(ctx, t, client)
 		p.healed.Store(false)
@@ -108,9 +112,10 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 }
 
 // requireReached calls the healed server until a call succeeds. The first calls
-// may fail, because for a short time all calls return the error of an earlier
-// token request. On a slow machine a handshake may also take longer than the
-// short tries that the tests with slow faults use.
+// may fail for two reasons:
+//   - For a short time, all calls return the error of an earlier token request.
+//   - With a slow fault, each try has a short time limit. On a slow machine a
+//     handshake may take longer.
 func requireReached(ctx context.Context, t *testing.T, client *plural.Client) {
 	t.Helper()
 	_, err := client.Orders.Get(ctx, hostileOrder)
@@ -121,8 +126,9 @@ func requireReached(ctx context.Context, t *testing.T, client *plural.Client) {
 	require.NoError(t, err, "the peer is healthy again")
 }
 
-// requireFromDo checks the result of a Do whose answer was good JSON. Do must
-// succeed, or say in its error what does not fit the caller's type.
+// requireFromDo checks the result of the method Do after an answer with good
+// JSON. The method must succeed, or must return an error because the answer
+// does not fit the caller's type.
 func requireFromDo(t *testing.T, c hostileCall, err error) {
 	t.Helper()
 	if err == nil {
@@ -175,8 +181,8 @@ func requireTyped(t *testing.T, f fault, c hostileCall, err error) {
 	}
 }
 
-// hasStatus reports whether e has the status, or wraps the error of a token
-// request that has it.
+// hasStatus reports whether e has the status. If e wraps the error of a token
+// request, it is enough that the wrapped error has the status.
 func hasStatus(e *plural.Error, status int) bool {
 	for e != nil && e.StatusCode != status {
 		var inner *plural.Error
@@ -310,8 +316,8 @@ func TestPeersThatCannotBeReached(t *testing.T) {
 	}
 }
 
-// The memory for an answer is bounded, however long the answer is, or says that
-// it is.
+// The memory for an answer is bounded. It stays bounded if the answer does not
+// end, or if its header announces a very long body.
 func TestHostileAnswersAreBoundedInMemory(t *testing.T) { //nolint:paralleltest // it measures memory
 	for _, f := range faults() {
 		switch f.name {
@@ -438,8 +444,10 @@ func TestConnectionsAreReusedAfterErrors(t *testing.T) {
 			p.healed.Store(true)
 			_, err := client.Orders.Get(t.Context(), hostileOrder)
 			require.NoError(t, err)
-			// net/http closes a connection whose write has not ended within 50
-			// ms after the answer. That can happen on a busy machine.
+			// After an answer, net/http waits up to 50 ms until the
+			// request is fully written. If the request is not fully
+			// written by then, net/http closes the connection. That
+			// can happen on a busy machine.
 			require.LessOrEqual(t, p.connections.Load(), int64(4), "of 11 calls")
 		})
 	}
@@ -519,7 +527,9 @@ func TestBrokenReadsAreRepeated(t *testing.T) {
 					}
 				}}, faultyToken)
 				var opts []plural.Option
-				if name == "slow body" { // only here, because with other faults a busy machine could exceed a short timeout
+				// The other faults need no short time limit,
+				// and a busy machine could exceed such a limit.
+				if name == "slow body" {
 					opts = append(opts, plural.WithAttemptTimeout(2*time.Second))
 				}
 				_, err := p.client(t, opts...).Orders.Get(t.Context(), hostileOrder)

@@ -143,12 +143,13 @@ type fault struct {
 	answer http.HandlerFunc
 	status int  // the status that the error has; 0: there is no answer
 	slow   bool // the answer never ends by itself
-	typed  bool // the answer is good JSON, so Do accepts it or reports what does not fit
+	typed  bool // the answer is good JSON: the method Do accepts it, or reports what does not fit
 	heavy  bool // the fault costs much processor time
 	http2  bool
 }
 
-// cut writes the text and then resets the connection.
+// The function cut writes the text and then closes the connection. If the text
+// is empty, the function resets the connection instead.
 func cut(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)

@@ -62,8 +62,8 @@ type call struct {
 	reads    int           // how many reads see PENDING before the write is final; if 0, it is final after delay
 	delay    time.Duration // how long the write stays PENDING, or the wait between two payments of a capture
 	ends     string        // the final status of a refund; "" means PROCESSED
-	reversed bool          // a capture of one payment after the other takes the points before the card
-	legs     int           // how many payments such a capture takes money from
+	reversed bool          // with resultByLegs and resultByLegsFails: the points are captured before the card
+	legs     int           // with the same results: from how many payments the capture needs money
 	checking bool          // the operation only checks whether it would make a refund
 	insert   bool          // the operation makes a refund even if its reference has been used by now
 	record   *FaultRecord  // the log entry of the fault; nil without a fault
@@ -89,8 +89,8 @@ type route struct {
 	run    operation
 }
 
-// match finds the operation of a path. If the path has no operation, the
-// route's run is nil.
+// The function match finds the operation of a path. If the path has no
+// operation, the field run of the route is nil.
 func match(path string) (found route, orderID, reference string) {
 	rest, ok := strings.CutPrefix(path, "/api/")
 	if !ok {
@@ -136,7 +136,8 @@ func match(path string) (found route, orderID, reference string) {
 	return route{}, "", ""
 }
 
-// matchLink does the work of match for a path below /api/pay/v1/paymentlink.
+// matchLink finds the operation of a path that begins with
+// /api/pay/v1/paymentlink. The parameter path is the rest of that path.
 func matchLink(path string) (found route, linkID, reference string) {
 	parts := strings.Split(path, "/")
 	for i, part := range parts {
@@ -168,8 +169,9 @@ const maxRequestBody = 1 << 20
 // bodyTimeout is the time that a client has to send a request's body.
 const bodyTimeout = 30 * time.Second
 
-// decisionHeader is a header that a Transport adds to a request. It names the
-// fault decision that was made before the request was sent.
+// decisionHeader is a header that a Transport adds to a request, if the fault
+// plan was asked before the request was sent. The header has the name under
+// which the server keeps the plan's choice.
 const decisionHeader = "Pluraltest-Decision"
 
 // serve handles every request. It records the request, lets the fault plan
@@ -183,7 +185,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	run, orderID, reference := match(r.URL.EscapedPath())
 	control := http.NewResponseController(w)
 	if run.run == nil && !strings.HasPrefix(r.URL.Path, "/api/") || isPage(r.URL.Path) {
-		if r.Method != http.MethodGet { // no limit for a GET: a page that updates live stays open
+		// A GET has no time limit, because a page may keep a GET open
+		// to receive updates.
+		if r.Method != http.MethodGet {
 			_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
 		}
 		s.pages.ServeHTTP(w, r)
@@ -252,9 +256,10 @@ func (s *Server) newRequest(r *http.Request, run route, orderID, reference strin
 	return req
 }
 
-// identify names a request after its operation, the order's reference and the
-// request's own reference. The name depends neither on the time nor on which
-// requests came before.
+// The method identify sets the time and the identity of a request. The identity
+// has the operation, the reference of the order or the payment link, and the
+// request's own reference. The identity depends neither on the time nor on
+// which requests came before.
 func (s *Server) identify(req *Request) {
 	subject := req.OrderID
 	if o := s.orders[req.OrderID]; o != nil {
@@ -286,7 +291,7 @@ func bodyReference(body []byte) string {
 	return ""
 }
 
-// note records a request in the books.
+// The method note numbers a request and adds it to the books.
 func (s *Server) note(req *Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -318,7 +323,7 @@ func isJSON(contentType string) bool {
 	return strings.EqualFold(strings.TrimSpace(kind), "application/json")
 }
 
-// write sends a complete answer.
+// The method write sends a complete answer.
 func (s *Server) write(w http.ResponseWriter, req *Request, a answer) {
 	s.writeHead(w, req, a, len(a.body))
 	_, _ = io.Copy(w, bytes.NewReader(a.body))

@@ -202,13 +202,16 @@ func (s *Server) RequestsTo(op string) []Request {
 	return slices.DeleteFunc(s.Requests(), func(r Request) bool { return r.Op != op })
 }
 
-// Doubles lists what was applied twice or beyond its limit. Two orders under
-// one merchant_order_reference are a double, and so are two payment links under
-// one reference. An order must not have two captures, or both a capture and a
-// void. It must not capture more than was held, or refund more than was
-// captured. Two refunds under one reference are a double unless one has failed,
-// even if they belong to different orders. Each text in the list describes one
-// such error. The list is empty if nothing is wrong.
+// Doubles returns a list of what was applied twice or beyond its limit. Each
+// text in the list describes one such mistake. The list is empty if nothing is
+// wrong. These are the mistakes:
+//   - Two orders have the same merchant_order_reference.
+//   - Two payment links have the same reference.
+//   - Two refunds have the same reference, even if they belong to different
+//     orders. A refund that has ended without giving money back does not count.
+//   - An order has two captures, two voids, or both a capture and a void.
+//   - An order has captured more than was held.
+//   - An order has refunded more than was captured.
 func (s *Server) Doubles() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -269,7 +272,8 @@ func (s *Server) madeTwice(reference string) (found []string) {
 	return found
 }
 
-// doubles reports what was applied twice, or beyond its limit, to one order.
+// The method doubles returns the mistakes of one order: what was applied to it
+// twice, and what was applied beyond its limit.
 func (o *order) doubles() (found []string) {
 	if o.typ != typeCharge {
 		return nil
@@ -299,9 +303,9 @@ func (o *order) doubles() (found []string) {
 	return found
 }
 
-// AssertExactlyOnce reports to t what Doubles finds. It shows that nothing was
-// applied twice. It does not show that anything was applied: check that with
-// Captures or Refunds.
+// AssertExactlyOnce calls t.Errorf for each mistake that [Server.Doubles]
+// finds. It shows that nothing was applied twice. It does not show that
+// anything was applied: check that with Captures or Refunds.
 func (s *Server) AssertExactlyOnce(t TB) {
 	t.Helper()
 	for _, double := range s.Doubles() {

@@ -26,7 +26,8 @@ func (s *Server) createCancel(c *call) answer {
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
 }
 
-// void releases a hold in full.
+// The method void makes an order CANCELLED. If the order has a hold, that
+// releases the whole hold.
 func (s *Server) void(o *order, requestID string) {
 	s.change(o, func(now time.Time) {
 		o.setStatus(StatusCancelled)

@@ -57,7 +57,7 @@ func (s *Server) createCapture(c *call) answer {
 }
 
 // repeatedCapture returns the answer to a second capture under the same
-// reference. It returns nil if such a capture is checked like any other
+// reference. If it returns nil, the server checks the capture as it checks any
 // capture.
 func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer {
 	if len(o.captures) == 0 || o.captures[0].Reference != reference {
@@ -74,8 +74,11 @@ func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer 
 }
 
 // mayCaptureMore reports whether an order that was captured can be captured
-// again. With WithMoreCaptures it always can. With WithCheckLag it can as long
-// as the check does not see the first capture.
+// again. The amount must be in the order's currency and fit into the rest of
+// the hold. One of these two conditions must also be true:
+//   - The server has the option WithMoreCaptures.
+//   - The server has the option WithCheckLag, and the first capture is so
+//     recent that the check does not see it.
 func (s *Server) mayCaptureMore(o *order, amount Amount) bool {
 	if len(o.captures) == 0 || amount.Currency != o.amount.Currency ||
 		amount.Value > o.amount.Value-o.capturedAmount() {
@@ -105,7 +108,8 @@ func (s *Server) captureMore(o *order, entry Capture) {
 	s.emit("ORDER_PROCESSED", o)
 }
 
-// capture takes money from a hold once, and releases the rest of the hold.
+// The method capture takes money from a hold once, and releases the rest of the
+// hold.
 func (s *Server) capture(o *order, c *call, entry Capture) {
 	if c.result == resultByLegs || c.result == resultByLegsFails {
 		s.captureByLegs(o, c, entry)
@@ -115,8 +119,12 @@ func (s *Server) capture(o *order, c *call, entry Capture) {
 }
 
 // finish carries out a capture or a void with the result that the call asks
-// for. If that result is PENDING at first, the function begin runs at once, and
-// the function complete runs later. The function begin may be nil.
+// for:
+//   - If the write succeeds at once, finish calls the function complete.
+//   - If the write is PENDING at first, finish calls the function begin at
+//     once, unless begin is nil. If the write succeeds later, finish calls the
+//     function complete then.
+//   - If the write fails, finish ends the hold of the order.
 func (s *Server) finish(o *order, c *call, begin func(now time.Time), complete func()) {
 	switch c.result {
 	case resultFailed:

@@ -87,9 +87,12 @@ func (s *Server) decideCheckout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// payFromPage carries out a posted decision, if it is readable. The result over
-// reports whether the payer should go back to the shop. The result refused is
-// the payment form if something is wrong with it, and nil otherwise.
+// payFromPage carries out a posted decision, if it is readable. These are its
+// results:
+//   - known: whether an order has the token
+//   - over: whether the payer should go back to the shop
+//   - refused: the payment form if something is wrong with it, and nil
+//     otherwise
 func (s *Server) payFromPage(token string, posted url.Values, readable bool) (known, over bool, refused *payForm) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,8 +169,8 @@ func (o *order) underway() *payment {
 	return &payment{amount: o.amount}
 }
 
-// offered lists the methods that the page shows. The hosted checkout takes only
-// cards for a hold.
+// The method offered returns the payment methods that the page shows. For a
+// hold, the hosted checkout takes only cards.
 func (o *order) offered() []string {
 	var list []string
 	for _, method := range checkoutMethods() {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// money prints an amount as the payer reads it. Rupees have Indian grouping:
-// "₹1,10,000.00". Other currencies have their code.
+// The function money formats an amount for the payer. Rupees have Indian
+// grouping: "₹1,10,000.00". Other currencies have their code.
 func money(a Amount) string {
 	digits := strconv.FormatInt(a.Value, 10)
 	if n := 3 - len(digits); n > 0 {
@@ -19,8 +19,9 @@ func money(a Amount) string {
 	return a.Currency + " " + grouped(whole, 3) + "." + decimals
 }
 
-// grouped puts a comma before the last three digits. To the left of them, it
-// puts a comma before each group of as many digits as size says.
+// The function grouped puts a comma before the last three digits. It divides
+// the digits to the left of that comma into groups of the given size, with a
+// comma between two groups.
 func grouped(digits string, size int) string {
 	if len(digits) <= 3 {
 		return digits

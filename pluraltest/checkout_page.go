@@ -104,9 +104,11 @@ func (p *checkoutPage) Expiry() string {
 	return p.Test.Expiry
 }
 
-// Self returns the page's own address, for the page's forms. A form without an
-// address would keep the fragment of a skip link, and then the next page would
-// not focus its first field.
+// Self returns the page's own address, for the page's forms. If a form had no
+// address, the browser would post the form to the address in its address bar.
+// That address may end with the fragment of a skip link. The next page would
+// keep the fragment, and the browser would not focus the first field of the
+// next page.
 func (p *checkoutPage) Self() string { return "?token=" + url.QueryEscape(p.Token) }
 
 // ReturnLink returns the link to the page that takes the payer back to the

@@ -18,7 +18,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// payer is a browser without JavaScript at one order's checkout page.
+// The type payer is a payer at the checkout page of one order. The payer's
+// browser has no JavaScript.
 type payer struct {
 	t    *testing.T
 	srv  *pluraltest.Server

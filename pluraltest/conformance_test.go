@@ -48,8 +48,12 @@ func TestConformanceTableNamesRealTests(t *testing.T) {
 	require.Greater(t, rows, 40)
 }
 
-// requireNoTest checks a line that names no test. The line may be prose, a
-// headline or a separator. It must not be a row about a behaviour.
+// requireNoTest checks a line that names no test. Each row of the conformance
+// table that describes a behaviour must name a test, so the line must not be
+// such a row. The line may be:
+//   - prose
+//   - a separator or the head of the table
+//   - a row with only a bold headline
 func requireNoTest(t *testing.T, line string, cells []string) {
 	t.Helper()
 	conformance := len(cells) == 5 && !strings.HasPrefix(line, "|---")

@@ -103,8 +103,9 @@ func (c *serverConn) forget() {
 }
 
 // Write implements net.Conn. When a handler gives up, net/http resets its
-// HTTP/2 stream with INTERNAL_ERROR. Write changes that code to PROTOCOL_ERROR.
-// After a PROTOCOL_ERROR, net/http's client repeats the request by itself.
+// HTTP/2 stream with the code INTERNAL_ERROR. The method Write replaces that
+// code with PROTOCOL_ERROR. After a PROTOCOL_ERROR, net/http's client repeats
+// the request by itself.
 func (c *serverConn) Write(p []byte) (int, error) {
 	if !c.isHTTP2() {
 		return c.Conn.Write(p)

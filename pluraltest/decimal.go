@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// rupees reads a decimal text as an exact number. It returns false if the text
-// is not a decimal number.
+// The function rupees reads a decimal text as an exact number. It returns false
+// if the text is not a decimal number.
 func rupees(text string) (*big.Rat, bool) {
 	if text == "" || strings.Trim(text, "0123456789.-") != "" {
 		return nil, false
@@ -14,17 +14,19 @@ func rupees(text string) (*big.Rat, bool) {
 	return new(big.Rat).SetString(text)
 }
 
-// paise converts paise to rupees.
+// The function paise converts a number of paise to rupees.
 func paise(n int64) *big.Rat { return big.NewRat(n, 100) }
 
-// share returns r times parts/10,000, rounded to the given number of decimals.
+// The function share returns r times parts/10,000, rounded to the given number
+// of decimals.
 func share(r *big.Rat, parts int64, decimals int) *big.Rat {
 	exact := new(big.Rat).Mul(r, big.NewRat(parts, 10_000))
 	rounded, _ := new(big.Rat).SetString(exact.FloatString(decimals))
 	return rounded
 }
 
-// decimal writes an exact number with as many decimals as it needs.
+// The function decimal formats an exact number with as many decimals as it
+// needs.
 func decimal(r *big.Rat) string {
 	const most = 12
 	text := r.FloatString(most)

@@ -12,7 +12,8 @@ import (
 )
 
 // WebhookSchedule returns the documented schedule: the wait before each of the
-// eight attempts. Each wait starts at the end of the attempt before.
+// eight attempts. The first wait starts with the event. Each later wait starts
+// at the end of the previous attempt.
 func WebhookSchedule() []time.Duration {
 	return []time.Duration{
 		0, 5 * time.Second, 5 * time.Minute, 30 * time.Minute,
@@ -77,9 +78,11 @@ func (s *Server) emit(event string, o *order) {
 	q.notify()
 }
 
-// dispatch sends an event once the first attempts of the order's earlier events
-// have ended, so no event overtakes another. If before is not nil, dispatch
-// also waits until that channel is closed. s.mu must be held.
+// The method dispatch starts the delivery of an event. The delivery first waits
+// for the previous event of the same order: the first attempt for that event
+// must have ended. So no event of an order overtakes another. If the channel
+// before is not nil, the delivery also waits until that channel is closed. s.mu
+// must be held.
 func (s *Server) dispatch(d *delivery, before chan struct{}) {
 	d.tried = make(chan struct{})
 	if !s.hasTarget() {
@@ -97,9 +100,10 @@ func (s *Server) dispatch(d *delivery, before chan struct{}) {
 	})
 }
 
-// await waits until the first attempt for an event has ended, or the server is
-// closed. If tried is not nil, it is the channel that is closed after that
-// attempt. If tried is nil, await does not wait.
+// The method await waits until the channel tried is closed, or until the server
+// is closed. An event's channel tried is closed when the first attempt for the
+// event has ended, or if there will be no attempt. If the channel is nil, the
+// method does not wait.
 func (s *Server) await(tried chan struct{}) {
 	if tried == nil {
 		return
@@ -110,9 +114,9 @@ func (s *Server) await(tried chan struct{}) {
 	}
 }
 
-// deliver makes the attempts of the schedule until an attempt gets a 2xx.
-// Together with the first attempt, it sends the duplicates that the options ask
-// for.
+// The method deliver makes the attempts of the schedule until an attempt gets a
+// 2xx. Together with the first attempt, it sends the duplicates that the
+// options ask for.
 func (s *Server) deliver(d *delivery) {
 	tried := sync.OnceFunc(func() { close(d.tried) })
 	defer tried()
@@ -139,8 +143,8 @@ func (s *Server) deliver(d *delivery) {
 	}
 }
 
-// pause waits for d. It returns false if the server is closed before d has
-// passed.
+// The method pause waits for the time d. It returns false if the server is
+// closed before that time has passed.
 func (s *Server) pause(d time.Duration) bool {
 	if d > 0 {
 		timer := time.NewTimer(d)
@@ -181,7 +185,7 @@ func (s *Server) conclude(d *delivery, status int, err error, last bool) (again 
 
 var errNoTarget = errors.New("nowhere to send webhooks to")
 
-// send posts an event and records the attempt.
+// The method send posts an event and records the attempt.
 func (s *Server) send(d *delivery) (status int, err error) {
 	s.mu.Lock()
 	if !s.hasTarget() {

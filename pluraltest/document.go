@@ -232,8 +232,8 @@ func paymentOption(o *order, p *payment) map[string]any {
 	return nil
 }
 
-// stamp prints a time with milliseconds, as nearly every sample has it.
-// QuirkNanoseconds changes that.
+// The method stamp formats a time with milliseconds, because nearly every
+// sample has milliseconds. With QuirkNanoseconds, the time has nine decimals.
 func (s *Server) stamp(t time.Time) string {
 	if s.cfg.quirks.has(QuirkNanoseconds) {
 		return t.UTC().Format("2006-01-02T15:04:05.000000000Z")
@@ -241,7 +241,8 @@ func (s *Server) stamp(t time.Time) string {
 	return t.UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
-// envelope puts a document into "data", as answers about orders and refunds do.
+// The function envelope puts a document into "data", as answers about orders
+// and refunds do.
 func envelope(data any) []byte {
 	return marshal(map[string]any{"data": data})
 }
@@ -261,8 +262,10 @@ func marshal(v any) []byte {
 // show.
 const maxOlder = 8
 
-// change keeps the present document for stale reads and then changes the order.
-// For a refund it also keeps the parent's document, because that changes too.
+// The method change keeps the present document for stale reads, and then calls
+// the function mutate to change the order. Other documents can change with the
+// order, and the method keeps them as well: the document of a refund's parent,
+// and the document of the order's payment link.
 func (s *Server) change(o *order, mutate func(now time.Time)) {
 	now := s.now()
 	for _, each := range []*order{o, o.parent} {

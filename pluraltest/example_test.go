@@ -10,8 +10,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// ship is the merchant's own code. It captures the held money when the goods
-// leave.
+// The function ship stands for the merchant's own code. When the goods leave
+// the merchant, it captures the held money.
 func ship(ctx context.Context, client *plural.Client, orderID string) error {
 	_, err := client.Captures.Create(ctx, orderID, &plural.CaptureRequest{
 		MerchantCaptureReference: "ship-" + orderID[len(orderID)-6:],

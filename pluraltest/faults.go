@@ -12,25 +12,30 @@ import (
 // Effect says what a request does to the books if it meets a fault.
 type Effect string
 
-// The effects of a [Fault].
+// The effects that a [Fault] can have.
 const (
 	ApplyNow   Effect = ""      // the request takes effect as usual
 	ApplyNever Effect = "never" // nothing happens
-	ApplyLater Effect = "later" // the effect comes Delay after the client has its answer or has given up
-	// The write is accepted as PENDING. It becomes final after Reads reads. If
-	// Reads is 0, it becomes final after Delay.
+	// The request takes effect after Fault.Delay. The delay begins when the
+	// server begins to answer. With AnswerHang, the delay begins when the
+	// client gives up.
+	ApplyLater Effect = "later"
+	// The write is accepted as PENDING. Fault.Reads is the number of reads
+	// after which the write becomes final. If that number is 0, the write
+	// becomes final after Fault.Delay.
 	ApplyPending     Effect = "pending"
 	ApplyPendingFail Effect = "pending, failed" // the write is accepted as PENDING and then fails
 	ApplyFail        Effect = "failed"          // the write is accepted and fails: status FAILED
-	// A capture takes the money of the first payment at once, and the money of
-	// each next payment after Reads reads. If Reads is 0, it takes the next
-	// payment's money after Delay. Other operations treat this effect as
-	// ApplyNow.
+	// A capture takes the money of one payment after the other. It takes
+	// the money of the first payment at once. Fault.Reads is the number of
+	// reads before it takes the money of the next payment. If that number
+	// is 0, it takes the money of the next payment after Fault.Delay. Other
+	// operations treat this effect as ApplyNow.
 	ApplyByLegs     Effect = "leg by leg"
 	ApplyByLegsFail Effect = "leg by leg, the last fails" // like ApplyByLegs, but the last payment fails
-	// A refund is checked now and made Delay later. Nothing checks whether its
-	// reference has been used in between. Other operations treat this effect as
-	// ApplyNow.
+	// A refund is checked when it arrives, and is made after Fault.Delay.
+	// Nothing checks whether its reference has been used in the meantime.
+	// Other operations treat this effect as ApplyNow.
 	InsertLater Effect = "checked, then inserted"
 )
 
@@ -58,31 +63,32 @@ func isOfSettlements(op string) bool { return op == OpSettlementsList || op == O
 // Answer says what the client receives if its request meets a fault.
 type Answer string
 
-// The answers of a [Fault].
+// The answers that the client can get if its request meets a [Fault].
 const (
 	AnswerNormal      Answer = ""                   // the usual answer of the service
 	AnswerRefused     Answer = "refused"            // no connection
-	AnswerHang        Answer = "hang"               // nothing, until the client gives up
+	AnswerHang        Answer = "hang"               // the server does not answer, and waits until the client gives up
 	AnswerReset       Answer = "reset"              // the connection is reset (TCP RST), with all streams on it
 	AnswerClose       Answer = "close"              // the connection is closed without a byte of answer
-	AnswerStreamReset Answer = "stream reset"       // HTTP/2 RST_STREAM with PROTOCOL_ERROR; on HTTP/1.1 a close
+	AnswerStreamReset Answer = "stream reset"       // HTTP/2: RST_STREAM with PROTOCOL_ERROR; HTTP/1.1: as AnswerClose
 	AnswerThenClose   Answer = "answer, then close" // the normal answer, then the idle connection is closed
 	AnswerTruncated   Answer = "truncated"          // half of the normal body, then the connection ends
-	AnswerStatus      Answer = "status"             // Status and Code
-	AnswerHTML        Answer = "html"               // Status with a page of HTML
+	AnswerStatus      Answer = "status"             // Fault.Status with Fault.Code
+	AnswerHTML        Answer = "html"               // Fault.Status with a page of HTML
 	AnswerEmpty       Answer = "empty"              // 200 without a body
-	AnswerErrorInOK   Answer = "error in 200"       // 200 with {"code":Code,...}
+	AnswerErrorInOK   Answer = "error in 200"       // 200 with {"code":Fault.Code,...}
 	AnswerRedirect    Answer = "redirect"           // 307 to another path
-	// A read gets the document as it was before its last change. If Delay is
-	// not zero, it gets the document as it was Delay ago. The answer may be
-	// "not found". Other requests get the normal answer.
+	// A read gets the document as it was before its last change. If
+	// Fault.Delay is not zero, the read gets the document as it was that
+	// long ago. The answer may be "not found". Other requests get the
+	// normal answer.
 	AnswerStale         Answer = "stale"
 	AnswerNoCaptureData Answer = "no capture data" // the normal document without capture_data
 	AnswerNoParent      Answer = "no parent"       // the normal document without parent_order_id
 	AnswerOtherOrder    Answer = "other order"     // the normal document with another order's id and reference
-	AnswerSlowHeaders   Answer = "slow headers"    // the normal answer, Delay later
-	AnswerSlowBody      Answer = "slow body"       // the normal headers at once, then the body, spread over Delay
-	AnswerHuge          Answer = "huge"            // Size spaces, then the normal answer; together they are valid JSON
+	AnswerSlowHeaders   Answer = "slow headers"    // the normal answer, after Fault.Delay
+	AnswerSlowBody      Answer = "slow body"       // the normal headers at once, then the body, spread over Fault.Delay
+	AnswerHuge          Answer = "huge"            // many spaces, then the normal answer; together they are valid JSON
 )
 
 // Fault is one thing that goes wrong with one request. It says what happens to
@@ -98,10 +104,11 @@ type Fault struct {
 	// ApplyByLegs, ApplyByLegsFail, AnswerStale, AnswerSlowHeaders and
 	// AnswerSlowBody.
 	Delay time.Duration
-	// With ApplyPending and ApplyPendingFail, Reads is how many reads see
-	// PENDING. Reads of a refund's parent order also count. With ApplyByLegs
-	// and ApplyByLegsFail, Reads is how many reads come before the next
-	// payment's money is taken.
+	// Reads is a number of reads. With ApplyPending and ApplyPendingFail,
+	// this many reads see PENDING, and then the write becomes final. A read
+	// of a refund's parent order counts as a read of the refund. With
+	// ApplyByLegs and ApplyByLegsFail, this many reads come before the
+	// money of the next payment is taken.
 	Reads       int
 	Status      int    // for AnswerStatus and AnswerHTML, 200 to 599
 	Code        string // for AnswerStatus and AnswerErrorInOK, e.g. "INTERNAL_ERROR"
@@ -111,12 +118,12 @@ type Fault struct {
 	Ends        string // the final status of a refund, instead of PROCESSED; see RefundEnds
 }
 
-// After returns the fault with another delay.
+// After makes a copy of the fault with another Delay.
 func (f Fault) After(d time.Duration) Fault { f.Delay = d; return f }
 
-// AfterReads returns the fault with another number of reads. A PENDING result
-// becomes final once n reads have seen PENDING. A read of a refund's parent
-// also shows the refund, so it counts as a read of the refund.
+// AfterReads makes a copy of the fault with another number of reads. A PENDING
+// result becomes final once n reads have seen PENDING. A read of a refund's
+// parent also shows the refund, so it counts as a read of the refund.
 func (f Fault) AfterReads(n int) Fault { f.Reads = n; return f }
 
 // String returns the fault's name.
@@ -136,8 +143,9 @@ const (
 	defaultHuge  = 8 << 20 // bytes
 )
 
-// The faults. "Before" in a name means that the request has no effect. "After"
-// means that the request has its effect.
+// The faults. "BeforeApply" in a name means that the fault comes first, and the
+// request has no effect. "AfterApply" means that the request takes effect
+// first, and then the fault changes or cuts off the answer.
 var (
 	// NoFault lets a request through. Use it in a sequence of faults.
 	NoFault = Fault{}
@@ -164,12 +172,14 @@ var (
 	StreamResetBeforeApply = Fault{Name: "StreamResetBeforeApply", Effect: ApplyNever, Answer: AnswerStreamReset}
 	StreamResetAfterApply  = Fault{Name: "StreamResetAfterApply", Answer: AnswerStreamReset}
 
-	// ApplyLate never answers. The effect comes Delay after the client has given
-	// up.
+	// ApplyLate never answers. The request takes effect 3 seconds after the
+	// client has given up. [Fault.After] sets another delay.
 	ApplyLate = Fault{Name: "ApplyLate", Effect: ApplyLater, Answer: AnswerHang, Delay: defaultDelay}
-	// ApplyLateReset resets the connection. The effect comes Delay after that.
+	// ApplyLateReset resets the connection. The request takes effect 3
+	// seconds later.
 	ApplyLateReset = Fault{Name: "ApplyLateReset", Effect: ApplyLater, Answer: AnswerReset, Delay: defaultDelay}
-	// ApplyLateTimedOut answers 504 TIMED_OUT. The effect comes Delay after that.
+	// ApplyLateTimedOut answers 504 TIMED_OUT. The request takes effect 3
+	// seconds later.
 	ApplyLateTimedOut = Fault{
 		Name:   "ApplyLateTimedOut",
 		Effect: ApplyLater,
@@ -193,8 +203,8 @@ var (
 	}
 
 	// CardThenPoints captures an order's payments one after the other. It
-	// captures the card at once. If the order has points, it captures them
-	// Delay later. By then the order is no longer AUTHORIZED.
+	// captures the card at once. If the order has points, it captures the
+	// points 3 seconds later. By then the order is no longer AUTHORIZED.
 	CardThenPoints = Fault{Name: "CardThenPoints", Effect: ApplyByLegs, Delay: defaultDelay}
 	PointsThenCard = Fault{Name: "PointsThenCard", Effect: ApplyByLegs, Delay: defaultDelay, PointsFirst: true}
 	// CardThenPointsFails captures only a part of the order, because the last
@@ -256,11 +266,11 @@ var (
 	Redirect            = Fault{Name: "Redirect", Effect: ApplyNever, Answer: AnswerRedirect}
 	OtherOrder          = Fault{Name: "OtherOrder", Answer: AnswerOtherOrder}
 
-	// PendingResult answers PENDING. The write succeeds Delay later, or after
-	// Reads reads of the order. Reads of a refund's parent count as reads of the
-	// refund.
+	// PendingResult answers PENDING. The write succeeds 3 seconds later.
+	// With [Fault.AfterReads], the write succeeds after a number of reads
+	// instead. A read of a refund's parent counts as a read of the refund.
 	PendingResult = Fault{Name: "PendingResult", Effect: ApplyPending, Delay: defaultDelay}
-	// PendingThenFailed answers PENDING. The write fails Delay later.
+	// PendingThenFailed answers PENDING. The write fails 3 seconds later.
 	PendingThenFailed = Fault{Name: "PendingThenFailed", Effect: ApplyPendingFail, Delay: defaultDelay}
 	// FailedResult answers 200 with status FAILED. A failed refund moves no
 	// money. A failed capture or cancel ends the order's hold.
@@ -312,7 +322,8 @@ func StatusFault(status int, code string, effect Effect) Fault {
 // Plural has not published. Only PROCESSED gives money back.
 func RefundEnds(status string) Fault { return Fault{Name: "RefundEnds " + status, Ends: status} }
 
-// problem says why a fault makes no sense, or returns "" if the fault is valid.
+// The method problem explains why a fault makes no sense. It returns "" if the
+// fault is valid.
 func (f Fault) problem() string {
 	switch {
 	case !slices.Contains(effects(), f.Effect):
@@ -432,7 +443,7 @@ func FaultsFor(op string) []Fault {
 	return slices.DeleteFunc(list, func(f Fault) bool { return !f.fits(op) })
 }
 
-// fits reports whether a fault has a meaning for an operation.
+// The method fits reports whether a fault makes sense for an operation.
 func (f Fault) fits(op string) bool {
 	read := isRead(op)
 	switch f.Effect {

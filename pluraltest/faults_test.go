@@ -16,8 +16,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// effects counts the entries in the books that come from one operation. For a
-// read the count is 0.
+// The function effects counts the entries in the books that come from one
+// operation. For a read the count is 0.
 func effects(srv *pluraltest.Server, op, id string) int {
 	switch op {
 	case pluraltest.OpCapturesCreate:
@@ -41,7 +41,7 @@ func effects(srv *pluraltest.Server, op, id string) int {
 	}
 }
 
-// operate makes the request of an operation.
+// The function operate makes the request of an operation.
 func operate(ctx context.Context, a *api, op, id string) (reply, error) {
 	switch op {
 	case pluraltest.OpCapturesCreate:
@@ -81,8 +81,8 @@ func isRead(op string) bool {
 }
 
 // TestEveryFaultKeepsItsWord compares the log with the books, for each
-// operation and each fault. Both at once and later, the log must name the
-// effect that the books show.
+// operation and each fault. It waits until late effects have come. Then the log
+// must name the effect that the books show.
 func TestEveryFaultKeepsItsWord(t *testing.T) {
 	t.Parallel()
 	for name, opts := range protocols() {
@@ -154,7 +154,8 @@ func keepsItsWord(t *testing.T, op string, fault pluraltest.Fault, opts []plural
 	srv.AssertExactlyOnce(t)
 }
 
-// promised returns the final state that the log must have for a fault.
+// The function promised returns the state that the log must show in the end,
+// for an operation that meets a fault.
 func promised(op string, fault pluraltest.Fault) pluraltest.EffectState {
 	switch fault.Effect {
 	case pluraltest.ApplyLater, pluraltest.ApplyPending, pluraltest.InsertLater,
@@ -285,8 +286,8 @@ func TestPendingUntilRead(t *testing.T) {
 	require.Len(t, srv.Captures(id), 1)
 }
 
-// TestPendingRefundUntilRead checks that reads of the parent count as reads of
-// its refund.
+// TestPendingRefundUntilRead checks that a read of the parent order counts as a
+// read of its refund.
 func TestPendingRefundUntilRead(t *testing.T) {
 	t.Parallel()
 	srv, a, id := withHold(t)
@@ -424,7 +425,8 @@ func TestFaultPlan(t *testing.T) {
 	require.Len(t, asked, 3)
 }
 
-// TestPlanIsAskedAboutOperationsOnly makes requests that no fault can meet. The
+// TestPlanIsAskedAboutOperationsOnly makes requests to which faults do not
+// apply: requests for pages, for an unknown path, and with a wrong method. The
 // server does not call the plan for them, and takes no fault from a queue.
 func TestPlanIsAskedAboutOperationsOnly(t *testing.T) {
 	t.Parallel()
@@ -524,7 +526,7 @@ func TestRandomFaultsReplay(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 					_, _ = operate(ctx, a, pluraltest.OpCapturesCreate, id)
 					cancel()
-					synctest.Wait() // until a connection that the server closes is closed
+					synctest.Wait() // if the fault closes the connection, wait until it is closed
 				}
 				for _, record := range srv.FaultLog() {
 					if record.OrderID == id {

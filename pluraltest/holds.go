@@ -7,15 +7,15 @@ import (
 
 // Lapse says where a hold that nobody captured has ended: at the bank, in the
 // books of Plural, or in both places. Plural does not document how long a hold
-// lasts, or what becomes of the order.
+// lasts, or which status the order gets.
 type Lapse int
 
 // The places where a hold can end.
 const (
 	LapseEverywhere Lapse = iota // the bank has released the hold, and the order is CANCELLED
-	// The bank has released the hold, and the order still reads AUTHORIZED. A
-	// capture is refused with PAYMENT_EXPIRED. A cancel goes through, because
-	// there is nothing left to release.
+	// The bank has released the hold, but the order still has the status
+	// AUTHORIZED. A capture is refused with PAYMENT_EXPIRED. A cancel
+	// succeeds, because there is nothing left to release.
 	LapseAtBank
 	LapseInBooks // the order is CANCELLED, and the bank still holds the money
 )

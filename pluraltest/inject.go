@@ -12,7 +12,7 @@ type Match struct {
 	Reference string // the merchant's reference in the body or the path
 }
 
-// On matches every request of one operation.
+// On returns a Match for every request of one operation.
 func On(op string) Match { return Match{Op: op} }
 
 func (m Match) matches(r *Request) bool {
@@ -27,13 +27,16 @@ type rule struct {
 	faults []Fault
 }
 
-// Inject queues faults for the requests that match. The first such request
-// takes the first fault, and the second takes the second fault. Requests after
-// the last fault are served as usual. If two queues match, the older queue goes
-// first. The fault plan is asked only if no queue has a fault. Inject panics if
-// a fault makes no sense: if its Answer or its Effect does not exist, if its
-// Delay, Reads or Size is negative, or if its answer needs a Status and the
-// Status is not an HTTP status.
+// Inject puts faults into a queue for the requests that match. The first such
+// request takes the first fault, and the second takes the second fault.
+// Requests after the last fault are served as usual. If two queues match, the
+// older queue goes first. The fault plan is asked only if no queue has a fault.
+//
+// Inject panics if a fault makes no sense:
+//   - Its Answer or its Effect does not exist.
+//   - Its Delay, its Reads or its Size is negative.
+//   - Its Answer is AnswerStatus or AnswerHTML, and its Status is not from 200
+//     to 599.
 func (s *Server) Inject(match Match, faults ...Fault) {
 	mustMakeSense("Inject", faults...)
 	s.mu.Lock()
@@ -41,11 +44,13 @@ func (s *Server) Inject(match Match, faults ...Fault) {
 	s.rules = append(s.rules, &rule{match: match, faults: append([]Fault(nil), faults...)})
 }
 
-// SetFaultPlan makes the server call plan for each request that has no injected
-// fault. A nil plan injects no faults. The plan may be called from several
-// goroutines at once. If the plan returns a fault that makes no sense,
-// or panics, the connection is cut, and the mistake is reported: see
-// [NewServer].
+// SetFaultPlan sets the function that chooses a fault for each API request
+// without an injected fault. A nil plan chooses no faults. The server may call
+// the plan from several goroutines at once. If the plan returns a fault that
+// makes no sense, the server cuts the connection and reports the mistake: see
+// [NewServer]. It does the same if the plan panics. But for a request of
+// [Server.Client] or [Server.Transport], the client's own goroutine calls the
+// plan and gets the panic.
 func (s *Server) SetFaultPlan(plan func(Request) Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,13 +66,14 @@ func (s *Server) ClearFaults() {
 	clear(s.decided)
 }
 
-// EffectState says what became of the effect of a request that met a fault.
+// EffectState is the state of an effect: what a request that met a fault has
+// done to the books so far.
 type EffectState string
 
 // The states of an effect.
 const (
 	EffectApplied     EffectState = "applied"
-	EffectNotApplied  EffectState = "not applied"  // the fault prevents it, or a read or a repeat has no effect
+	EffectNotApplied  EffectState = "not applied"  // the fault prevents the effect, or the request is a read or a repeat
 	EffectRejected    EffectState = "rejected"     // the service refused the request
 	EffectWaiting     EffectState = "waiting"      // the effect is still to come
 	EffectAppliedLate EffectState = "applied late" // the effect came after the answer
@@ -92,8 +98,8 @@ type FaultRecord struct {
 	SettledAt time.Time // when Effect reached its present value
 }
 
-// settle records what became of the effect. It does nothing if r is nil. The
-// server's lock must be held.
+// The method settle records the state of the effect. It does nothing if r is
+// nil. The server's lock must be held.
 func (r *FaultRecord) settle(state EffectState, at time.Time) {
 	if r != nil {
 		r.Effect, r.SettledAt = state, at
@@ -111,9 +117,9 @@ func (s *Server) FaultLog() []FaultRecord {
 	return list
 }
 
-// decide chooses the fault for a request that has arrived. If a fault was
-// already chosen before a Transport sent the request, name is the name of that
-// decision.
+// The method decide chooses the fault for a request that has arrived. The plan
+// may have chosen a fault already, before a Transport sent the request. In that
+// case the parameter name is the name that decideEarly returned.
 func (s *Server) decide(req *Request, name string) Fault {
 	s.mu.Lock()
 	early, decided := s.decided[name]
@@ -140,8 +146,9 @@ type decision struct {
 }
 
 // decideEarly reports whether a Transport must refuse a request, before any
-// byte is sent. If the plan chooses a fault other than a refusal, decideEarly
-// keeps that fault under the returned name, where decide finds it.
+// byte is sent. If the plan was asked and the request is not refused,
+// decideEarly keeps the plan's choice and returns a name for it. The method
+// decide finds the choice by this name. Otherwise the name is "".
 func (s *Server) decideEarly(req *Request) (refused bool, name string) {
 	s.mu.Lock()
 	for _, r := range s.rules {
@@ -179,8 +186,8 @@ func (s *Server) decideEarly(req *Request) (refused bool, name string) {
 	return false, name
 }
 
-// mayRefuse reports whether the next request may be refused, so a Transport has
-// to call decideEarly.
+// mayRefuse reports whether the next request may be refused. Only then must a
+// Transport call decideEarly.
 func (s *Server) mayRefuse() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -189,7 +196,8 @@ func (s *Server) mayRefuse() bool {
 	})
 }
 
-// count gives a request the number of its attempt. s.mu must be held.
+// The method count sets the Attempt of a request: 1 for the first request with
+// its identity, 2 for the second, and so on. s.mu must be held.
 func (s *Server) count(req *Request) {
 	s.attempts[req.identity]++
 	req.Attempt = s.attempts[req.identity]
@@ -210,7 +218,7 @@ func (s *Server) takeQueued(req *Request) (Fault, bool) {
 	return Fault{}, false
 }
 
-// log enters a fault into the log. s.mu must be held.
+// The method log enters a fault into the log. s.mu must be held.
 func (s *Server) log(req *Request, fault Fault, state EffectState) *FaultRecord {
 	r := &FaultRecord{
 		Seq: len(s.faults) + 1, Fault: fault, Op: req.Op, OrderID: req.OrderID, Reference: req.Reference,

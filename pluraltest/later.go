@@ -2,12 +2,12 @@ package pluraltest
 
 import "time"
 
-// job is an action for later. Its timer runs it. A job without a timer runs
-// when other code calls runJob.
+// job is an action for later. The timer of the job runs the action. A job
+// without a timer runs when other code calls runJob.
 type job struct {
 	timer   *time.Timer
 	run     func(dropped bool) // the caller holds Server.mu
-	isClock bool               // the job belongs to the clock and is not a late effect, so Flush does not run it
+	isClock bool               // the job ends a hold that lapses by the clock, so Flush does not run the job
 }
 
 func (j *job) stop() {
@@ -16,9 +16,9 @@ func (j *job) stop() {
 	}
 }
 
-// schedule runs the function after a delay. Close drops the function, and Flush
-// runs it at once. The function runs while s.mu is held, and the caller of
-// schedule must hold s.mu as well.
+// The method schedule runs the function after a delay. Close drops the
+// function, and Flush runs it at once. The function runs while s.mu is held,
+// and the caller of schedule must hold s.mu as well.
 func (s *Server) schedule(d time.Duration, run func(dropped bool)) *job {
 	j := s.addJob(run)
 	if s.closed {
@@ -59,8 +59,10 @@ type pendingResult struct {
 	reads   int // how many reads still see PENDING
 }
 
-// hold keeps a write of the order PENDING until c.reads reads have seen that
-// status. If c.reads is zero, the write stays PENDING for c.delay.
+// The method hold delays the end of a write on the order o. If c.reads is not
+// zero, the write ends at the first read of the order after c.reads reads. If
+// c.reads is zero, the write ends after c.delay. To end the write, the method
+// calls the function finish.
 func (s *Server) hold(o *order, c *call, finish func()) {
 	p := &pendingResult{byReads: c.reads > 0, reads: c.reads}
 	o.pending = p
@@ -81,9 +83,9 @@ func (s *Server) hold(o *order, c *call, finish func()) {
 }
 
 // countRead records that a client is about to read the order. Such a read also
-// shows the order's refunds, so it counts as a read of each refund as well.
-// After as many reads as the write waits for, the next read sees the final
-// state.
+// shows the order's refunds, so it counts as a read of each refund as well. A
+// write may wait for a number of reads. The first read after these reads ends
+// the write, and sees the final state.
 func (s *Server) countRead(o *order) {
 	for _, each := range append([]*order{o}, o.refunds...) {
 		switch p := each.pending; {

@@ -131,8 +131,8 @@ func TestReadLag(t *testing.T) {
 	})
 }
 
-// If a refund is repeated after the first request was checked and before its
-// refund is made, both refunds are made.
+// The server checks a request for a refund, but makes the refund later. Before
+// that, the client repeats the request. Then both requests make a refund.
 func TestInsertAfterTheCheck(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

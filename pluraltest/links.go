@@ -18,7 +18,7 @@ const (
 )
 
 const (
-	linkLifetime    = 24 * time.Hour // if a link has no expire_by, as in the dashboard
+	linkLifetime    = 24 * time.Hour // for a link without expire_by; 24 hours is the default of the dashboard
 	maxLinkLifetime = 180 * 24 * time.Hour
 )
 
@@ -80,8 +80,8 @@ func (s *Server) linkStatus(l *link) string {
 	return StatusCreated
 }
 
-// isOver reports whether the link was cancelled or has expired. A nil link is
-// not over.
+// isOver reports whether the link was cancelled or has expired. It returns
+// false if l is nil.
 func (l *link) isOver() bool { return l != nil && l.ended != "" }
 
 type linkDoc struct {
@@ -150,7 +150,9 @@ func (s *Server) linkDocument(l *link, v view) []byte {
 	return marshal(doc)
 }
 
-// settled returns the amount that was ever held or paid through the link.
+// The method settled returns how much of the link's amount is no longer due. If
+// the order has a hold, or had a hold that has ended, the result is the whole
+// amount. Otherwise the result is the sum that the payer has paid.
 func (l *link) settled() int64 {
 	if !l.order.heldAt.IsZero() {
 		return l.order.amount.Value
@@ -254,8 +256,8 @@ func (s *Server) getLinkByReference(c *call) answer {
 	return jsonAnswer(http.StatusOK, s.linkDocument(found[len(found)-1], c.view))
 }
 
-// readLinkStale shows a link as it was before its last change. If lag is not
-// zero, it shows the link as it was lag ago.
+// readLinkStale shows a link as it was before its last change. If the parameter
+// lag is not zero, it shows the link as it was that long ago.
 func (s *Server) readLinkStale(c *call, lag time.Duration) answer {
 	l := s.links[c.OrderID]
 	if c.Op == OpPaymentLinksGetByReference {
@@ -298,8 +300,9 @@ func (s *Server) cancelLink(c *call) answer {
 	return jsonAnswer(http.StatusOK, s.linkDocument(l, c.view)).done()
 }
 
-// takesCalls reports whether a link accepts a cancel and a notify. The vendor's
-// own tools say that a link must be CREATED for both calls.
+// takesCalls reports whether a link accepts the call that cancels it and the
+// call that sends its message again. The vendor's own tools say that a link
+// must be CREATED for both calls.
 func (s *Server) takesCalls(l *link) bool {
 	status := s.linkStatus(l)
 	return status == StatusCreated || status == StatusClicked && s.cfg.quirks.has(QuirkClickedLinkCancels)
@@ -370,11 +373,11 @@ type Notification struct {
 	Email  string // where the message goes; Email or Mobile may be empty
 	Mobile string // the number with its country code
 	Text   string // the text that the customer gets
-	Resent bool   // the message was sent by a notify, and not when the link was created
+	Resent bool   // false for the message that is sent when the link is created, true for every other message
 	At     time.Time
 }
 
-// message records the message that sends a link to its customer.
+// The method message records the message that sends a link to its customer.
 func (s *Server) message(l *link, resent bool) {
 	var customer struct {
 		First   string `json:"first_name"`
@@ -405,7 +408,8 @@ func (s *Server) message(l *link, resent bool) {
 }
 
 // Notifications lists the messages that were sent for a payment link, oldest
-// first: one for its creation, and one for each notify.
+// first. The first was sent when the link was created. Each call of /notify, or
+// of [Server.NotifyLink], sends another.
 func (s *Server) Notifications(linkID string) []Notification {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -16,8 +16,9 @@ var errDuplicateLink = apiError{
 	message: "Duplicate Merchant Reference ID received",
 }
 
-// linkRequest is the body of POST /api/pay/v1/paymentlink. Unknown fields are
-// ignored, unless they name money.
+// linkRequest is the body of POST /api/pay/v1/paymentlink. The server ignores
+// an unknown field, unless the name of the field contains "amount". With such a
+// field, the request is refused.
 type linkRequest struct {
 	Reference   json.RawMessage `json:"merchant_payment_link_reference"`
 	Amount      json.RawMessage `json:"amount"`
@@ -43,7 +44,7 @@ type LinkSpec struct {
 	Amount      Amount
 	Customer    json.RawMessage // an object with an email_id or a mobile_number
 	Description string
-	ExpireBy    time.Time // zero means in 24 hours
+	ExpireBy    time.Time // if it is zero, the link expires after 24 hours
 	PreAuth     bool
 	PartPayment *bool
 	Methods     []string // allowed_payment_methods; none means all

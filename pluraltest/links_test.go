@@ -119,8 +119,9 @@ func TestLinkExpires(t *testing.T) {
 	require.Equal(t, "EXPIRED", linkStatus(t, srv, paying["payment_link_id"].(string)))
 }
 
-// A link expires while no request comes. When a test then opens, cancels or
-// resends the link, the server finds that it has expired.
+// The expiry time of a link passes, but no request comes. When a test then
+// opens or cancels the link, or sends its message again, the server finds that
+// the link has expired.
 func TestLinkExpiresBeforeItIsChangedByHand(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*pluraltest.Server, string) error{
@@ -374,8 +375,8 @@ func TestLinkRequestsOfTheVendorsClients(t *testing.T) {
 	require.Equal(t, "CANCELLED", linkStatus(t, srv, id))
 
 	// The MCP server repeats a request after a time-out, with the same
-	// Request-ID. That does not make a notify idempotent. A create is
-	// idempotent because of the reference.
+	// Request-ID. But each request to /notify sends a message, even with
+	// the same Request-ID. A create is idempotent because of the reference.
 	other := a.link("again")["payment_link_id"].(string)
 	notify := pluraltest.On(pluraltest.OpPaymentLinksNotify)
 	srv.Inject(notify, pluraltest.TimedOutAfterApply, pluraltest.TimedOutAfterApply)

@@ -12,10 +12,10 @@ import (
 )
 
 // This file implements a network in memory. For HTTP this network behaves like
-// loopback TCP. Writes are buffered. After a close, the peer reads the rest and
-// then the end of file. After a reset, the peer gets ECONNRESET, and the bytes
-// on the way are lost. Deadlines work. All code here waits only on channels, so
-// testing/synctest knows when it waits.
+// loopback TCP. Writes are buffered. If one end of a connection is closed, the
+// other end reads the rest and then the end of file. After a reset, the other
+// end gets ECONNRESET, and the bytes on the way are lost. Deadlines work. All
+// code here waits only on channels, so testing/synctest knows when it waits.
 
 // memListener accepts the connections that dial makes.
 type memListener struct {
@@ -88,7 +88,8 @@ type memStream struct {
 
 func newMemStream() *memStream { return &memStream{changed: make(chan struct{})} }
 
-// update changes the stream and wakes the goroutines that wait for a change.
+// The method update calls the function change, which changes the stream. Then
+// the method wakes the goroutines that wait for a change.
 func (s *memStream) update(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -239,7 +240,7 @@ func (c *memConn) Close() error {
 	return nil
 }
 
-// abort closes both ends with a reset.
+// The method abort closes both ends with a reset.
 func (c *memConn) abort() {
 	c.out.update(func() { c.out.reset, c.out.buf = true, nil })
 	c.in.update(func() { c.in.reset, c.in.buf = true, nil })
@@ -265,8 +266,8 @@ func (c *memConn) SetReadDeadline(t time.Time) error { c.readDeadline.set(t); re
 // SetWriteDeadline implements net.Conn.
 func (c *memConn) SetWriteDeadline(t time.Time) error { c.writeDeadline.set(t); return nil }
 
-// deadline is a time that can be moved. When it has passed, its channel over is
-// closed.
+// deadline is a time that can be moved. When that time has passed, the channel
+// over is closed.
 type deadline struct {
 	mu    sync.Mutex
 	timer *time.Timer

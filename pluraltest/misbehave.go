@@ -42,7 +42,8 @@ func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, conn *serverCo
 	s.reply(w, r, conn, req, a, f)
 }
 
-// resultOf returns how an operation ends under an effect.
+// resultOf returns the result of an operation that meets a fault with the
+// effect e.
 func resultOf(op string, e Effect) resultMode {
 	switch {
 	case !canFail(op):
@@ -62,8 +63,9 @@ func resultOf(op string, e Effect) resultMode {
 	}
 }
 
-// apply runs the operation with the fault's effect. If the effect is to come
-// later, the returned function late schedules it. Otherwise late is nil.
+// The method apply runs the operation with the fault's effect. If the effect
+// must come later, the result late is a function that schedules the effect.
+// Otherwise that result is nil.
 func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func()) {
 	c := &call{Request: req, body: req.Body, reads: f.Reads, delay: f.Delay, reversed: f.PointsFirst}
 	if run.op == OpRefundsCreate {
@@ -112,7 +114,7 @@ func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func())
 	return a, nil
 }
 
-// readBehind answers a look-up from old documents, as a replica that lags does.
+// readBehind answers a look-up from old documents, as a slow replica would.
 func (s *Server) readBehind(c *call, lag time.Duration) answer {
 	if c.Op == OpPaymentLinksGet || c.Op == OpPaymentLinksGetByReference {
 		return s.readLinkStale(c, lag)
@@ -149,12 +151,13 @@ func (s *Server) applyLater(c *call, run route, delay time.Duration) {
 		case a.status >= http.StatusBadRequest:
 			c.record.settle(EffectRejected, s.now())
 		default:
-			c.record.settle(EffectNotApplied, s.now()) // a repeat was applied first
+			c.record.settle(EffectNotApplied, s.now()) // a repeat of this request has already had the effect
 		}
 	})
 }
 
-// reply sends the answer, after the changes that the fault makes to it.
+// The method reply sends the answer, after the changes that the fault makes to
+// it.
 func (s *Server) reply(w http.ResponseWriter, r *http.Request, conn *serverConn, req *Request, a answer, f Fault) {
 	switch f.Answer {
 	case AnswerRefused, AnswerReset:
@@ -218,7 +221,7 @@ func (blanks) Read(p []byte) (int, error) {
 
 const drops = 10
 
-// drip sends the body in small parts, spread evenly over the delay.
+// The method drip sends the body in small parts, spread evenly over the delay.
 func (s *Server) drip(w http.ResponseWriter, r *http.Request, req *Request, a answer, over time.Duration) {
 	flush := http.NewResponseController(w).Flush
 	s.writeHead(w, req, a, len(a.body))
@@ -234,8 +237,9 @@ func (s *Server) drip(w http.ResponseWriter, r *http.Request, req *Request, a an
 	}
 }
 
-// wait returns true after the delay. It returns false once the client has left
-// or the server is closed. With a negative delay it never returns true.
+// The method wait returns true after the delay. It returns false once the
+// client has left or the server is closed. With a negative delay it never
+// returns true.
 func (s *Server) wait(r *http.Request, d time.Duration) bool {
 	var over <-chan time.Time
 	if d >= 0 {

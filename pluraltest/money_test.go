@@ -60,8 +60,9 @@ func TestRefundsOfTheShopPlugins(t *testing.T) {
 	}
 }
 
-// Plural's older guide has other names for a refund's fields. A refund with two
-// different sums is refused, with each of the options.
+// Plural's older guide has other names for a refund's fields. WithOldRefunds
+// and WithPluginRefunds each make the server read two fields for the sum. Even
+// then, a refund with two different sums is refused.
 func TestOldRefunds(t *testing.T) {
 	t.Parallel()
 	const (

@@ -125,8 +125,8 @@ func WithCredentials(clientID, clientSecret string) Option {
 // the client secret signs webhooks.
 func WithWebhookSecret(secret string) Option { return func(c *config) { c.webhookSecret = secret } }
 
-// WithReadLag makes each look-up show the books as they were d ago, as a
-// replica that lags does.
+// WithReadLag makes each look-up show an old state of the books, as a slow
+// replica would. The duration d is the age of that state.
 func WithReadLag(d time.Duration) Option { return func(c *config) { c.readLag = max(d, 0) } }
 
 // WithPluginRefunds makes the server also read the sum of a refund from
@@ -193,9 +193,9 @@ func WithTokenAnswer(form TokenAnswer) Option { return func(c *config) { c.token
 // TokenErrorShape is the shape in which the token endpoint refuses credentials.
 type TokenErrorShape int
 
-// The shapes of a token error. With TokenErrorGateway, only a 401 has the shape
-// of the gateway. An unsupported grant gets a 422 in the API's shape,
-// {"code","message"}.
+// The shapes of a token error. With TokenErrorGateway, a 401 has the same JSON
+// fields as an error of the gateway. An unsupported grant still gets a 422 in
+// the API's shape, {"code","message"}.
 const (
 	TokenErrorGateway TokenErrorShape = iota // {"status":401,"type":"","message":...,"traceId":...}
 	TokenErrorOAuth                          // {"error":...,"error_description":...}
@@ -259,10 +259,10 @@ func WithDuplicateCancels(mode DuplicateMode) Option {
 	return func(c *config) { c.cancelDup = mode }
 }
 
-// WithCheckLag makes every write look for earlier writes in books that are d
-// old. If two writes come within that time, the second does not see the first.
-// An order or a refund can then be made twice under one reference. A hold can
-// be captured again while part of it is left.
+// WithCheckLag makes the server miss recent writes when it checks whether a
+// write is a repeat: it does not see orders, refunds and captures that are
+// younger than d. So two orders or two refunds can be made under one reference,
+// and a hold can be captured again while part of it is left.
 func WithCheckLag(d time.Duration) Option { return func(c *config) { c.checkLag = max(d, 0) } }
 
 // WithMoreCaptures lets a hold be captured again while part of it is left.
@@ -299,8 +299,8 @@ type NotFoundShape int
 
 // The documented answers to a missing order.
 const (
-	NotFound422 NotFoundShape = iota // 422 ORDER_NOT_FOUND, the published sample
-	NotFound404                      // 404 ORDER_NOT_FOUND, the published table
+	NotFound422 NotFoundShape = iota // 422 ORDER_NOT_FOUND, as in the published sample
+	NotFound404                      // 404 ORDER_NOT_FOUND, as in the published table of errors
 	// A look-up by reference gets 400 INVALID_REQUEST "No matching records found
 	// for the inquiry". Other look-ups get 422.
 	NotFoundInquiry
@@ -355,23 +355,23 @@ const (
 	// payments.
 	QuirkCamelCasePoints           Quirk = 1 << iota
 	QuirkStringPreAuth                   // pre_auth is a string: "true", "false"
-	QuirkPreAuthFalse                    // pre_auth reads false once the hold is captured
+	QuirkPreAuthFalse                    // pre_auth is false after the hold has been captured
 	QuirkNanoseconds                     // timestamps have nine decimals
 	QuirkRefundInParent                  // refund webhooks carry the parent order with the refund inside
 	QuirkCaptureDataObject               // capture_data is an object, not an array
-	QuirkCancelledPaymentProcessed       // payments of a cancelled order read PROCESSED
+	QuirkCancelledPaymentProcessed       // payments of a cancelled order have the status PROCESSED
 	// Empty refunds and capture_data are [], and an empty payment_option is {}.
 	// Without this quirk, empty fields are left out.
 	QuirkEmptyLists
-	QuirkPartProcessed // an order reads PROCESSED after a partial capture
+	QuirkPartProcessed // an order has the status PROCESSED after a partial capture
 	QuirkNoRefundList  // an order does not list its refunds
 	// The order of a payment link has the link's reference. Without this quirk,
 	// the order has a reference that Plural makes.
 	QuirkLinkReferenceInOrder
 	QuirkWrappedLinks       // payment links come wrapped in "data"
 	QuirkLinkWithoutPreAuth // payment links have neither pre_auth nor is_mcc_transaction
-	// The payment link of a hold reads PAYMENT_INITIATED. Without this quirk,
-	// it reads PROCESSED.
+	// The payment link of a hold has the status PAYMENT_INITIATED. Without
+	// this quirk, the link has the status PROCESSED.
 	QuirkHeldLinkInitiated
 	// A payment link that was opened can be cancelled, and its message can be
 	// sent again. Without this quirk, both need a link that is CREATED.

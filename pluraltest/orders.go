@@ -49,7 +49,7 @@ type limits struct {
 
 var (
 	// The guide's tables say that the smallest amount is 100. The published
-	// error message says 1.
+	// error message says that it is 1.
 	documentedLimits = limits{50, 100, referencePattern}
 	looseLimits      = limits{100, 1, regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)}
 )
@@ -173,9 +173,9 @@ func (s *Server) createOrder(spec OrderSpec, requestID string) (o *order, isNew 
 	return o, true, nil
 }
 
-// seen lists the orders and refunds that the server finds when it checks
-// whether a reference is taken. With WithCheckLag, that check reads the books
-// as they were some time ago.
+// The method seen returns the orders and refunds that the server finds when it
+// checks whether a reference is taken. With WithCheckLag, that check does not
+// find the latest orders and refunds.
 func (s *Server) seen(reference string) []*order {
 	if s.cfg.checkLag == 0 {
 		return s.byRef[reference]
@@ -203,7 +203,7 @@ func (s *Server) withoutProducts(details json.RawMessage) json.RawMessage {
 	return marshal(fields)
 }
 
-// enter adds a new order or refund to the books.
+// The method enter adds a new order or refund to the books.
 func (s *Server) enter(o *order) {
 	s.orders[o.id] = o
 	s.inOrder = append(s.inOrder, o)
@@ -241,9 +241,9 @@ func (s *Server) read(c *call, o *order) answer {
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view)))
 }
 
-// readStale shows an order as it was before its last change. If lag is not
-// zero, it shows the order as it was lag ago. If the order did not exist then,
-// the answer is "not found".
+// readStale shows an order as it was before its last change. If the parameter
+// lag is not zero, it shows the order as it was that long ago. If the order did
+// not exist then, the answer is "not found".
 func (s *Server) readStale(c *call, lag time.Duration) answer {
 	o := s.orders[c.OrderID]
 	missing := s.notFound

@@ -34,8 +34,8 @@ var (
 	// FailOTP enters a wrong one-time password. The payment fails with
 	// USER_AUTHENTICATION_FAILED.
 	FailOTP = Decision{kind: payerFails, code: "USER_AUTHENTICATION_FAILED", reason: "Consumer Authentication failed"}
-	// LetExpire lets the time limit for the payment pass. The payment fails
-	// with PAYMENT_EXPIRED.
+	// LetExpire waits until the time limit for the payment is over. The
+	// payment fails with PAYMENT_EXPIRED.
 	LetExpire = Decision{kind: payerFails, code: "PAYMENT_EXPIRED", reason: "The payment has expired"}
 	// CancelPayment leaves the page by its cancel link. The order is then
 	// CANCELLED.
@@ -111,7 +111,7 @@ func (o *order) payable() bool {
 	}
 }
 
-// pay carries out the payer's decision. s.mu must be held.
+// The method pay carries out the payer's decision. s.mu must be held.
 func (s *Server) pay(o *order, d Decision) error {
 	if !o.payable() {
 		if o.link.isOver() {
@@ -229,8 +229,8 @@ func (o *order) canBePaidBy(method string) bool {
 		(!o.preAuth || method == "CARD" || method == "POINTS")
 }
 
-// attempt adds the payer's payments to the order. If the order has PENDING
-// payments already, it adds nothing.
+// The method attempt adds the payer's payments to the order. If the order has
+// PENDING payments already, it adds nothing.
 func (s *Server) attempt(o *order, d Decision, now time.Time) {
 	if o.status == StatusPending {
 		return
@@ -259,7 +259,8 @@ func (s *Server) addPayment(o *order, method string, value int64, now time.Time)
 	})
 }
 
-// suffix returns the two letters of a payment's id that stand for the method.
+// The function suffix returns the two letters of a payment's id that stand for
+// the method.
 func suffix(method string) string {
 	switch method {
 	case "UPI":

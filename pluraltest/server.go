@@ -61,7 +61,7 @@ type Server struct {
 	conns     map[*serverConn]struct{}
 	clients   []interface{ CloseIdleConnections() }
 	active    int           // requests being served
-	idle      chan struct{} // closed by the last request once the server is closing
+	idle      chan struct{} // set by Close while requests are being served; the last request closes the channel
 	offset    time.Duration
 	orders    map[string]*order
 	inOrder   []*order
@@ -211,8 +211,9 @@ func (s *Server) listen(addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// reachable returns the address that a client can connect to. If addr stands
-// for all interfaces, that is the loopback address.
+// The function reachable returns the address to which a client can connect. If
+// addr has the IP address of all interfaces, such as 0.0.0.0, the function
+// returns the loopback address with the same port.
 func reachable(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
@@ -317,8 +318,8 @@ func (s *Server) closeConns() {
 
 var errClosed = errors.New("pluraltest: server closed")
 
-// begin and end are called at the start and the end of each request. begin
-// returns false after Close.
+// The methods begin and end are called at the start and the end of each
+// request. After Close, the method begin returns false.
 func (s *Server) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -339,8 +340,8 @@ func (s *Server) end() {
 	}
 }
 
-// now returns the time on the server's clock, which Advance moves. s.mu must be
-// held.
+// The method now returns the time on the server's clock. Advance moves that
+// clock. s.mu must be held.
 func (s *Server) now() time.Time { return s.cfg.clock().Add(s.offset) }
 
 // Now returns the time on the server's clock.

@@ -18,8 +18,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// recordingTB takes the place of a test and records failures. The real test
-// does not fail because of them.
+// recordingTB takes the place of a test and records failures. The recorded
+// failures do not make the real test fail.
 type recordingTB struct {
 	*testing.T
 

@@ -40,9 +40,10 @@ type SettlementLine struct {
 	Kind          LineKind
 }
 
-// LineKind says which sum in the head of a settlement includes a line. The
-// lines themselves do not show their kind, because Plural has not published how
-// it shows refunds and chargebacks.
+// LineKind is the kind of a line: a payment, a refund or a chargeback. The head
+// of a settlement has a sum for each kind of line. The lines themselves do not
+// show their kind, because Plural has not published how it shows refunds and
+// chargebacks.
 type LineKind int
 
 // The kinds of lines. The amounts of refunds and chargebacks are below zero.
@@ -104,11 +105,11 @@ var india = time.FixedZone("IST", 5*60*60+30*60)
 // settled is one settlement in the books.
 type settled struct{ Settlement }
 
-// settlements are the books of settled money.
+// The type settlements records all settlements, and which money they contain.
 type settlements struct {
 	list  []*settled
 	done  map[string]bool // the names of the movements that are in a settlement
-	moves int             // how often rows still move because of MoveSettlementRows
+	moves int             // how many more times MoveSettlementRows makes rows move
 }
 
 // Settlements lists the settlements, oldest first.
@@ -259,8 +260,8 @@ func (s *Server) unsettled() (list []movement) {
 	return list
 }
 
-// joined adds up the movements of the same payment, so each payment has one
-// movement.
+// The function joined adds up the movements of the same payment, so each
+// payment has one movement.
 func joined(moved []movement) (list []movement) {
 	places := map[*payment]int{}
 	for _, m := range moved {
@@ -291,7 +292,7 @@ func (s *Server) settleDue() {
 			days[due] = append(days[due], m)
 		}
 	}
-	var waiting []movement // refunds that wait for a settlement with a payment
+	var waiting []movement // refunds that wait until they can be settled together with a payment
 	for _, due := range slices.SortedFunc(maps.Keys(days), time.Time.Compare) {
 		y, month, d := due.Date()
 		waiting = append(waiting, days[due]...)
@@ -301,8 +302,8 @@ func (s *Server) settleDue() {
 	}
 }
 
-// settle makes a settlement of the money that has moved. If there are only
-// refunds, it makes no settlement, because refunds wait for a payment.
+// The method settle makes a settlement of the money that has moved. If there
+// are only refunds, it makes no settlement, because refunds wait for a payment.
 func (s *Server) settle(moved []movement, processed, at time.Time) (utr string) {
 	if !slices.ContainsFunc(moved, func(m movement) bool { return !m.refund }) {
 		return ""
@@ -619,8 +620,8 @@ func (s *Server) settlementLine(of *settled, line SettlementLine) settlementLine
 	return doc
 }
 
-// local prints a time in the form of settlements: in Indian time, without the
-// zone.
+// The function local formats a time as settlements do: in Indian time, without
+// the zone.
 func local(t time.Time) string { return t.In(india).Format("2006-01-02T15:04:05") }
 
 func (s *Server) figure(r *big.Rat) json.RawMessage { return s.text(decimal(r)) }
@@ -632,8 +633,8 @@ func (s *Server) text(number string) json.RawMessage {
 	return json.RawMessage(number)
 }
 
-// If MoveSettlementRows asks for it and the page is not the first, move calls
-// rows to reorder the list.
+// If MoveSettlementRows asks for it and the page is not the first, the method
+// move calls the function rows to reorder a list.
 func (s *Server) move(page int, rows func()) {
 	if page > 1 && s.settled.moves > 0 {
 		s.settled.moves--
@@ -641,7 +642,7 @@ func (s *Server) move(page int, rows func()) {
 	}
 }
 
-// rotate makes the last element of the list the first.
+// The function rotate moves the last element of the list to the first place.
 func rotate[T any](list []T) {
 	if n := len(list); n > 0 {
 		last := list[n-1]

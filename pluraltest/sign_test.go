@@ -114,8 +114,9 @@ func TestCallbackForms(t *testing.T) {
 	require.NotEqual(t, kept, dropped.SignForm(form).Get("signature"), "empty values are signed")
 }
 
-// A callback is signed with the chosen form of the secret. The SDK accepts the
-// callback only if it uses the same form.
+// The emulator makes the key for callbacks from the secret, in the chosen form.
+// The SDK accepts a callback only if the SDK's key is made from the secret in
+// the same form.
 func TestCallbackKeys(t *testing.T) {
 	t.Parallel()
 	const secret = "MDEyMzQ1Njc4OWFiY2RlZg=="

@@ -149,9 +149,9 @@ type errorDetail struct {
 	Message string `json:"message"`
 }
 
-// setStatus moves the order to another status. It panics if that status may not
-// follow. Every operation checks the status first, so such a panic shows a bug
-// of this package.
+// setStatus moves the order to another status. It panics if the order may not
+// go from its present status to that status. Every operation checks the status
+// first, so such a panic shows a bug of this package.
 func (o *order) setStatus(status string) {
 	moves := chargeMoves
 	if o.typ == typeRefund {
@@ -172,8 +172,8 @@ func (o *order) setPayments(status string, at time.Time) {
 	}
 }
 
-// held returns the payments that did not fail, so they have the order's hold or
-// its money.
+// The method held returns the payments that did not fail. Only these payments
+// can have the order's held or captured money.
 func (o *order) held() []*payment {
 	var live []*payment
 	for _, p := range o.payments {
@@ -215,8 +215,8 @@ func (o *order) refundedAmount(pending bool) int64 {
 	return sum
 }
 
-// paid returns the sum that the payer's payments have paid so far. A hold does
-// not count.
+// The method paid returns the sum that the payer has paid so far. For a
+// pre-authorised order it returns 0, even after a capture.
 func (o *order) paid() (sum int64) {
 	for _, p := range o.payments {
 		if p.status == StatusProcessed && !o.preAuth {
@@ -229,7 +229,7 @@ func (o *order) paid() (sum int64) {
 // outstanding returns the sum that the payer still has to pay.
 func (o *order) outstanding() int64 { return o.amount.Value - o.paid() }
 
-// open lists the payments that are under way.
+// The method open returns the payments that are under way.
 func (o *order) open() []*payment {
 	return slices.DeleteFunc(o.held(), func(p *payment) bool { return p.status != StatusPending })
 }

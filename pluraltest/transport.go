@@ -92,7 +92,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	run, orderID, reference := match(r.URL.EscapedPath())
 	if run.run == nil || run.method != r.Method || len(body) > maxRequestBody {
-		return t.base.RoundTrip(r) // no fault can meet this request
+		return t.base.RoundTrip(r) // faults do not apply to this request
 	}
 	refused, name := t.server.decideEarly(t.server.newRequest(r, run, orderID, reference, body))
 	if refused {
@@ -105,8 +105,9 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // readBody reads a request's body. It returns the bytes of the body, and a copy
-// of the request that still has its whole body. net/http can rewind the body of
-// the copy only if it could rewind the original body.
+// of the request. The copy still has the whole body. If net/http can rewind the
+// body of the original request, it can also rewind the body of the copy.
+// Otherwise it can rewind neither body.
 func readBody(r *http.Request) (*http.Request, []byte, error) {
 	clone := r.Clone(r.Context())
 	if r.Body == nil || r.Body == http.NoBody {

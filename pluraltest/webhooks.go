@@ -116,7 +116,8 @@ func (s *Server) SetWebhookURL(url string) {
 	s.cfg.webhook.url = url
 }
 
-// Deliveries lists the events so far and what became of them, oldest first.
+// Deliveries returns the events so far, oldest first. Each event has the state
+// of its delivery and the attempts to deliver it.
 func (s *Server) Deliveries() []Delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,8 +17,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// merchant records the webhooks that arrive. If its field answer is set, that
-// function writes the answers.
+// The type merchant records the webhooks that arrive. If its field answer is
+// set, the function in that field writes the answers.
 type merchant struct {
 	mu     sync.Mutex
 	seen   []seenHook
@@ -51,7 +51,7 @@ func (m *merchant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// body returns the body of a recorded request.
+// The method body returns the body of a recorded request.
 func (m *merchant) body(r *http.Request) string {
 	for _, hook := range m.hooks() {
 		if hook.id == r.Header.Get("webhook-id") {
@@ -61,7 +61,7 @@ func (m *merchant) body(r *http.Request) string {
 	return ""
 }
 
-// events lists the types of the webhooks that have arrived.
+// The method events returns the types of the webhooks that have arrived.
 func (m *merchant) events(t *testing.T) (list []string) {
 	t.Helper()
 	for _, hook := range m.hooks() {
@@ -74,7 +74,7 @@ func (m *merchant) events(t *testing.T) (list []string) {
 	return list
 }
 
-// repeated returns a list with each of the words n times.
+// The function repeated returns a list that has each word n times.
 func repeated(n int, words ...string) (list []string) {
 	for _, word := range words {
 		list = append(list, slices.Repeat([]string{word}, n)...)
@@ -255,8 +255,9 @@ func TestEventsOfAnOrderKeepTheirOrder(t *testing.T) {
 	}
 }
 
-// TestFirstWaitCountsFromTheEvent uses a schedule that begins with a wait. Time
-// in the queue does not make that wait longer.
+// TestFirstWaitCountsFromTheEvent uses a schedule that begins with a wait. The
+// wait counts from the event. It does not become longer if the event must first
+// wait in the queue.
 func TestFirstWaitCountsFromTheEvent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

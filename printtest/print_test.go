@@ -36,7 +36,8 @@ const (
 	dumps              // show every exported field, even the secret of Credentials
 )
 
-// printers has every printer that SECURITY.md names, with its kind.
+// The function printers returns every printer that SECURITY.md names, and the
+// kind of each printer.
 func printers() map[string]printer {
 	return map[string]printer{
 		"fmt":                          {logs, func(v any) string { return fmt.Sprintf("%v %+v %#v %s %d", v, v, v, v, v) }},
@@ -204,8 +205,8 @@ func chain(err error) func(yield func(error) bool) {
 	}
 }
 
-// values returns the SDK's exported structs, with a marker in each of their
-// fields.
+// The function values returns the SDK's exported structs. It puts markers into
+// their text fields.
 func values() map[string]any {
 	values := map[string]any{}
 	for _, v := range []any{
@@ -230,8 +231,8 @@ func values() map[string]any {
 	return values
 }
 
-// The function values must return every exported struct that has an exported
-// field. The test names the exceptions.
+// The function with the name values must return every exported struct that has
+// an exported field. The exceptions are listed in this test.
 func TestEveryTypeIsPrinted(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("../*.go")
@@ -257,8 +258,9 @@ func TestEveryTypeIsPrinted(t *testing.T) {
 			return true
 		})
 	}
-	// These types need no test: their fields only have other types, numbers or
-	// a single word.
+	// These types need no test. Their fields hold no personal data and no
+	// secret. They hold services, numbers, times, states, ids and
+	// references.
 	without := []string{"Client", "RetryPolicy", "Claim", "Capture"}
 	for name := range values() {
 		without = append(without, name)
@@ -266,7 +268,8 @@ func TestEveryTypeIsPrinted(t *testing.T) {
 	require.ElementsMatch(t, without, structs)
 }
 
-// mark writes the name of each field into the field.
+// The function mark writes a marker into each text field of v. The marker is
+// the name of the type and the field, such as <Order.OrderID>.
 func mark(v reflect.Value, name string, depth int) {
 	marker := "<" + name + ">"
 	switch x := v.Addr().Interface().(type) {
@@ -302,7 +305,8 @@ func mark(v reflect.Value, name string, depth int) {
 
 var marker = regexp.MustCompile(`(?:<|&lt;|\\+u003c)(\w+\.\w+)(?:>|&gt;|\\+u003e)`)
 
-// markers returns the fields that a text shows.
+// The function markers finds the markers in a text, and returns the names of
+// their fields.
 func markers(text string) []string {
 	found := []string{}
 	for _, m := range marker.FindAllStringSubmatch(text, -1) {

@@ -17,8 +17,8 @@ import (
 
 func idOf(i int) string { return fmt.Sprintf("v1-261126%06d-aa-%06x-cc-k", i%1e6, i) }
 
-// manyPayments makes n payments. Each has new strings, as payments from a
-// database have.
+// manyPayments makes n payments. Each payment gets strings of its own, like a
+// payment that is read from a database.
 func manyPayments(n int) iter.Seq2[reconcile.Payment, error] {
 	return func(yield func(reconcile.Payment, error) bool) {
 		for i := range n {
@@ -38,7 +38,7 @@ func manyPayments(n int) iter.Seq2[reconcile.Payment, error] {
 func manyLines(n int) []plural.SettlementLine {
 	lines := make([]plural.SettlementLine, n)
 	for i := range lines {
-		of := (i * 7919) % n // not in the order of the list
+		of := (i * 7919) % n // the lines come in another sequence than the payments
 		lines[i] = plural.SettlementLine{
 			TransactionID: idOf(of), System: "PG", ProcessedDate: "2026-11-27T07:00:00",
 			TransactionDate: "2026-11-26T00:00:00", TransactionAmount: plural.Rupees(rupees(int64(100 + of))),
@@ -51,8 +51,9 @@ func manyLines(n int) []plural.SettlementLine {
 	return lines
 }
 
-// match matches n lines. It measures the time for each line, and the memory for
-// each payment.
+// The function match makes Books with n payments, adds n lines, and computes
+// the results. It returns the time for each line, and the memory for each
+// payment.
 func match(b *testing.B, n int) (perLine time.Duration, perPayment uint64) {
 	b.Helper()
 	lines := manyLines(n)

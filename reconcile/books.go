@@ -25,11 +25,11 @@ type Payment struct {
 	// ID from [plural.Order.Payments]. If PaymentID is "", the order has to be
 	// read, and this Payment stands for all payments of the order.
 	PaymentID string
-	// Captured and Refunded are in paise. Refunded includes refunds that are
-	// under way, as [plural.Order.RefundedAmount] does. As Refunded, the zero
-	// Amount means that nothing was refunded. As Captured, the zero Amount is
-	// refused, because it may be a forgotten amount; INR(0) means that nothing
-	// was captured.
+	// Captured and Refunded are in paise. Refunded includes refunds that
+	// are under way, as [plural.Order.RefundedAmount] does. If Refunded is
+	// the zero Amount, nothing was refunded. If Captured is the zero
+	// Amount, [New] returns an error, because the shop may have forgotten
+	// the amount. If nothing was captured, set Captured to INR(0).
 	Captured, Refunded plural.Amount
 }
 
@@ -41,15 +41,15 @@ type Payment struct {
 type Books struct {
 	payments []entry
 	owners   map[string]owner // the key is the id of a payment, of a refund or of a refund's payment
-	byOrder  map[string]int32 // the first payment of each order, by order id
-	byRef    map[string]int32 // the first payment of each order without a known id, by reference
+	byOrder  map[string]int32 // the key is an order's id, the value is the order's first payment
+	byRef    map[string]int32 // the same for orders to which the shop gives no id; the key is the reference
 	orders   []orderBook
 	lines    pile[kept]
 	last     *plural.SettlementLine // the last line that was kept
 
 	unread   map[string]error // by UTR
 	unlisted error            // why the settlements of some days could not be listed
-	isUsed   bool             // the books were in a run
+	isUsed   bool             // Run was called with these books
 }
 
 // entry is a payment with what is known about it. The index -1 stands for no
@@ -79,7 +79,7 @@ type orderBook struct {
 	captured   amount
 	refunded   amount
 	status     plural.OrderStatus
-	lacksOne   string // the id of a payment that the shop lists and the order does not
+	lacksOne   string // the id of a payment that is on the shop's list, but not in Plural's order
 	isOfOthers bool
 	lacksID    bool // a payment has no id, so no line can be matched with it
 }
@@ -90,7 +90,8 @@ type amount struct {
 	isKnown bool
 }
 
-// kept is a line of a payment, and the index of the payment's next line.
+// The type kept is a line that belongs to a payment. The field next is the
+// index of the next line of the same payment in Books.lines.
 type kept struct {
 	plural.SettlementLine
 
@@ -101,15 +102,17 @@ type kept struct {
 const none = int32(-1)
 
 // New makes Books from the shop's payments. Pass all payments of the last ten
-// days, settled or not. Pass older payments until they are settled. New returns
-// one of these errors:
+// days, settled or not. Also pass every older payment that is not settled yet.
+// New returns one of these errors:
 //
-//   - an error that payments returns;
-//   - a payment has neither a reference nor an order id, or it has an amount
-//     below zero, or an amount in another currency than INR, which cannot be
-//     compared with rupees;
-//   - two payments have the same PaymentID, or an order has several payments
-//     and one of them has no PaymentID, so New cannot distinguish the payments.
+//   - an error that the sequence payments returns;
+//   - an error if a payment has neither a reference nor an order id;
+//   - an error if an amount is below zero;
+//   - an error if an amount is in another currency than INR, because
+//     settlements are in INR;
+//   - an error if two payments have the same PaymentID;
+//   - an error if an order has several payments and one of them has no
+//     PaymentID, because then New cannot distinguish the payments.
 func New(payments iter.Seq2[Payment, error]) (*Books, error) {
 	b := &Books{
 		last: new(plural.SettlementLine), owners: map[string]owner{},
@@ -186,8 +189,9 @@ func compactNames(p Payment) (reference, orderID, paymentID string) {
 	return reference, orderID, paymentID
 }
 
-// Line takes a line of a settlement. Call it once for each line. If no payment
-// explains the line, it returns false and does not keep the line.
+// Line adds a line of a settlement to the payment that the line belongs to.
+// Call Line once for each line. If the line belongs to no payment on the list,
+// Line returns false and does not keep the line.
 func (b *Books) Line(l *plural.SettlementLine) bool {
 	of, isKnown := b.owners[l.TransactionID]
 	if l.TransactionID == "" || !isKnown {
@@ -207,16 +211,17 @@ func (b *Books) Line(l *plural.SettlementLine) bool {
 	return true
 }
 
-// owns reports whether a payment explains a line.
+// The method owns reports whether transactionID is a known id of a payment on
+// the list, or of one of its refunds.
 func (b *Books) owns(transactionID string) bool {
 	_, ok := b.owners[transactionID]
 	return ok && transactionID != ""
 }
 
-// Order takes an order that was read. It keeps the ids of the order's payments
-// and refunds, and the captured and refunded amounts. If o is a refund, it only
-// keeps the refund's ids. If an order is given again, the new document replaces
-// the earlier document.
+// Order adds an order that was read from Plural to the books. It keeps the ids
+// of the order's payments and refunds, and the captured and refunded amounts.
+// If o is a refund, Order keeps only the refund's ids. If you pass the same
+// order again, the new document replaces the earlier document.
 //
 // It fails if the order does not belong to any payment, or if one of its ids
 // belongs to another payment.
@@ -272,9 +277,10 @@ func (b *Books) Order(o *plural.Order) error {
 	return nil
 }
 
-// If some payments name an order by its id and others by its reference, join
-// puts them together as the payments of one order. It does so only if each has
-// a PaymentID, and if Plural's order has the PaymentID of each payment that
+// The shop may name one order by its id in some payments, and by its reference
+// in other payments. Then the method join puts all these payments together as
+// the payments of one order. Two conditions must hold. Each of the payments has
+// a PaymentID. And Plural's order lists the PaymentID of each payment that
 // names the reference.
 func (b *Books) join(first, named int32, hasPayment func(id string) bool) {
 	last := named
@@ -311,8 +317,8 @@ func (b *Books) addRefund(refund *plural.Order, first int32) error {
 	return err
 }
 
-// areOfOne reports whether payment n belongs to the order whose first payment
-// is first.
+// areOfOne reports whether the payment n belongs to an order. The parameter
+// first is the first payment of that order.
 func (b *Books) areOfOne(n, first int32) bool {
 	for ; first != none; first = b.payments[first].next {
 		if n == first {
@@ -329,7 +335,7 @@ func (b *Books) own(id string, to owner) error {
 	of, isTaken := b.owners[id]
 	first := b.firstOf(&b.payments[to.payment])
 	if isTaken && (of.isRefund != to.isRefund || !b.areOfOne(of.payment, first)) {
-		if b.payments[of.payment].PaymentID != id { // Plural's order gave this id, and not the shop
+		if b.payments[of.payment].PaymentID != id { // the id is from Plural's order, not from the shop's list
 			b.payments[b.firstOf(&b.payments[of.payment])].isContested = true
 		}
 		return fmt.Errorf("reconcile: id %s belongs to two payments of the list", id)
@@ -354,22 +360,22 @@ func (b *Books) bookOf(first int32) *orderBook {
 	if b.payments[first].order == none {
 		b.orders = append(b.orders, orderBook{})
 		for n := first; n != none; n = b.payments[n].next {
-			b.payments[n].order = int32(len(b.orders) - 1) //nolint:gosec // there are no more orders than payments
+			b.payments[n].order = int32(len(b.orders) - 1) //nolint:gosec // there are at most as many orders as payments
 		}
 	}
 	return &b.orders[b.payments[first].order]
 }
 
-// find finds the first payment of an order.
+// The method find returns the first payment of an order.
 func (b *Books) find(orderID string) (first int32, ok bool) {
 	first, ok = b.byOrder[orderID]
 	return first, ok && orderID != ""
 }
 
-// Unread records that something could not be read. For a settlement, pass its
-// UTR. For an order, pass its id, or its reference if the shop has no id. For
-// the list of settlements, pass "" for both. The results that depend on the
-// missing data become [Unknown].
+// Unread tells the books that something could not be read. For a settlement,
+// pass its UTR. For an order, pass its id, or its reference if the shop has no
+// id. For the list of settlements, pass "" for both. The results that depend on
+// the missing data become [Unknown].
 func (b *Books) Unread(utr, orderID string, err error) {
 	if err == nil {
 		err = errors.New("it was not read")

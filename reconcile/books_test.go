@@ -41,7 +41,7 @@ func lineA(amount plural.Rupees) *plural.SettlementLine {
 	}
 }
 
-// seen returns the days whose settlements are read.
+// The function seen returns the days whose settlements the tests read.
 func seen() plural.Days { return plural.Days{First: nightOf(-9), Last: nightOf(0)} }
 
 // orderOf is a captured order from Plural.
@@ -249,7 +249,7 @@ func TestJoinIsExact(t *testing.T) {
 	require.True(t, b.Line(refund))
 	l := lineA("100")
 	require.True(t, b.Line(l))
-	l.TransactionAmount = "1" // the books keep copies
+	l.TransactionAmount = "1" // this changes nothing in the books, because they keep a copy of the line
 	got := one(t, b, seen())
 	require.Equal(t, reconcile.Settled, got.Outcome)
 	require.Equal(t, plural.Rupees("100"), got.Settled())
@@ -366,7 +366,7 @@ func TestTextsThatAreNoFigures(t *testing.T) {
 }
 
 // If Plural's order does not show the id of a payment, no line can be matched
-// with the payment. So it is not known whether one of the lines belongs to it.
+// with the payment. So it is not known whether the payment has a line.
 func TestPaymentOfAnOrderWithoutID(t *testing.T) {
 	t.Parallel()
 	p := paymentA()
@@ -395,7 +395,8 @@ func TestPaymentOfAnOrderWithoutID(t *testing.T) {
 }
 
 // The shop may name one order by its id in one payment, and by its reference in
-// another. Neither of these payments alone is compared with the whole order.
+// another. Books compares the order with the sum of the two payments, and never
+// with one payment alone.
 func TestOrderNamedInTwoWays(t *testing.T) {
 	t.Parallel()
 	card, points := paymentA(), paymentA()

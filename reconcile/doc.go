@@ -8,8 +8,9 @@
 //	books, err := reconcile.New(payments) // every payment of the last ten days
 //	state, err := reconcile.Run(ctx, reconcile.FromClient(client), books, days, state, report)
 //
-// [Books] is the core of the package. It uses no network and no clock. You can
-// also give Books lines and orders that other code has read.
+// [Books] is the core of the package. It uses no network and no clock. Your own
+// code can also read the orders and lines, and pass them to [Books.Order] and
+// [Books.Line].
 //
 // # What is compared
 //
@@ -27,10 +28,11 @@
 //
 // # What the outcomes depend on
 //
-// An outcome says only what follows from the data that was read. Nothing
-// follows from a line that is missing, for two reasons: money comes days later,
-// and a settlement that could not be read may have a line of any payment.
+// An outcome says only what follows from the data that was read. A missing line
+// does not show that the money is missing. There are two reasons: money comes
+// days later, and the line may be in a settlement that could not be read.
 // [Settled] depends only on the lines in the result. The payment may have
 // another line in tomorrow's settlement, or in a settlement that could not be
-// read. The night that reads the other line reports that the payment [Differs].
+// read. When a later run reads the other line, that run reports that the
+// payment [Differs].
 package reconcile

@@ -30,9 +30,9 @@ func clientOf(t *testing.T, srv *pluraltest.Server, opts ...plural.Option) *plur
 	return c
 }
 
-// This test runs three nights over the emulator. In a third of the cases
-// nothing is wrong, in a third some settlements are odd, and in a third some
-// settlements are odd and some reads fail.
+// This test calls Run on three nights, and Run reads from the emulator. In a
+// third of the cases nothing is wrong. In another third some settlements are
+// odd. In the last third some settlements are odd and some reads fail.
 func TestNightsOverTheEmulator(t *testing.T) {
 	t.Parallel()
 	seed := firstSeed(t)
@@ -164,7 +164,7 @@ func (e *emulated) alter() {
 			s.Lines[n].PayoutStatus = "Failed"
 		case 3:
 			s.SaidAmount = "0.01"
-		case 4: // a line such as a chargeback may have
+		case 4: // one more line, which looks like a chargeback
 			s.Lines = append(s.Lines, pluraltest.SettlementLine{
 				TransactionID: "v1-cb-1", Amount: "-12.005", Kind: pluraltest.LineChargeback, PaidAt: time.Now(),
 			})
@@ -322,7 +322,9 @@ func TestRequestsForAThousandPayments(t *testing.T) {
 	require.NoError(t, srv.AddSettlement(s))
 	today := now.In(plural.India())
 	var state reconcile.State
-	for night, most := range []int{105, 2} { // 100 pages, the first page again, the list, the token
+	// The first night reads a token, the list, 100 pages of lines, and the
+	// first page again. The second night reads only a token and the list.
+	for night, most := range []int{105, 2} {
 		before, start := len(srv.Requests()), time.Now()
 		books, err := reconcile.New(manyPayments(1000))
 		require.NoError(t, err)
@@ -335,8 +337,9 @@ func TestRequestsForAThousandPayments(t *testing.T) {
 	}
 }
 
-// If a settlement's lines are read page by page, the figures reported with them
-// are those of the same settlement, or none.
+// If a settlement's lines are read page by page, the settlement's figures are
+// read in a separate request. If the answer to that request is about another
+// settlement, no figures are reported.
 func TestFiguresOfAnotherSettlement(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.New()

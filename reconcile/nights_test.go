@@ -29,8 +29,8 @@ func worldsToTry(t *testing.T, usual int) int {
 	return n
 }
 
-// firstSeed returns the seed of the first world. PLURAL_SEED sets it, to replay
-// a world.
+// firstSeed returns the seed of the first world. The variable PLURAL_SEED sets
+// the seed, so a failed test can be repeated with the same world.
 func firstSeed(t *testing.T) uint64 {
 	t.Helper()
 	if text := os.Getenv("PLURAL_SEED"); text != "" {
@@ -42,8 +42,9 @@ func firstSeed(t *testing.T) uint64 {
 }
 
 // Over three nights, each result is right or Unknown, and no payment and no
-// line is lost or counted twice. The world knows the right results. The oracle,
-// which checks them, shares no code with the package.
+// line is lost or counted twice. The data of the world determines the right
+// results. The oracle checks the results of the runs with that data, and shares
+// no code with the package.
 func TestNights(t *testing.T) {
 	t.Parallel()
 	var tried, unknown [2]int
@@ -64,8 +65,8 @@ func TestNights(t *testing.T) {
 	require.LessOrEqual(t, unknown[0]*100, tried[0]*3, "without oddities and faults, at most 3 %% of the results are unknown")
 }
 
-// lineKey identifies a line of the world. tid is the line's position in its
-// settlement.
+// lineKey identifies a line of a settlement in the world. The field utr names
+// the settlement. The field tid is the line's position in the settlement.
 type lineKey struct{ utr, tid string }
 
 type oracle struct {
@@ -88,8 +89,9 @@ func newOracle(t *testing.T, w *world, name string) *oracle {
 	}
 }
 
-// run goes through the nights. It returns the number of all results and the
-// number of Unknown results.
+// The method run calls reconcile.Run once for each night, and checks the
+// results. It returns the number of all results and the number of Unknown
+// results.
 func (o *oracle) run(faults int) (all, unknown int) {
 	for night := range nights {
 		today := nightOf(night)

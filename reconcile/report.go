@@ -2,20 +2,21 @@ package reconcile
 
 import "github.com/plural-go/plural"
 
-// Report takes the output of a run. It gets each settlement, followed by the
+// Report receives the output of a run. It gets each settlement, followed by the
 // lines of that settlement that no payment explains. After all settlements, it
 // gets the results. [NewCSV] and [NewJSONLines] make a Report. [Run] never
 // calls two methods of a Report at the same time. If a method returns an error,
 // the run ends.
 type Report interface {
-	// Result takes the result of a payment. The results come in the same
-	// sequence as the payments on the shop's list.
+	// Result receives the result of one payment. The results come in the
+	// same sequence as the payments on the shop's list.
 	Result(Result) error
-	// Unexplained takes a line that no payment explains, right after its
-	// settlement. Unexplained may keep the line. A line is passed only once for
-	// as long as the [State] has its settlement.
+	// Unexplained receives a line that no payment explains. Run calls
+	// Unexplained right after it has called Transfer with the line's
+	// settlement. The report may keep the line. As long as the [State] has
+	// the line's settlement, later runs do not pass the line again.
 	Unexplained(*plural.SettlementLine) error
-	// Transfer takes a settlement that was listed.
+	// Transfer receives a settlement that was listed.
 	Transfer(*Transfer) error
 	// Close ends the report. Run calls it once, after success and after failure.
 	Close() error

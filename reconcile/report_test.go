@@ -20,7 +20,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite golden files")
 
-// write gives a report one value of each kind.
+// The function write calls each method of a report.
 func write(t *testing.T, r reconcile.Report) {
 	t.Helper()
 	p := paymentA()

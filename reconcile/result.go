@@ -27,10 +27,18 @@ const (
 	// payment. That does not mean that the payment is not settled, because
 	// money comes days later.
 	NotSeen Outcome = "not seen"
-	// Unknown: the outcome could not be determined, for one of these reasons: a
-	// settlement that may have a line of the payment was not read completely;
-	// the order could not be read, or does not show the figures; a line has a
-	// payout status other than Success, or an amount that is not a number.
+	// Unknown: the outcome could not be determined. The reason is one of
+	// these:
+	//
+	//   - a settlement that may have a line of the payment was not read
+	//     completely, or was not listed;
+	//   - the order could not be read, or it was not read although the
+	//     payment has no PaymentID;
+	//   - the order does not show the figures;
+	//   - the order does not list a payment of the shop, or an id of the
+	//     order also belongs to another payment on the list;
+	//   - a line has a payout status other than Success;
+	//   - the amount of a line is not a number.
 	Unknown Outcome = "unknown"
 )
 
@@ -44,8 +52,8 @@ type Result struct {
 	Lines []plural.SettlementLine
 	// Reasons explain to people why the payment differs or is unknown.
 	Reasons []string
-	// Seen has the days whose settlements were listed. It is zero if no day was
-	// listed.
+	// Seen is the range of days whose settlements were listed. It is zero
+	// if no day was listed.
 	Seen plural.Days
 
 	owned int // the number of lines of the payment itself; they come before the lines of refunds
@@ -77,9 +85,9 @@ func (r *Result) Settled() plural.Rupees {
 	return sum
 }
 
-// Results judges each payment, in the sequence of the shop's list. The argument
-// seen has the days whose settlements were given to the books. It is zero if no
-// settlements were given.
+// Results returns the result of each payment, in the sequence of the shop's
+// list. The parameter seen is the range of days whose settlements you have
+// passed to the books. If you have passed no settlements, use the zero Days.
 func (b *Books) Results(seen plural.Days) iter.Seq[Result] {
 	return func(yield func(Result) bool) {
 		missing := b.missing()
@@ -124,7 +132,8 @@ func (b *Books) result(p *entry, seen plural.Days, missing string) Result {
 	return j.Result
 }
 
-// judgement is a result that is not finished, with the reasons for its outcome.
+// judgement is a result whose outcome is not determined yet, and the reasons
+// that were found so far.
 type judgement struct {
 	Result
 
@@ -227,8 +236,8 @@ func (b *Books) judgeLines(j *judgement, p *entry, missing string) {
 	j.differ("%s", reason)
 }
 
-// missing describes which settlements could not be read. It returns "" if all
-// were read.
+// The method missing returns a text that names the settlements that could not
+// be read. It returns "" if all were read.
 func (b *Books) missing() string {
 	const most = 3
 	utrs := slices.Sorted(maps.Keys(b.unread))

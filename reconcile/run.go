@@ -25,7 +25,7 @@ type settings struct {
 
 // WithParallel reads n orders or settlements at a time. The default is one at a
 // time. The outcomes are the same for any n. But if two orders at Plural list
-// the same payment, n may change which of the two the reasons name.
+// the same payment, n may change the reasons in the results of the two orders.
 func WithParallel(n int) Option {
 	return func(s *settings) error { s.parallel = max(n, 1); return nil }
 }
@@ -48,8 +48,8 @@ func WithStatement(statement *Statement) Option {
 	}
 }
 
-// WithProgress makes the run call a function after each read, with the progress
-// so far. The calls do not overlap.
+// WithProgress calls a function after each read, and passes the progress so
+// far. The calls do not overlap.
 func WithProgress(told func(Progress)) Option {
 	return func(s *settings) error {
 		if told == nil {
@@ -66,31 +66,32 @@ type Progress struct {
 	Done, Total int
 }
 
-// maxStrangers limits the orders that a night reads although they are not on
-// the list. Such orders are read to find out whether a line belongs to a
-// refund.
+// maxStrangers limits the number of orders that a run reads although they are
+// not on the list. The run reads these orders to find out whether a line
+// belongs to a refund.
 const maxStrangers = 1000
 
 // Run does the work of one night. It reads the orders that are needed. It lists
-// the settlements of the days d, and before them those of the last ten days
-// that earlier nights have seen and of the days in between. It reads the lines
+// the settlements of the days d. It also lists the last ten days that earlier
+// runs have listed, and the days between those days and d. It reads the lines
 // of the settlements that are new or have changed. It reports each settlement,
 // each line that no payment explains, and each payment.
 //
 // The days d should end today at the latest, because a day in the future would
-// count as seen. If not all settlements could be listed, a result shows that
-// only if it depends on the missing days. To always learn of it, pass a Reader
-// that remembers the error of its List, as examples/reconcile does. The Seen of
-// the new state has only days that this night or an earlier night has listed.
+// count as listed. If some days could not be listed, a result shows this only
+// if the result depends on these days. If you always want to know, pass a
+// Reader that remembers each error that its method List returns, as
+// examples/reconcile does. The field Seen of the new state has only days that
+// this run or an earlier run has listed.
 //
 // If something cannot be read, the results that depend on it become [Unknown],
 // and Run does not return an error. Run stops with one of these errors, and
 // returns the state that it was given:
 //
 //   - the context's error, if the context has ended;
-//   - an error of the report;
-//   - an error because b was in a run before and has the lines of that run.
-//     Make new [Books] for each run, even after a run that failed;
+//   - an error that a method of the report has returned;
+//   - an error if Run was called with b before, because b has the lines of that
+//     earlier run. Make new [Books] for each run, even after a run that failed;
 //   - an error for invalid days: d has no first or no last day, or it ends
 //     before it begins;
 //   - a [plural.ValidationError] from listing the settlements, if the days begin
@@ -125,19 +126,19 @@ func Run(
 	return r.next, nil
 }
 
-// run is one night.
+// The type run has the data of one call of Run.
 type run struct {
 	settings
 
 	from       Reader
 	b          *Books
 	last, next State
-	isEarlier  bool // d ends before the last day that an earlier night has seen
+	isEarlier  bool // d ends before the last day that an earlier run has listed
 	to         Report
 
 	mu       sync.Mutex
 	orders   map[string]bool // orders that were asked for, by id; true if the read failed
-	explains map[string]bool // orders on the list that were read because a line hinted at them
+	explains map[string]bool // orders and refunds that belong to the list and were read because of a line's id
 }
 
 func (r *run) run(ctx context.Context, d plural.Days) error {
@@ -251,8 +252,8 @@ func (r *run) ask(ctx context.Context, name orderName) (*plural.Order, error) {
 	return o, nil
 }
 
-// list lists the settlements of days. It also returns the days that it has
-// listed completely.
+// The method list returns the settlements of the days d. It also returns the
+// days that were listed completely.
 func (r *run) list(ctx context.Context, d plural.Days) (rows []*plural.Settlement, seen plural.Days, err error) {
 	known := map[string]bool{}
 	for row, failure := range r.from.List(ctx, d) {
@@ -311,7 +312,7 @@ type reading struct {
 	utr    string
 	now    UTR
 	before UTR
-	isOld  bool      // the settlement was not read tonight, so now is a copy of before
+	isOld  bool      // the settlement was not read tonight, so the field now is a copy of the field before
 	about  *Transfer // nil if the settlement is not listed tonight
 }
 
@@ -379,10 +380,10 @@ func copyOfUTR(u UTR) UTR {
 	return u
 }
 
-// readHints reads the orders that unexplained lines hint at, each order once.
-// The orders for an earlier night's lines were read on that night. For these
-// lines, readHints reads only the orders that explained them, and orders on the
-// list.
+// readHints guesses orders from the ids of unexplained lines, and reads each of
+// these orders once. If a settlement was read on an earlier night, the orders
+// for its lines were read on that night. For these lines, readHints reads only
+// the orders that explained them, and orders on the list.
 func (r *run) readHints(ctx context.Context, list []reading) error {
 	var ids []string
 	asked := map[string]bool{}
@@ -412,8 +413,9 @@ func (r *run) readHints(ctx context.Context, list []reading) error {
 // In reasons, noUTR stands for the settlements that have no UTR yet.
 const noUTR = "without a number"
 
-// settle gives the lines of a settlement to the books, and reports the
-// settlement.
+// The method settle adds the lines of a settlement to the books. If the
+// settlement was listed tonight, settle passes the settlement and its new
+// unexplained lines to the report.
 func (r *run) settle(one *reading) error {
 	isOurs := false
 	var unexplained []*Line
@@ -456,7 +458,10 @@ func (r *run) settle(one *reading) error {
 	if t.Err != nil || t.Lines != t.Listed.TotalTransactionsCount {
 		one.now.Digest = ""
 	}
-	if one.now.IsPart { // lines that did not come tonight are kept, because an earlier night has reported them
+	// If the settlement was not read completely tonight, keep the lines
+	// that only an earlier night has read. Otherwise a later night would
+	// report them again.
+	if one.now.IsPart {
 		for i := range one.before.Lines {
 			name := one.before.Lines[i].name()
 			if known[name]--; known[name] >= 0 {
@@ -478,13 +483,13 @@ func (r *run) settle(one *reading) error {
 	return nil
 }
 
-// longestID is the length of the longest id that can hint at an order. Plural's
-// ids have at most 50 characters.
+// longestID is the length of the longest line's id from which an order's id is
+// guessed. Plural's ids have at most 50 characters.
 const longestID = 100
 
 // hint guesses an order's id from a line's id. If the line's id begins with the
-// id of a listed order, hint returns that id. Otherwise it returns the line's id
-// without the last two of the parts that hyphens separate.
+// id of a listed order, hint returns that id. Otherwise hint splits the line's
+// id at its hyphens, removes the last two parts, and returns the rest.
 func (r *run) hint(transactionID string) string {
 	if len(transactionID) > longestID {
 		return ""
@@ -496,7 +501,7 @@ func (r *run) hint(transactionID string) string {
 			return id
 		}
 	}
-	if n := len(parts) - 2; n > 0 { //nolint:mnd // a method and a letter: -cc-k
+	if n := len(parts) - 2; n > 0 { //nolint:mnd // the last two parts are a payment method and a letter, such as -cc-k
 		return strings.Join(parts[:n], "-")
 	}
 	return ""
@@ -534,8 +539,9 @@ func (r *run) readHint(ctx context.Context, id string) error {
 	return r.readHint(ctx, parent)
 }
 
-// forEach calls work for each of n items, several at the same time if the run
-// is parallel. It stops at the first error.
+// The method forEach calls the function work for each of n items. If the run is
+// parallel, several of these calls run at the same time. forEach stops at the
+// first error.
 func (r *run) forEach(ctx context.Context, stage string, n int, work func(i int) error) error {
 	var (
 		all    sync.WaitGroup

@@ -17,7 +17,7 @@ import (
 	"github.com/plural-go/plural/reconcile"
 )
 
-// books makes Books with one payment.
+// The function books makes Books with one payment.
 func books(t *testing.T) *reconcile.Books {
 	t.Helper()
 	b, err := reconcile.New(list(paymentA()))
@@ -78,8 +78,8 @@ func TestRunMatchesTheBank(t *testing.T) {
 	require.Equal(t, reconcile.Arrived, rep.transfers[0].Bank.Arrival)
 }
 
-// A line of a refund makes Run read the order that was refunded. That order
-// shows another refunded amount than the shop has.
+// A line of a refund makes Run read the order that was refunded. The refunded
+// amount in that order is not the amount on the shop's list.
 func TestLineOfARefundAsksForItsOrder(t *testing.T) {
 	t.Parallel()
 	w := settledWorld()
@@ -100,7 +100,8 @@ func TestLineOfARefundAsksForItsOrder(t *testing.T) {
 	}
 }
 
-// failing is a reader whose list or lines come from the test.
+// The type failing is a Reader. The test decides what its methods List and
+// Lines do.
 type failing struct {
 	*reader
 
@@ -193,8 +194,8 @@ func (f *failingReport) Transfer(t *reconcile.Transfer) error {
 
 func (f *failingReport) Close() error { return errors.Join(f.end, f.recorder.Close()) }
 
-// A settlement was not read completely if it gives fewer lines than the list
-// announces, or a line of another settlement.
+// A settlement was not read completely if fewer lines come than the list
+// announces, or if a line belongs to another settlement.
 func TestOddReadingsAreUnknown(t *testing.T) {
 	t.Parallel()
 	for name, lines := range map[string]func(give func(*plural.SettlementLine) error) error{
@@ -215,8 +216,8 @@ func TestOddReadingsAreUnknown(t *testing.T) {
 	}
 }
 
-// If no night ran for some time, Run also lists the days in between, and the
-// last ten days that were seen.
+// If Run was not called for some nights, Run also lists the days in between,
+// and the last ten days that were listed before.
 func TestRunCoversGaps(t *testing.T) {
 	t.Parallel()
 	var asked plural.Days
@@ -242,7 +243,7 @@ func (l listNoting) List(ctx context.Context, d plural.Days) iter.Seq2[*plural.S
 	return l.reader.List(ctx, d)
 }
 
-// A refund's order that could not be read is asked for again on the next night.
+// If a refund could not be read on one night, Run reads it on the next night.
 func TestFailedHintIsReadAgain(t *testing.T) {
 	t.Parallel()
 	w := settledWorld()
@@ -304,9 +305,9 @@ func TestPartOfAnEarlierNight(t *testing.T) {
 	require.Equal(t, state.UTRs, next.UTRs, "the settlement is kept for as long as the payment is on the list")
 }
 
-// The id in a line may have any length and any number of parts. If it is longer
-// than Plural's ids can be, it does not hint at an order, and Run sends no
-// request for it.
+// The id in a line may have any length and any number of parts. If the id is
+// much longer than Plural's ids, Run does not guess an order from the id, and
+// sends no request for it.
 func TestLongIDsAreNoHint(t *testing.T) {
 	t.Parallel()
 	w := settledWorld()
@@ -321,8 +322,9 @@ func TestLongIDsAreNoHint(t *testing.T) {
 	require.Equal(t, 2, rd.requests, "the list and the lines")
 }
 
-// A settlement of the listed days that has no UTR yet may have a line of any
-// payment. Each such settlement is reported, and none is kept in the state.
+// A settlement of the listed days may have no UTR yet. Then its lines cannot be
+// read, and any payment may have a line in it. Run reports each such
+// settlement, and keeps none of them in the state.
 func TestSettlementWithoutUTR(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -448,7 +450,7 @@ func TestTenDaysInAnyZone(t *testing.T) {
 	}
 }
 
-// A run over earlier days keeps what the state has about later days.
+// A run over earlier days does not remove later settlements from the state.
 func TestRunOverEarlierDays(t *testing.T) {
 	t.Parallel()
 	w := settledWorld()
@@ -497,7 +499,8 @@ func TestPaymentOfTwoOrders(t *testing.T) {
 	}
 }
 
-// sharedPayment has an order for each reference, with the same payment.
+// sharedPayment is a Reader that returns an order for each reference. All these
+// orders have the same payment.
 type sharedPayment struct {
 	*reader
 

@@ -9,25 +9,28 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// lookBack is how many days before the last listed day are listed again,
-// because late lines may be added to existing settlements.
+// lookBack is a number of days. Run lists the last listed day again, and
+// lookBack days before that day, because late lines may be added to existing
+// settlements.
 const lookBack = 9
 
 // State is the data that one night passes to the next night. It can be stored
 // as JSON. It has ids and figures, but no bank account. The first night starts
 // with the zero State.
 type State struct {
-	// Seen has the days whose settlements were listed.
+	// Seen is the range of days whose settlements were listed.
 	Seen plural.Days
-	// UTRs has the settlements of these days, by UTR. It also has an older
-	// settlement if the settlement has a line of a payment that is still on the
-	// shop's list.
+	// UTRs is a map of settlements. The key is the settlement's UTR. The
+	// map has the settlements of these days. It also has an older
+	// settlement if a payment that is still on the shop's list has a line
+	// in that settlement.
 	UTRs map[string]UTR
 }
 
-// UTR is a settlement that was read. The lines are kept, so a payment that is
-// on the shop's list for ten nights has its lines on each of these nights. If a
-// payment gets a second line later, the two lines are added up.
+// UTR has what the state keeps about one settlement. The state keeps the lines.
+// So if a payment is on the shop's list for ten nights, the result of each of
+// these nights has the payment's lines. If a payment gets a second line later,
+// the two lines are added up.
 type UTR struct {
 	// Digest is the digest of the settlement's row in the list: figures, count
 	// and times. If the row has the same digest on the next night, the
@@ -53,9 +56,9 @@ type Line struct {
 	hint string // the order's id, guessed from the line's id
 }
 
-// span returns the days to list tonight: the days d, and before them the last
-// ten days that were seen and the days in between. So no day between two nights
-// is left out.
+// The method span returns the days to list tonight. These are the last ten days
+// that were listed before, the days d, and all days in between. So no day
+// between two nights is left out.
 func (s State) span(d plural.Days) plural.Days {
 	if again := s.Seen.Last.AddDate(0, 0, -lookBack); !s.Seen.Last.IsZero() && day(again) < day(d.First) {
 		d.First = again
@@ -63,8 +66,9 @@ func (s State) span(d plural.Days) plural.Days {
 	return d
 }
 
-// after returns the days that are seen once the days d were listed, too. If days
-// are missing between d and the days that were seen, d is left out.
+// The method after returns the new value of the field Seen. The parameter d is
+// the range of days that this run has listed completely. If d lies before the
+// days of Seen, and days between the two were not listed, d is left out.
 func (s State) after(d plural.Days) plural.Days {
 	switch {
 	case !isValid(d) || day(d.Last.AddDate(0, 0, 1)) < day(s.Seen.First):
@@ -75,7 +79,8 @@ func (s State) after(d plural.Days) plural.Days {
 	return d
 }
 
-// lineOf makes a line for the state from l, with its own copies of the texts.
+// lineOf returns the Line that the state keeps for the line l. It copies the
+// texts of l, and leaves out the address and the acquirer.
 func lineOf(l, before *plural.SettlementLine, utr string) Line {
 	c := *l
 	c.StoreAddress, c.AcquirerName = "", ""
@@ -86,8 +91,9 @@ func lineOf(l, before *plural.SettlementLine, utr string) Line {
 	return Line{SettlementLine: c}
 }
 
-// name identifies the line without its status, because the status may change
-// until the line is paid out.
+// The method name returns the line without its payout status. The result
+// identifies the line on later nights. The status is left out because it may
+// change until the line is paid out.
 func (l *Line) name() plural.SettlementLine {
 	c := l.SettlementLine
 	c.PayoutStatus = ""

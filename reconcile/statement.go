@@ -21,9 +21,12 @@ type Statement struct{ credits map[string]BankSide }
 
 // NewStatement makes a Statement from the credits of a bank statement. A credit
 // whose UTR belongs to no settlement of Plural has no effect. Several credits
-// with one UTR are added up. NewStatement fails if a credit has no UTR, or an
-// amount that is not in INR or not above zero. It also returns an error that
-// credits returns.
+// with one UTR are added up. NewStatement returns one of these errors:
+//
+//   - an error that the sequence credits returns;
+//   - an error if a credit has no UTR;
+//   - an error if the amount of a credit is not in INR, or is not above zero;
+//   - an error if the sum of the credits with one UTR is too large.
 func NewStatement(credits iter.Seq2[Credit, error]) (*Statement, error) {
 	s := &Statement{credits: map[string]BankSide{}}
 	n := 0

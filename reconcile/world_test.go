@@ -16,8 +16,8 @@ import (
 )
 
 // A world has the random payments of a shop, Plural's orders, and the
-// settlements of three nights. The world knows what really happened. Its reader
-// shows only parts of that, and some reads fail.
+// settlements of three nights. This data is what really happened. The type
+// reader returns only a part of the data, and some of its reads fail.
 
 const nights = 3
 
@@ -59,8 +59,8 @@ func (o *order) returned() (sum int64) {
 	return sum
 }
 
-// row is a payment that is on the shop's list for some nights. Its field from
-// is the first of these nights, and its field till is the last.
+// row is a payment that is on the shop's list for some nights. The field named
+// from is the first of these nights. The field named till is the last.
 type row struct {
 	reconcile.Payment
 
@@ -68,8 +68,8 @@ type row struct {
 	from, till int
 }
 
-// line is a line of a settlement. Its field from is the first night on which
-// the line exists.
+// line is a line of a settlement. The field named from is the first night on
+// which the line exists.
 type line struct {
 	plural.SettlementLine
 
@@ -128,7 +128,7 @@ func newWorld(rng *rand.Rand, odd bool) *world {
 		}
 	}
 	for i := range w.IntN(4) {
-		if chance(50) { // a line of a till, of a chargeback or of another shop
+		if chance(50) { // a payment at a till, a chargeback, or a payment of another shop
 			id := fmt.Sprintf("v1-2611110000%02d-aa-Nobody-cc-a", i)
 			if chance(50) {
 				id = fmt.Sprintf("POS%d", i)
@@ -204,8 +204,9 @@ func (w *world) addOrder(i int, chance func(int) bool) {
 	}
 }
 
-// settle adds the lines of a payment to settlements, in one of several ways.
-// One of these ways is to add no line yet.
+// The method settle adds the lines of a payment to settlements. A random number
+// decides how many lines it adds and what their amounts are. Sometimes settle
+// adds no line, because the payment is not settled yet.
 func (w *world) settle(o *order, i int, chance func(int) bool) {
 	p, day := o.paid[i], o.day.AddDate(0, 0, 1+w.IntN(3))
 	switch kind := w.IntN(100); {
@@ -225,7 +226,7 @@ func (w *world) settle(o *order, i int, chance func(int) bool) {
 		w.add(day.AddDate(0, 0, 1+w.IntN(2)), p.id, rupees(p.captured), chance)
 	case kind < 36: // an amount in another notation, or not a number
 		w.add(day, p.id, []string{"1e2", "12.345", "", "soon", "1e99"}[w.IntN(5)], chance)
-	default: // halves of a paisa that add up
+	default: // two amounts that are not whole paise; their sum is the captured amount
 		w.add(day, p.id, rupees(p.captured-1)+"5", chance)
 		w.add(day, p.id, "0.005", chance)
 	}
@@ -270,7 +271,7 @@ func (w *world) add(day time.Time, id, amount string, chance func(int) bool) {
 
 func rupees(paise int64) string { return fmt.Sprintf("%d.%02d", paise/100, paise%100) }
 
-// payments returns the shop's list on a night.
+// The method payments returns the shop's list as it is on the given night.
 func (w *world) payments(night int) iter.Seq2[reconcile.Payment, error] {
 	return func(yield func(reconcile.Payment, error) bool) {
 		for _, r := range w.rows {
@@ -281,8 +282,9 @@ func (w *world) payments(night int) iter.Seq2[reconcile.Payment, error] {
 	}
 }
 
-// reader shows the world on one night, and records what it has returned. Its
-// field faults is how many of 100 reads fail.
+// reader is a Reader for one night. It returns the data of the world as it is
+// on that night, and records what it has returned. The field faults is the
+// percentage of reads that fail.
 type reader struct {
 	*world
 

@@ -18,9 +18,10 @@ import (
 // documents are much shorter.
 const mostSeen = 8 << 10
 
-// lookInto finds out what the status of an answer does not show. A settling
-// read may find that the books show nothing, which is not an error. The body of
-// an answer with a 2xx status may be an error document.
+// lookInto finds out what the status of an answer does not show. A read may ask
+// Plural's books what a write has done. If the answer is that the books show
+// nothing, the answer is not an error. The body of an answer with a 2xx status
+// may be an error document.
 func lookInto(ctx context.Context, resp *http.Response) {
 	span, ok := ctx.Value(spanKey{}).(*redactingSpan)
 	if !ok {

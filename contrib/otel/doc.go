@@ -7,10 +7,11 @@
 // "captures.create". It has the attributes of OpenTelemetry's conventions for
 // HTTP, and plural.order_id, plural.reference and plural.request_id. All tries
 // of a call have the same plural.request_id, which Plural's support can look
-// up. The tries after the first also have http.request.resend_count. A read
-// that settles a write and finds nothing in Plural's books is not an error. An
-// answer with a 2xx status counts as an error if its body is an error document
-// whose code package plural knows.
+// up. The tries after the first also have http.request.resend_count. If it is
+// not clear what a write has done, the client reads Plural's books to find out.
+// If the books show nothing about the write, the read does not count as an
+// error. An answer with a 2xx status counts as an error if its body is an error
+// document with a code that package plural knows.
 //
 // Each call is counted once, when it has ended. Each request for an access
 // token is also counted, as the operation "token". The metrics are:
@@ -19,8 +20,8 @@
 //     outcome and error.type;
 //   - plural.client.operation.outcomes, a counter with the same attributes;
 //   - plural.client.operation.attempts, a counter of tries by operation;
-//   - plural.client.operation.settlements, a counter, by operation, of the
-//     calls that asked Plural's books what had happened.
+//   - plural.client.operation.settlements, a counter by operation. It counts
+//     the calls that asked Plural's books what had happened.
 //
 // The attribute plural.outcome is one of the Outcome constants.
 //

@@ -27,8 +27,8 @@ func Example() {
 	// Output: true <nil>
 }
 
-// The shop gives Instrument its own providers, and gives the client other
-// options.
+// The shop passes providers and an observer to Instrument, and passes further
+// options to the client.
 func ExampleInstrument() {
 	srv, tracers, meters, breaker, logger := collaborators()
 	defer srv.Close()

@@ -124,9 +124,10 @@ func refused(err error) []plural.Option {
 	return []plural.Option{failing(like, fmt.Errorf("pluralotel: %w", err))}
 }
 
-// failing makes an option of package plural that returns an error. The type C
-// that an option changes is not exported, so the compiler infers C from another
-// option.
+// The function failing makes an option of package plural. The option always
+// returns err. Package plural does not export C, the type of an option's
+// parameter. So the first argument of failing is any option, and the compiler
+// infers C from the type of that option.
 func failing[O ~func(C) error, C any](_ O, err error) O {
 	return func(C) error { return err }
 }

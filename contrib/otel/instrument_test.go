@@ -78,7 +78,7 @@ func credentials(gateway *pluraltest.Server) plural.Credentials {
 	return plural.Credentials{ClientID: gateway.ClientID, ClientSecret: gateway.ClientSecret}
 }
 
-// held makes an order that the payer has approved.
+// The method held makes an order that the payer has approved.
 func (s *shop) held(reference string) string {
 	s.t.Helper()
 	id, err := s.gateway.AddOrder(pluraltest.OrderSpec{
@@ -113,9 +113,9 @@ func (s *shop) collect() metricdata.ResourceMetrics {
 	return all
 }
 
-// counts returns this package's metrics. A key is made of the metric's name,
-// the operation, the outcome and the error.type. For a histogram the count is
-// the number of its values.
+// The method counts returns the values of this package's metrics. A key
+// consists of the metric's name, the operation, the outcome and the error.type.
+// For a histogram, the map has the number of recorded values.
 func (s *shop) counts() map[string]int64 {
 	s.t.Helper()
 	counts := map[string]int64{}
@@ -182,8 +182,8 @@ func (s *shop) exported() (spans, metrics string) {
 	return told.String(), string(measured)
 }
 
-// keepsSecrets fails the test if a secret was reported, or if a metric has one
-// of the ids. Spans must have the ids.
+// keepsSecrets fails the test if a secret was reported. Each of the given ids
+// must be in the spans, and must not be in the metrics.
 func (s *shop) keepsSecrets(ids ...string) {
 	s.t.Helper()
 	spans, metrics := s.exported()

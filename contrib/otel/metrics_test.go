@@ -16,8 +16,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// The outcome of a call stays unknown because the caller gives up. The call is
-// counted as unknown, although its context has ended.
+// The caller gives up, so the outcome of the call stays unknown. The context of
+// the call has then ended. The metrics still count the call, with the outcome
+// unknown.
 func TestUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)

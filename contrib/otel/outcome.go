@@ -79,10 +79,11 @@ func isRejection(err error) bool {
 	return errors.Is(err, plural.ErrInvalidRequest)
 }
 
-// errorTypeOf returns the error.type of a failed call. It is Plural's code if
-// package plural knows the code. Otherwise it is the status, or a word of this
-// package. There are only a few values, and none of them has text from a server
-// or a payer.
+// errorTypeOf returns the error.type of a failed call. If Plural sent a code
+// that package plural knows, the error.type is that code. Otherwise the
+// error.type is the status code of the answer, or a fixed word such as
+// "timeout". There are only a few values, and none of them has text from a
+// server or a payer.
 func errorTypeOf(err error) string {
 	if errors.Is(err, plural.ErrReferenceReused) {
 		return "reference_reused" // Plural's code does not show that the reference was reused

@@ -67,8 +67,9 @@ var templates = map[string]string{
 	"payment_links.notify":           "/api/pay/v1/paymentlink/{payment_link_id}/notify",
 }
 
-// template returns the path of an operation, with placeholders for ids. If the
-// operation is not known, such as "do", no part of its path is safe to record.
+// template returns the path of an operation, with placeholders for ids. An
+// operation without a template, such as "do", may have personal data in its
+// path. For such an operation no part of the path is recorded.
 func template(operation string) string {
 	if known, ok := templates[operation]; ok {
 		return known
@@ -121,7 +122,7 @@ type redactingSpan struct {
 	trace.Span
 
 	operation    string
-	showsNothing bool // the request is a settling read, and Plural's books show nothing
+	showsNothing bool // the request asked Plural's books what a write has done, and the books show nothing
 }
 
 // SetAttributes passes on attributes, except those that show more of the
@@ -148,8 +149,10 @@ func isStatus(errorType string) bool {
 	return err == nil
 }
 
-// SetStatus passes on a status without the text of an error. otelhttp sets a
-// status without a text because of the HTTP status of Plural's answer.
+// SetStatus passes on a status, but replaces the text of an error with a fixed
+// text. If otelhttp sets a status without a text, the reason is the HTTP status
+// of Plural's answer. SetStatus leaves out such a status if Plural's books show
+// nothing, because that is not an error.
 func (s *redactingSpan) SetStatus(code codes.Code, text string) {
 	if s.showsNothing && text == "" {
 		return

@@ -267,7 +267,8 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
-// A request for a new order has personal data, and so may a request of Do.
+// A request for a new order contains personal data. A request of the method Do
+// may also contain personal data.
 func TestPersonalDataStaysInside(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {

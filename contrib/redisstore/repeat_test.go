@@ -21,9 +21,10 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// go-redis sends a command again if its answer was lost, three times by
-// default. The repeated command recognises what its earlier try did, and does
-// not take the effect of another command for its own.
+// If the answer to a command was lost, go-redis sends the command again, by
+// default up to three times. The repeated command recognises what its earlier
+// try did. It does not confuse its own effect with the effect of another
+// command.
 func TestRepeatedCommandsKnowTheirOwn(t *testing.T) { //nolint:tparallel // the subtests share a lossy line
 	t.Parallel()
 	srv := servertest.StartRedis(t)
@@ -109,14 +110,15 @@ func state(t *testing.T, s *redisstore.Store, id string) plural.ClaimState {
 	return got.State
 }
 
-// lossyLine passes on the data between clients and a Redis. To lose an answer,
-// it reads the answer from Redis, so the command was carried out, and closes
-// the client's connection instead.
+// lossyLine passes on the data between clients and a Redis server. It can lose
+// the answer to a command. Then Redis carries out the command, and lossyLine
+// reads the answer. But it does not pass the answer on, and closes the client's
+// connection.
 type lossyLine struct {
 	addr string
 
 	mu   sync.Mutex
-	lose []func() // one function for each answer to lose, called before the connection is closed
+	lose []func() // one function for each answer that will be lost; it is called before the connection is closed
 }
 
 func newLossyLine(t *testing.T, redisAddr string) *lossyLine {
@@ -141,7 +143,7 @@ func newLossyLine(t *testing.T, redisAddr string) *lossyLine {
 	return l
 }
 
-// loseNext loses the answer to one more command of the store.
+// loseNext makes the line lose the answer to one more command of the store.
 func (l *lossyLine) loseNext(t *testing.T, meanwhile ...func()) {
 	t.Helper()
 	l.mu.Lock()
@@ -159,8 +161,9 @@ func (l *lossyLine) lossesLeft() int {
 	return len(l.lose)
 }
 
-// serve passes on the data of one connection. After loseNext, serve loses the
-// answer to the store's next command.
+// The method serve passes on the data of one connection. After a call of
+// loseNext, serve does not pass on the answer to the store's next command, and
+// closes the client's connection.
 func (l *lossyLine) serve(client net.Conn, redisAddr string) {
 	defer func() { _ = client.Close() }()
 	server, err := net.Dial("tcp", redisAddr)

@@ -90,8 +90,9 @@ const (
 	minPoll = 10 * time.Millisecond
 	maxPoll = 100 * time.Millisecond
 
-	// If the answer to a command was lost, the command may still have taken the
-	// lock. unlockTimeout limits the release of such a lock.
+	// If the answer to a command was lost, the command may still have taken
+	// the lock. So after an error, Lock releases the lock. unlockTimeout is
+	// the time limit for this release.
 	unlockTimeout = time.Second
 )
 
@@ -164,8 +165,8 @@ const (
 		redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[2]) + tonumber(ARGV[3]))
 		return 1`
 
-	// commit and release return 0 unless ARGV[2] is the token of the last
-	// claim.
+	// The scripts commit and release return 0 if ARGV[2] is not the token
+	// of the last claim.
 	commit = `
 		local event = redis.call('HMGET', KEYS[1], 'token', 'done')
 		if event[2] == ARGV[1] then

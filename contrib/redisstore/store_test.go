@@ -204,7 +204,7 @@ func receive() {
 	_ = srv.Serve(listener)
 }
 
-// No call fails because the token store fails.
+// If the token store fails, the calls of the client still work.
 func TestCallsGoOnWithoutRedis(t *testing.T) {
 	t.Parallel()
 	srv, gateway := servertest.StartRedis(t), pluraltest.NewServer(t)

@@ -130,11 +130,12 @@ func NewInbox(db *sql.DB, d Dialect, opts ...Option) (*Inbox, error) {
 // If two deliveries of one event come at the same time, one of them is handled.
 // The other delivery does not wait, and is answered with 409. If handle fails,
 // its transaction is rolled back and the answer is 500. If the database fails
-// before handle is called, the answer is 503. If it fails later, the answer is
-// 500. Plural then delivers the event again. If the process died, Plural also
-// delivers the event again. If a commit succeeded but its answer was lost,
-// Plural also delivers the event again, and then the record shows that the
-// event was handled.
+// while the handler begins the transaction, locks the event or looks for the
+// event's record, the answer is 503. If the database fails after that, the
+// answer is 500. After a 409, a 500 or a 503, Plural delivers the event again.
+// If the process dies, Plural also delivers the event again. If a commit
+// succeeded but its answer was lost, Plural also delivers the event again, and
+// then the record shows that the event was handled.
 //
 // Plural waits 5 seconds for the answer. The wait for a connection and the
 // transaction may take 4 seconds in total. After that, handle's context ends,
@@ -154,7 +155,7 @@ func (in *Inbox) Handler(
 	opts ...plural.HandlerOption,
 ) http.Handler {
 	var each func(context.Context, *plural.Event) error
-	if handle != nil { // if handle is nil, the handler reports that it is missing
+	if handle != nil { // otherwise each stays nil, and NewWebhookHandler reports the missing function
 		each = func(ctx context.Context, e *plural.Event) error { return in.handle(ctx, e, handle) }
 	}
 	verified := plural.NewWebhookHandler(v, each, append(opts, plural.WithDeduper(transactions{in}))...)
@@ -209,12 +210,13 @@ func textOf(t plural.EventType) string {
 // for up to 28 hours, and a replay may come later.
 const minKeep = 72 * time.Hour
 
-// Prune deletes the records of this inbox's merchant (see [WithMerchant]) whose
-// events were handled longer ago than keep, and returns how many it deleted.
-// Call it for each merchant's inbox. Keep records for at least 72 hours; a
-// shorter time is an error. If the verifier's tolerance is above 35 hours, keep
-// records for twice the tolerance plus an hour, because an event may be
-// replayed until then. Prune cannot check that.
+// Prune deletes old records of this inbox's merchant (see [WithMerchant]), and
+// returns how many records it has deleted. A record is old if its event was
+// handled longer ago than the duration keep. Call Prune for each merchant's
+// inbox. Keep records for at least 72 hours; a shorter time is an error. If the
+// verifier's tolerance is above 35 hours, keep records for twice the tolerance
+// plus an hour, because an event may be replayed until then. Prune cannot check
+// that.
 func (in *Inbox) Prune(ctx context.Context, keep time.Duration) (int64, error) {
 	if keep < minKeep {
 		return 0, fmt.Errorf("sqlstore: prune: records have to be kept for at least %v", minKeep)

@@ -101,7 +101,7 @@ func (s *shop) deliver(h http.Handler, id string) int {
 	return w.Code
 }
 
-// worked returns how often an event took effect.
+// The method worked returns how often an event took effect.
 func (s *shop) worked(id string) (n int) {
 	s.t.Helper()
 	query := fmt.Sprintf(`SELECT count(*) FROM work WHERE webhook_id = '%s'`, id)
@@ -109,7 +109,7 @@ func (s *shop) worked(id string) (n int) {
 	return n
 }
 
-// work does what the merchant does because of an event.
+// The function work handles an event for the merchant. It writes one row.
 func work(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 	_, err := tx.ExecContext(
 		ctx,
@@ -197,7 +197,7 @@ func TestInboxAtTheSameTime(t *testing.T) {
 				all.Go(func() { s.deliver(h, "msg_crowd") })
 			}
 			all.Wait()
-			s.deliver(h, "msg_crowd") // all deliveries but the failed one may have got a 409
+			s.deliver(h, "msg_crowd") // one delivery has failed, and all others may have got a 409
 			require.Equal(t, 1, s.worked("msg_crowd"))
 		})
 	}

@@ -26,8 +26,8 @@ type delivery struct {
 
 type deliveryKey struct{}
 
-// transactions is the Deduper of a handler: a claim is a transaction that has
-// locked the event.
+// The type transactions is the Deduper of a handler. Each of its claims is a
+// transaction that has locked the event.
 type transactions struct{ inbox *Inbox }
 
 // Claim begins a transaction and locks the event, or reports that another
@@ -41,7 +41,9 @@ func (t transactions) Claim(ctx context.Context, name string, _ time.Duration) (
 	if !ok {
 		return plural.Claim{}, errors.New("sqlstore: the request has lost the values of its context")
 	}
-	id := name[strings.LastIndexByte(name, '/')+1:] // name without the merchant's name that plural.WithMerchant adds
+	// If plural.WithMerchant is used, the name begins with the merchant's
+	// name and a slash. The id is the part after the slash.
+	id := name[strings.LastIndexByte(name, '/')+1:]
 	if _, others := in.busy.LoadOrStore(id, true); others {
 		return plural.Claim{State: plural.InProgress}, nil
 	}

@@ -55,7 +55,7 @@ func main() {
 	os.Exit(code)
 }
 
-// night has the settings of one run.
+// The type night has the settings of one run.
 type night struct {
 	list, statement, report, page, state string
 
@@ -138,8 +138,8 @@ func (n night) run(ctx context.Context, in io.Reader, out, log io.Writer) (*summ
 	if err := report.publish(); err != nil {
 		return nil, err
 	}
-	// This is the last step, so the state never has a result that was not
-	// reported.
+	// The state is saved in the last step. So everything in the saved state
+	// was reported.
 	if err := saveState(n.state, next); err != nil {
 		return nil, err
 	}

@@ -51,8 +51,9 @@ func (p *part[T]) add(one T) {
 	p.Rows = append(p.Rows, one)
 }
 
-// unexplained is a line of a settlement that no payment of the shop explains.
-// Detail is the settlement that has the line, if it is known.
+// The type unexplained has a line of a settlement. No payment of the shop
+// explains the line. Detail has the figures of the settlement, if they are
+// known.
 type unexplained struct {
 	plural.SettlementLine
 

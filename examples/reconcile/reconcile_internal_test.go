@@ -30,8 +30,8 @@ func emulator(t *testing.T, opts ...pluraltest.Option) *pluraltest.Server {
 	return srv
 }
 
-// sell makes an order that is on hold, and captures an amount of it. If the
-// amount is 0, sell captures nothing.
+// The function sell makes an order whose money is on hold, and captures the
+// given amount. If captured is 0, the function captures nothing.
 func sell(t *testing.T, srv *pluraltest.Server, reference string, captured int64) (orderID, paymentID string) {
 	t.Helper()
 	id, err := srv.AddOrder(pluraltest.OrderSpec{Reference: reference, Amount: rupees(149950), PreAuth: true})
@@ -232,9 +232,9 @@ func TestPage(t *testing.T) { //nolint:paralleltest // it sets variables
 	require.NotContains(t, string(html), "<script")
 }
 
-// If settlements cannot be listed, the program's verdict is that not everything
-// could be found out. That is so even if the saved state has all payments of
-// the list.
+// If settlements cannot be listed, the program reports that it could not find
+// out everything. It reports this even if the saved state has lines of all
+// payments on the list.
 func TestSettlementsCannotBeListed(t *testing.T) { //nolint:paralleltest // it sets variables
 	srv := emulator(t, pluraltest.WithSettlementDays(-1))
 	order, payment := sell(t, srv, "order-1", 100000)

@@ -11,8 +11,8 @@ import (
 	"github.com/plural-go/plural/reconcile"
 )
 
-// reports passes each result on to several reports. Their files get their final
-// names at the end, so nobody reads half a report.
+// The type reports passes each result on to several reports. The files of these
+// reports get their final names at the end, so nobody reads half a report.
 type reports struct {
 	each    []reconcile.Report
 	summary *summary

@@ -16,9 +16,9 @@ import (
 // maxForm is the size limit of a posted form.
 const maxForm = 64 << 10
 
-// formHandler returns a handler that calls action for a posted form. If action
-// succeeds, the handler redirects the browser to the page. If not, it shows the
-// page with the error.
+// formHandler returns a handler that calls the function action for a posted
+// form. If the function succeeds, the handler redirects the browser to the
+// page. Otherwise the handler shows the page with the error.
 func (d *dashboard) formHandler(action func(r *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
@@ -38,9 +38,9 @@ func (d *dashboard) formHandler(action func(r *http.Request) error) http.Handler
 	}
 }
 
-// readable shortens an error for the page. The emulator's errors end with the
-// API's answer in JSON. readable keeps only the code and the message of that
-// answer.
+// The function readable shortens an error for the page. The emulator's errors
+// end with the API's answer in JSON. From that answer, the function keeps only
+// the code and the message.
 func readable(err error) string {
 	text := strings.TrimPrefix(err.Error(), "pluraltest: ")
 	status, body, found := strings.Cut(text, " {")
@@ -76,7 +76,7 @@ func (d *dashboard) createOrder(r *http.Request) error {
 	return err
 }
 
-// pay acts as the payer, who approves, declines or leaves.
+// The method pay acts as the payer, who approves, declines or leaves.
 func (d *dashboard) pay(r *http.Request) error {
 	decisions := map[string]pluraltest.Decision{
 		"approve": pluraltest.Approve,
@@ -91,8 +91,8 @@ func (d *dashboard) pay(r *http.Request) error {
 	return err
 }
 
-// capture captures the form's amount. If the form has no amount, it captures
-// all that is held.
+// The method capture captures the form's amount. If the form has no amount, the
+// method captures all that is held.
 func (d *dashboard) capture(r *http.Request) error {
 	amount, err := d.amount(r)
 	if err != nil {
@@ -103,7 +103,8 @@ func (d *dashboard) capture(r *http.Request) error {
 
 func (d *dashboard) cancel(r *http.Request) error { return d.srv.Cancel(r.PathValue("id")) }
 
-// settle puts all captured money that is not settled yet into a settlement.
+// The method settle puts all captured money that is not settled yet into a
+// settlement.
 func (d *dashboard) settle(*http.Request) error {
 	if d.srv.Settle() == "" {
 		return errors.New("there is no captured money to settle")
@@ -111,7 +112,7 @@ func (d *dashboard) settle(*http.Request) error {
 	return nil
 }
 
-// lapse makes a hold end at the bank, in Plural's books, or at both.
+// The method lapse ends a hold at the bank, in Plural's books, or at both.
 func (d *dashboard) lapse(r *http.Request) error {
 	where, err := parseLapse(r.PostForm.Get("where"))
 	if err != nil {
@@ -120,8 +121,8 @@ func (d *dashboard) lapse(r *http.Request) error {
 	return d.srv.LapseHold(r.PathValue("id"), where)
 }
 
-// refund refunds the form's amount. If the form has no amount, it refunds all
-// that is left.
+// The method refund refunds the form's amount. If the form has no amount, the
+// method refunds all that is left.
 func (d *dashboard) refund(r *http.Request) error {
 	amount, err := d.amount(r)
 	if err != nil {
@@ -131,8 +132,9 @@ func (d *dashboard) refund(r *http.Request) error {
 	return err
 }
 
-// callback posts the payer's return to the shop, as the payer's browser would.
-// It can post the same return any number of times.
+// The method callback posts the form with which the payer's browser comes back
+// to the shop. The user of the page can post the form of an order any number of
+// times.
 func (d *dashboard) callback(r *http.Request) error {
 	resp, err := d.srv.PostCallback(r.Context(), r.PathValue("id"))
 	if err != nil {
@@ -169,8 +171,8 @@ func (d *dashboard) redeliver(r *http.Request) error {
 	return err
 }
 
-// amount reads the form's amount in the order's currency. It returns zero if
-// the field is empty.
+// The method amount reads the form's amount in the order's currency. It returns
+// zero if the field is empty.
 func (d *dashboard) amount(r *http.Request) (pluraltest.Amount, error) {
 	text := strings.TrimSpace(r.PostForm.Get("amount"))
 	order, ok := d.srv.Order(r.PathValue("id"))

@@ -97,8 +97,8 @@ func loopbackOnly(next http.Handler) http.Handler {
 	})
 }
 
-// withHeaders sets strict security headers. For the page, show sets a policy
-// that allows what the page needs.
+// withHeaders sets strict security headers. For the page, the method show
+// replaces the strict policy with a policy that allows what the page needs.
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -112,7 +112,8 @@ func withHeaders(next http.Handler) http.Handler {
 
 func (d *dashboard) index(w http.ResponseWriter, _ *http.Request) { d.show(w, http.StatusOK, "") }
 
-// show writes the whole page. problem is the error of a posted form, or "".
+// The method show writes the whole page. The parameter problem is the error of
+// a posted form, or "".
 func (d *dashboard) show(w http.ResponseWriter, status int, problem string) {
 	view := d.view()
 	view.Problem, view.Nonce = problem, rand.Text()

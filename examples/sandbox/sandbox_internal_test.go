@@ -53,7 +53,8 @@ func (v visitor) send(method, path string, form url.Values, header ...string) (*
 	return resp, string(body)
 }
 
-// post sends a form that must succeed and returns the page that follows.
+// The method post sends a form that must succeed, and returns the page that
+// follows.
 func (v visitor) post(path string, fields ...string) string {
 	v.t.Helper()
 	resp, body := v.send("POST", path, values(fields...))
@@ -61,8 +62,8 @@ func (v visitor) post(path string, fields ...string) string {
 	return v.page()
 }
 
-// refused sends a form that the sandbox must refuse, and returns the error that
-// the page shows.
+// The method refused sends a form that the sandbox must refuse. It returns the
+// error that the page shows.
 func (v visitor) refused(path string, fields ...string) string {
 	v.t.Helper()
 	resp, body := v.send("POST", path, values(fields...))
@@ -79,7 +80,7 @@ func (v visitor) page() string {
 	return body
 }
 
-// order returns the newest order.
+// The method order returns the newest order.
 func (v visitor) order() pluraltest.Order {
 	v.t.Helper()
 	orders := v.srv.Orders()
@@ -359,8 +360,8 @@ func TestLive(t *testing.T) {
 	require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
 	events := bufio.NewScanner(resp.Body)
 	events.Buffer(nil, 1<<20)
-	// Each call of next waits for an event that brings the named part of the
-	// page, with the text in it.
+	// The function next waits for an event that brings the named part of
+	// the page, with the text in it.
 	next := func(part, text string) {
 		t.Helper()
 		name := ""
@@ -409,8 +410,9 @@ func TestLapsesFromThePage(t *testing.T) {
 	}
 }
 
-// The button puts all captured money into a settlement, and no money into two
-// settlements. The page shows the settlement with its orders.
+// The button puts all captured money into a settlement. If the button is
+// pressed again, the same money does not enter another settlement. The page
+// shows the settlement with its orders.
 func TestSettlementsFromThePage(t *testing.T) {
 	t.Parallel()
 	v := visit(t)

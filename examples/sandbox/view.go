@@ -180,7 +180,8 @@ func inRupees(r plural.Rupees) string {
 	return "₹" + string(r)
 }
 
-// entries lists requests and webhooks, the latest first.
+// The method entries returns the lines of the log, the latest first. A line is
+// a request or a webhook.
 func (d *dashboard) entries() []entry {
 	faults := map[int]string{}
 	for _, f := range d.srv.FaultLog() {
@@ -280,8 +281,8 @@ func sum(a pluraltest.Amount) string {
 	return plural.Amount{Value: a.Value, Currency: plural.Currency(a.Currency)}.Display()
 }
 
-// indented returns a body with line breaks and indents. If the body is long, it
-// returns only the first part.
+// The function indented formats a body with line breaks and indents. If the
+// body is long, the function returns only the first part.
 func indented(body []byte) string {
 	var out bytes.Buffer
 	if json.Indent(&out, body, "", "  ") != nil {

@@ -9,10 +9,8 @@ package foreign
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"net/textproto"
 	"net/url"
@@ -218,20 +216,6 @@ func Describe(err error, secrets ...string) (text string) {
 func withoutQuotes(text string) string { return quoted.ReplaceAllString(text, `"..."`) }
 
 var quoted = regexp.MustCompile(`(?s)"(?:[^"\\]|\\.)*"?`)
-
-// blankSecret blanks a secret in a text, even if its bytes are written as
-// numbers.
-func blankSecret(text, secret string) string {
-	const least = 6 // shorter texts are not secrets, and occur in ordinary words
-	if len(secret) < least {
-		return text
-	}
-	decimal := strings.Trim(fmt.Sprintf("%d", []byte(secret)), "[]")
-	for _, form := range []string{secret, hex.EncodeToString([]byte(secret)), decimal} {
-		text = strings.ReplaceAll(text, form, clean.Redacted)
-	}
-	return text
-}
 
 // cleanText returns the text of one error of a chain, without sensitive parts
 // that are not in quotes.

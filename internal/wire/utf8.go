@@ -17,7 +17,8 @@ import (
 // character itself. So MayNotBeUTF8 looks for both. It also returns true if the
 // value itself had the replacement character.
 func MayNotBeUTF8(document []byte) bool {
-	return bytes.Contains(document, []byte(`\ufffd`)) || bytes.ContainsRune(document, utf8.RuneError)
+	return bytes.Contains(document, []byte(`\ufffd`)) || bytes.Contains(document, []byte("\ufffd")) ||
+		!utf8.Valid(document)
 }
 
 // FindNotUTF8 looks for text that is not UTF-8 in a value that encoding/json

@@ -56,9 +56,9 @@ func (p *printer) typeName(obj *types.TypeName) {
 	p.methods(obj.Name(), named)
 }
 
-// comparable reports whether values of a struct can be compared with ==. The
-// golden file records the answer, because a struct that can no longer be
-// compared breaks callers, even if no field or method changes.
+// The method comparable returns a note if values of a struct can be compared
+// with ==. The golden file has the note, because callers break if a struct can
+// no longer be compared, even if no field or method changes.
 func (p *printer) comparable(named *types.Named) string {
 	if types.Comparable(named) {
 		return " // comparable"
@@ -119,8 +119,8 @@ func (p *printer) interfaceType(name string, i *types.Interface) {
 	}
 }
 
-// methods lists the methods that a caller can call, except methods of an
-// embedded exported field.
+// The method with the name methods adds a line for each method that a caller
+// can call. It leaves out the methods of an embedded exported field.
 func (p *printer) methods(owner string, named *types.Named) {
 	if types.IsInterface(named) {
 		return

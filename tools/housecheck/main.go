@@ -65,9 +65,10 @@ func run(drawing, pattern string) error {
 	return errors.Join(found...)
 }
 
-// house has the floor of each file, counted from the first file in the drawing.
-// Even files on the same line of the drawing have different floors, because a
-// file may use the files to the left of it.
+// The type house has a number for each file. The number is called the floor.
+// The first file in the drawing has the floor 0, the next file has the floor 1,
+// and so on. A file may use only files with a lower floor. So it may use the
+// files above it, and the files to its left on the same line.
 type house map[string]int
 
 func (h house) has(file string) bool {

@@ -40,7 +40,7 @@ func (v TYPE) String() string { return summary("plural.NAME", v) }
 `
 
 const formatting = `
-// Format writes String, under every verb.
+// Format writes the text of String for every verb, such as %v or %d.
 func (v TYPE) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 `
 
