@@ -97,8 +97,9 @@ func (a Amount) Display() string {
 	return out
 }
 
-// grouped puts a comma before the last three digits. To the left of that comma,
-// it puts a comma between groups of size digits.
+// The function grouped puts a comma before the last three digits. It divides
+// the other digits into groups, from the right, and puts a comma between two
+// groups. The parameter size is the number of digits in a group.
 func grouped(digits string, size int) string {
 	if len(digits) <= 3 {
 		return digits

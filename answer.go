@@ -100,8 +100,9 @@ func (a *answer) class2xx(code ErrorCode) answerClass {
 	return classOK
 }
 
-// failure makes an error from an answer that is not the one asked for. unfit
-// explains why a complete answer is not the right one.
+// The method failure makes an error from an answer that is not the one asked
+// for. The parameter unfit is the reason why a 2xx answer was not accepted. It
+// is nil for any other answer.
 func (a *answer) failure(op operation, subject, requestID string, attempts int, unfit error) *Error {
 	e := &Error{
 		Op: op.op(), OrderID: subject, StatusCode: a.status, RequestID: requestID, Attempts: attempts,
@@ -154,7 +155,7 @@ func decodeInto(document string, out any) error {
 		own.Value, _, _ = strings.Cut(mismatch.Value, " ") // "number 12" becomes "number": the 12 may be personal data
 		return &own
 	}
-	switch err.(type) { //nolint:errorlint // an error around one of these is by the caller's own type
+	switch err.(type) { //nolint:errorlint // an error that wraps one of these comes from the caller's own type
 	case *json.SyntaxError, *wire.DecodeError, *json.InvalidUnmarshalError:
 		return err
 	}
@@ -172,9 +173,9 @@ func isOwnStruct(out any) bool {
 		v.Elem().Type().PkgPath() == reflect.TypeFor[Order]().PkgPath()
 }
 
-// document has the fields of all error documents that Plural sends. The pay
-// API, the gateway, the token endpoint and the checkout each have their own
-// shape.
+// The type document has the fields of all error documents that Plural sends.
+// The pay API, the gateway, the token endpoint and the checkout use different
+// fields.
 type document struct {
 	Data                   wire.Part[Order] `json:"data"` // in the pay API, data is always an order
 	Code                   ErrorCode        `json:"code" alias:"error_code"`
@@ -254,13 +255,15 @@ func (d *document) details() *ErrorDetails {
 func readAnswer(resp *http.Response, secret string) *answer {
 	a := &answer{status: resp.StatusCode, header: resp.Header, secret: secret}
 	defer func() { _ = resp.Body.Close() }()
-	// After a switch of protocols, the body is the connection itself. A read of
-	// it would not end with the context.
+	// After a switch of protocols, the body is the connection itself. The
+	// end of the context would not stop a read from this body.
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		a.err = errors.New("the server switches protocols")
 		return a
 	}
-	first := min(resp.ContentLength+1, maxErrorBody) // one more, to see the end
+	// The buffer has room for one byte more than the announced body. So the
+	// read that finds the end of the body needs no larger buffer.
+	first := min(resp.ContentLength+1, maxErrorBody)
 	if resp.ContentLength < 0 {
 		first = maxErrorBody / 2
 	}
@@ -307,15 +310,16 @@ func decodeOrder(a *answer) (*Order, error) {
 	return o, nil
 }
 
-// What is wrong with an answer to a question about a reference.
+// These errors explain why the answer to a look-up by reference cannot be used.
 var (
 	errNoReference    = errors.New("the answer does not say its reference")
 	errOtherReference = errors.New("the answer is about another reference")
 )
 
-// decodeOrderWith makes a decoder that refuses an answer about another
-// reference. An answer that does not say its reference may be about ours: the
-// decoder returns it with an error.
+// decodeOrderWith makes a decoder for the order that has the reference. The
+// decoder refuses an order with another reference. If the answer does not show
+// a reference, the order may still be the right one. Then the decoder returns
+// the order together with an error.
 func decodeOrderWith(reference string) decoder {
 	return func(a *answer) (*Order, error) {
 		o, err := decodeOrder(a)

@@ -22,8 +22,8 @@ type pipeline struct {
 	tokens *token.Source // where the authTransport gets its tokens
 }
 
-// call is one logical call. Its request is encoded once, and may be sent
-// several times.
+// The type call is one request with all its tries. The request is encoded once,
+// and may be sent several times.
 type call struct {
 	p              *pipeline
 	op             operation
@@ -70,8 +70,8 @@ func (p *pipeline) newCall(
 }
 
 // callWith makes a call with the options in cfg. A settling read is a read of
-// the books that finds out what happened to a write. It uses the options of
-// that write.
+// the books that finds out what happened to a write. A settling read uses the
+// options of that write.
 func (p *pipeline) callWith(cfg *callConfig, op operation, path string, body []byte) (*call, error) {
 	k := &call{p: p, op: op, cfg: cfg, requestID: cfg.requestID, body: body}
 	if k.requestID == "" {
@@ -207,8 +207,9 @@ func (k *call) failure(a *answer, unfit error) *Error {
 	return a.failure(k.op, k.subject, k.requestID, k.attempts, unfit)
 }
 
-// observe tells the observer that a call has ended. Use it with defer. It does
-// not report a settling read, because that counts as part of its write.
+// The method observe reports to the observer that a call has ended. Use it with
+// defer. A settling read is not reported, because it is part of the call that
+// made the write.
 func (k *call) observe(ctx context.Context, began time.Time, err *error) {
 	if k.isSettlingRead || k.p.cfg.observer == nil {
 		return

@@ -33,8 +33,8 @@ const (
 // together with an error code. Use [OrderService.Confirm] to check the server's
 // order before you ship anything.
 //
-// A Callback prints and logs without ErrorMessage and Fields, because they may
-// have personal data. [json.Marshal] writes them.
+// The packages fmt and slog leave out the ErrorMessage and the Fields of a
+// Callback, because both may have personal data. [json.Marshal] writes both.
 type Callback struct {
 	OrderID      string      `json:"order_id"`
 	Status       OrderStatus `json:"status"` // from status or payment_status, whichever Plural sent
@@ -203,7 +203,9 @@ func splitSignature(fields []callbackField) (signature [sha256.Size]byte, signed
 		return signature, nil, errSignatureRepeated
 	case given == "":
 		return signature, nil, errSignatureMissing
-	case isTooLong || wrong != nil: // a text that is too short leaves zero bytes, which are not hex digits
+	case isTooLong || wrong != nil:
+		// If the text is too short, the array digits ends with bytes of
+		// the value 0. hex.Decode refuses these bytes.
 		return signature, nil, errSignatureMalformed
 	}
 	return signature, signed, nil
@@ -256,10 +258,14 @@ func isFieldName(name string) bool {
 	return name != ""
 }
 
-// isFieldValue reports whether no part of a value can be read as a further
-// field. Then the signed text can be split into fields in only one way. "&" is
-// allowed only in the error message, which is free text, and only if no field
-// name with "=" follows the "&".
+// isFieldValue reports whether a field's value is allowed. A value is refused
+// if a part of it could be read as another field, because then the signed text
+// could be split into fields in more than one way. The rules:
+//
+//   - The value is valid UTF-8.
+//   - The value of error_message may have "&", because it is free text. Every
+//     other value has no "&".
+//   - In error_message, an "&" is not followed by a field name and "=".
 func isFieldValue(name, value string) bool {
 	if !utf8.ValidString(value) {
 		return false
@@ -298,7 +304,8 @@ func (v *Verifier) callbackKeyOf(fields []callbackField, signature [sha256.Size]
 	return -1
 }
 
-// signed reports whether the key made this signature of the text.
+// The method signed reports whether the signature was made from the text with
+// this key.
 func (k Key) signed(text []string, signature [sha256.Size]byte) bool {
 	sum := k.mac(text, nil)
 	return subtle.ConstantTimeCompare(sum[:], signature[:]) == 1

@@ -20,10 +20,11 @@ type CancelService struct{ p *pipeline }
 //     who cancelled it.
 //   - [ErrNotApplied]: final, and nothing was cancelled. The order has failed,
 //     or all of its money was taken. The error is a [StateError].
-//   - [NeedsReview]: not final, and a person has to look into it. Either Plural
-//     rejected the cancel and the books give no final reason (the order is not
-//     paid yet, or only a part of it was captured), or Plural answered with
-//     success and did nothing, or the books were read and are unclear.
+//   - [NeedsReview]: not final, and a person has to look into it. There are
+//     three cases. Plural rejected the cancel, and the books give no final
+//     reason: the order is not paid yet, or only a part of it was captured. Or
+//     Plural answered with success and did nothing. Or the books were read and
+//     are unclear.
 //   - any other error: it is not known yet whether the order is cancelled.
 //     Calling again is safe.
 //

@@ -72,14 +72,17 @@ type CaptureRequest struct {
 //     is cancelled, failed or captured under another reference, or less money
 //     is on hold than the request asks for. The error is a [StateError].
 //   - [ErrConflict]: final, and a person has to look into it. The books show
-//     something other than what was asked for. Either another amount is booked
-//     under this reference ([ErrReferenceReused] if it was booked before this
-//     call), or the money was taken and the books do not show by which capture
-//     ([ErrNoHold]). In both cases the error is a [StateError].
-//   - [NeedsReview]: not final, and a person has to look into it. Either Plural
-//     rejected the capture and the books do not show why (an [Error]), or
-//     Plural answered with success and did nothing, or the books were read and
-//     are unclear (an [OutcomeUnknownError] in both cases).
+//     something other than what was asked for. The error is a [StateError].
+//     There are two cases. Another amount is booked under this reference. If
+//     that amount was booked before this call, the error is also
+//     [ErrReferenceReused]. Or the money was taken, and the books do not show
+//     by which capture. Then the error is also [ErrNoHold].
+//   - [NeedsReview]: not final, and a person has to look into it. There are
+//     three cases. Plural rejected the capture, and the books do not show why.
+//     Then the error is an [Error], unless an earlier try of this call may have
+//     been carried out. Or Plural answered with success and did nothing. Or the
+//     books were read and are unclear. In these two cases, and after such an
+//     earlier try, the error is an [OutcomeUnknownError].
 //   - any other error: it is not known yet what happened. Call again with the
 //     same reference.
 //
@@ -89,11 +92,13 @@ type CaptureRequest struct {
 // If an answer is lost or unclear, or Plural rejects the capture, Create reads
 // the books. After a lost or unclear answer, it sends the capture again if the
 // books do not show the capture and the order can still be captured. Create is
-// idempotent by reference, across calls, clients and restarts. Plural answers
-// from replicas that lag behind. So a result that depends on several entries in
-// the books counts only if all reads made over three seconds agree. Give the
-// call at least five seconds, so there is time for these reads. docs/finals.md
+// idempotent by reference, across calls, clients and restarts. docs/finals.md
 // lists what makes an answer final.
+//
+// Plural answers from replicas that lag behind. Some results depend on several
+// entries in the books. Before Create returns such a result, it reads the books
+// for three seconds, and all these reads have to agree. Give the call at least
+// five seconds, so there is time for these reads.
 //
 // Do not pass an HTTP request's context. It ends when the payer closes the
 // browser, and then it would not be known whether the order was captured. The

@@ -141,27 +141,41 @@ func (c *Client) Warm(ctx context.Context) error {
 // remains usable.
 func (c *Client) CloseIdleConnections() { c.p.peer.CloseIdle() }
 
-// Do calls an endpoint that this package has no method for. The path starts
-// with a slash and may have a query. If the argument in is not nil, Do sends it
-// as the JSON body. Unless out is nil, Do decodes the whole JSON document of
-// the answer, including the envelope around the data, into out. The document
-// may be nested up to 32 levels deep. It may have up to 2,000 elements in each
-// list or object, and up to 100,000 in all. Do decodes a struct of this package
-// in the same way as the service methods do. It decodes your own types with
-// encoding/json.
+// Do calls an endpoint that this package has no method for. These are the
+// parameters:
 //
-// The method is GET, POST, PUT, PATCH or DELETE. A GET has no body. Do repeats
-// a GET that fails. With any other method, Do sends the request again in only
-// two cases: if nothing of it was sent, or if Plural refused the token. Because
-// of refused tokens, Do sends it again at most twice.
+//   - The parameter method is GET, POST, PUT, PATCH or DELETE.
+//   - The parameter path starts with a slash and may have a query.
+//   - The parameter in is the value to send as the JSON body. If this value is
+//     nil, the request has no body. For a GET it must be nil.
+//   - The parameter out is a pointer. The whole JSON document of the answer,
+//     with the envelope around the data, is decoded into the value that the
+//     pointer leads to. If the pointer is nil, the answer is not decoded.
+//
+// The document of the answer may be nested up to 32 levels deep. It may have up
+// to 2,000 elements in each list or object, and up to 100,000 in all. A struct
+// of this package is decoded in the same way as by the service methods. Your
+// own types are decoded with encoding/json.
+//
+// A GET that fails is repeated. A request with any other method is sent again
+// in only two cases: nothing of the request was sent, or Plural refused the
+// token. Because of refused tokens, a request is sent again at most twice.
 //
 // A refusal is an [Error]. For a method other than GET, the error is
-// [ErrOutcomeUnknown] if the answer is lost, if a 2xx answer is not JSON, if
-// the status is 3xx, 408, 409, 425 or 500 and above, or if Plural's error code
-// stands for a fault of the server. Do cannot find out what happened to such a
-// request. Find that out yourself before you send the request again. If an
-// [Error] has a status of 200 to 299 and a cause, the request may have been
-// carried out, although its answer did not fit into out.
+// [ErrOutcomeUnknown] in these cases:
+//
+//   - The answer is lost or incomplete, or is larger than 4 MiB.
+//   - The status is 200 to 299, and the answer is not JSON.
+//   - The status is 3xx, 408, 409, 425, or 500 and above. The exception is an
+//     answer with the code INVALID_USER_ACCOUNT, which is always a refusal.
+//   - Plural's error code stands for a fault of the server.
+//
+// In these cases the package cannot find out what happened to the request. Find
+// that out yourself before you send the request again.
+//
+// An [Error] may also have a status of 200 to 299 and a cause. Then the request
+// may have been carried out. For example, the answer is JSON, but does not fit
+// into the value that the parameter out leads to.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts ...CallOption) error {
 	op := opDo(method, pathOnly(path))
 	var check requestCheck
@@ -190,8 +204,8 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts 
 
 var errRefusalInOK = errors.New("a refusal with the status of a success")
 
-// endpoint checks the method and the path of Do. The path must not lead to a
-// host other than the base URL's.
+// The method endpoint checks the HTTP method and the path that were given to
+// [Client.Do]. The path must not lead to a host other than the base URL's.
 func (c *requestCheck) endpoint(method, path string) {
 	switch method {
 	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:

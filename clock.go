@@ -10,8 +10,11 @@ import (
 // possible time. It uses our own clock only to measure how much time has
 // passed, so a change of our clock during the call has no effect.
 type serverClock struct {
-	began            time.Time // when the write was first sent, by our clock
-	earliest, latest time.Time // bounds of that time by the server's clock; zero if no answer had a Date
+	began time.Time // when the write was first sent, by our clock
+	// The earliest and the latest time that the server's clock can have
+	// shown when the write was first sent. Both are zero if no answer had a
+	// Date.
+	earliest, latest time.Time
 }
 
 // dateSpan is the uncertainty of a Date header: the header gives only whole
@@ -22,8 +25,9 @@ const dateSpan = time.Second
 // Plural: the clock for the times in documents, and the clock for Date headers.
 const clockSlack = 2 * time.Second
 
-// noteDate records the Date header of an answer. By our clock, the request was
-// sent at the time sent, and the answer came at the time answered.
+// noteDate records the Date header of an answer. The parameters sent and
+// answered are times of our clock: when the request was sent, and when its
+// answer came.
 func (c *serverClock) noteDate(sent, answered time.Time, header http.Header) {
 	if c == nil {
 		return

@@ -8,10 +8,13 @@ import (
 
 // Credentials are the id and the secret that Plural's onboarding team gives to
 // a merchant. They print as a placeholder in fmt, slog and JSON. There are two
-// exceptions. fmt shows credentials that are in an unexported field of another
-// struct. It also shows credentials that are printed with %p or a misplaced %w,
-// which go vet reports. So give the credentials to [NewClient] and keep no
-// copy.
+// exceptions:
+//
+//   - fmt shows credentials that are in an unexported field of another struct.
+//   - fmt shows credentials that are printed with %p, or with %w in the wrong
+//     place. The command go vet reports both mistakes.
+//
+// So give the credentials to [NewClient] and keep no copy.
 type Credentials struct {
 	ClientID     string
 	ClientSecret string
@@ -28,15 +31,18 @@ type Credentials struct {
 // returns nonsense, the token is fetched without the store after at most two
 // seconds.
 type TokenStore interface {
-	// Load returns what was last saved under key. It returns nil, nil when
-	// nothing is saved there. While Lock waits, Load is called ten times a
-	// second. If Load finds a token, the wait ends.
+	// Load returns the bytes that were last saved under the key. It returns
+	// nil, nil when nothing is saved there. While Lock waits, Load is called
+	// ten times a second. If Load finds a token, the wait ends.
 	Load(ctx context.Context, key string) (sealed []byte, err error)
-	// Save stores sealed under key, and keeps it for the time ttl.
+	// Save stores the encrypted token under the key. The parameter sealed is
+	// the encrypted token, and ttl is how long the store keeps it.
 	Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error
-	// Lock blocks until the caller holds the lock named key, or ctx ends. The
-	// lock must free itself after ttl. ctx limits only the wait for the lock:
-	// it is cancelled once the lock is held or is no longer needed.
+	// Lock blocks until the caller holds the lock named key, or ctx ends.
+	// The lock must free itself after ttl. The context ctx limits only the
+	// wait for the lock. The SDK cancels ctx as soon as it holds the lock,
+	// or no longer needs the lock. A lock that is held must stay held when
+	// ctx is cancelled.
 	Lock(ctx context.Context, key string, ttl time.Duration) (unlock func(context.Context), err error)
 }
 

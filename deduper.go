@@ -35,8 +35,9 @@ const (
 )
 
 // Claim is the result of [Deduper.Claim]. If its State is Claimed, pass its
-// Token to Commit or Release. By the Token, the Deduper recognises and refuses
-// a worker that has lost the event to another worker.
+// Token to Commit or Release. The Token shows the Deduper which claim the
+// worker has. So the Deduper can refuse a worker that has lost the event to
+// another worker.
 type Claim struct {
 	State ClaimState
 	Token string // for Commit and Release; "" unless Claimed
@@ -65,10 +66,11 @@ type Deduper interface {
 
 const defaultMemoryEvents = 1 << 18 // room for about one event a second, each kept for 72 hours
 
-// MemoryDeduper is a [Deduper] in memory. When it is full it refuses further
-// events, which Plural then delivers again later. An event is never dropped to
-// make room before its lease has ended, or before the time that was given to
-// Commit is over.
+// MemoryDeduper is a [Deduper] in memory. When it is full, it refuses further
+// events, and Plural delivers these events again later. To make room, the
+// MemoryDeduper drops old events. It drops a claimed event only after the lease
+// has ended, and a committed event only after the time that was given to
+// Commit.
 //
 // The zero MemoryDeduper is ready for use and has the default size.
 type MemoryDeduper struct {
@@ -150,10 +152,10 @@ func (d *MemoryDeduper) Release(_ context.Context, id, token string) error {
 	return nil
 }
 
-// This method stores a copy of the id, because the id may be part of a request
-// and a server may use the request's memory again. Go replaces a map's string
-// key even if the map already has an equal key, so the copy is needed every
-// time.
+// The method set stores an event under a copy of the id. The id may be part of
+// a request, and a server may use the request's memory again. The copy is also
+// needed if the map already has this id, because Go then stores the new string
+// in place of the old one.
 func (d *MemoryDeduper) set(id string, event memoryEvent) {
 	if d.events == nil {
 		d.events = make(map[string]memoryEvent)

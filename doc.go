@@ -67,9 +67,8 @@
 // A nil error from a capture, cancel or refund means that the server's books
 // show it as carried out. If an answer is lost, the call asks the books what
 // happened, and sends the request again only if that cannot have a second
-// effect. If the call cannot find out what happened within its attempts and
-// time, the error is an [OutcomeUnknownError]. A call never guesses. It has
-// these results:
+// effect. If the call cannot find out what happened, the error is an
+// [OutcomeUnknownError]. A call has these results:
 //
 //	_, err := client.Captures.Create(ctx, orderID, req)
 //	switch {
@@ -83,31 +82,36 @@
 // The books are Plural's records of the order: the order itself, its payments
 // with their captures, and its refunds. An error code only shows what to do
 // next. Only the books make an answer final. docs/finals.md lists what the
-// books have to show for each final answer. [ErrNotApplied] means that, by the
-// books, the write was not carried out and will not be, no matter which call
-// asked for it. [ErrConflict] means that the books show something other than
-// what was asked for. [NeedsReview] reports whether a person has to look into
-// an error that is not final, because calling again may never settle it.
+// books have to show for each final answer.
+//
+//   - [ErrNotApplied]: the books show that the write was not carried out and
+//     will not be. This is true for this call, and for every other call that
+//     asks for the same write.
+//   - [ErrConflict]: the books show something other than what was asked for.
+//   - [NeedsReview] is a function. It reports whether a person has to look into
+//     an error that is not final, because further calls may not be enough to
+//     get a final answer.
 //
 // The merchant's reference makes it possible to find out what happened. Make
 // the reference before the call, store it, and use it again when you repeat the
 // call. Do not pass an HTTP request's context to a call that moves money,
 // because that context ends when the browser closes the connection. Give the
 // call a deadline of its own, of five seconds or more. A repeated refund is
-// safe only if Plural refuses a reference that was used before. Plural
-// documents that it does.
+// safe only if Plural refuses a reference that was used before. Plural's
+// documentation promises this refusal.
 //
 // # Errors
 //
-// A request that cannot be right is not sent. The error is a [ValidationError]
-// that names every bad field. An answer other than the one asked for, or no
-// answer at all, is an [Error]. It has the operation, the status, Plural's
-// code, the request id and the number of attempts. [StateError],
-// [DuplicateOrderError] and [NotPaidError] carry the server's order. The
-// documentation of each error names the sentinels that it matches in
-// [errors.Is]. An unknown outcome matches [ErrOutcomeUnknown] and none of the
-// other sentinels. If the context ended the call, the error also matches the
-// context's error, so test for [ErrOutcomeUnknown] first.
+// A call checks its request before it sends anything. If the request is not
+// valid, nothing is sent, and the error is a [ValidationError] that names every
+// invalid field. An answer other than the one asked for, or no answer at all,
+// is an [Error]. It has the operation, the status, Plural's code, the request
+// id and the number of attempts. [StateError], [DuplicateOrderError] and
+// [NotPaidError] carry the server's order. The documentation of each error
+// names the sentinels that it matches in [errors.Is]. An unknown outcome
+// matches [ErrOutcomeUnknown] and none of the other sentinels. If the context
+// ended the call, the error also matches the context's error, so test for
+// [ErrOutcomeUnknown] first.
 //
 // # Money and times
 //
@@ -130,17 +134,18 @@
 // Processes share one access token through a [TokenStore] ([WithTokenStore])
 // and handle each event once through a [Deduper] ([WithDeduper]). Both are
 // interfaces that a merchant can implement. TestDeduper and TestTokenStore of
-// package pluraltest check that an implementation follows the rules. Captures,
-// cancels and refunds need nothing shared: it is enough that all processes use
-// the same order id and reference.
+// package pluraltest check that an implementation follows the rules. The
+// processes need no shared store to capture, cancel or refund. For the same
+// capture, cancel or refund they only have to use the same order id and the
+// same reference.
 //
 // # Secrets and personal data
 //
 // [Credentials], [Key], [Verifier] and [Client] do not print their contents.
-// Orders and requests print and log without personal data.
+// The packages fmt and slog print orders and requests without personal data.
 // [encoding/json.Marshal] and RawJSON include that data. So does slog's JSON
 // handler for orders inside slices, maps and structs, because it passes those
 // to json.Marshal. Errors hold neither secrets nor tokens. [Error.Body] and
 // [Error.Header] are what the server sent, and may hold personal data. Logs
-// leave them out.
+// leave out both.
 package plural

@@ -9,8 +9,9 @@ import (
 // extendable is a request that can carry extra fields, which this package does
 // not name.
 type extendable interface {
-	// parts returns a pointer to the request's own fields, and the extra fields.
-	// The pointer's type has none of the request's methods.
+	// The method parts has two results. The first is a pointer to a struct
+	// with the request's own fields. The pointer's type has none of the
+	// request's methods. The second result is a map with the extra fields.
 	parts() (fields any, extra map[string]any)
 }
 

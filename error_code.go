@@ -48,8 +48,8 @@ func (c ErrorCode) IsKnown() bool { return codes[c].nature != 0 }
 func (c ErrorCode) Text() string { return codes[c].text }
 
 // NeedsAnotherMethod reports whether the payer should be asked to pay in
-// another way, because the card, the account or the bank will refuse the same
-// way of paying again.
+// another way. If the result is true, the card, the account or the bank will
+// refuse the same payment again.
 func (c ErrorCode) NeedsAnotherMethod() bool { return codes[c].remedy == anotherMethod }
 
 // MayPassLater reports whether the same request, or the same payment, may
@@ -70,7 +70,8 @@ const (
 	serverFault                   // the request may have been carried out
 )
 
-// A code's remedy is what may make the request or the payment succeed.
+// A code's remedy is the next step to take. After this step, the request or the
+// payment may succeed.
 type remedy int
 
 const (
@@ -80,8 +81,8 @@ const (
 	correctRequest
 )
 
-// codes has everything that the package knows about each code. To add a code,
-// add a constant above and one entry here.
+// The map codes has everything that the package knows about each code. To add a
+// code, add a constant above and one entry here.
 //
 //nolint:gochecknoglobals // this map never changes
 var codes = map[ErrorCode]struct {
@@ -128,12 +129,13 @@ func (c ErrorCode) isDefinitive() bool {
 	return codes[c].nature == decision || codes[c].nature == ofState
 }
 
-// speaksOfState reports whether the code is about the order's state or about an
-// earlier request.
+// speaksOfState returns true in two cases: Plural refused the request because
+// of the order's state, or because of an earlier request.
 func (c ErrorCode) speaksOfState() bool { return codes[c].nature == ofState }
 
-// isServerFault reports whether the code does not show what happened to the
-// request.
+// isServerFault reports whether the code means that Plural or the bank failed
+// or took too long. After such a code, the request may or may not have been
+// carried out.
 func (c ErrorCode) isServerFault() bool { return codes[c].nature == serverFault }
 
 // ErrorDetails is the part of an error answer that describes where the error is

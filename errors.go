@@ -65,9 +65,9 @@ var (
 	// error is both ErrConflict and ErrNotApplied.
 	ErrConflict = foreign.Sentinel("plural: the books show something other than what was asked for")
 
-	// ErrNoHold is an [ErrConflict]: the money is no longer on hold, because it
-	// was taken. The books do not show whether the order was paid without a
-	// hold or an earlier call captured the hold.
+	// ErrNoHold is an [ErrConflict]: the money is no longer on hold, because
+	// it was taken. Either the order was paid without a hold, or an earlier
+	// call captured the hold. The books do not show which of the two happened.
 	ErrNoHold = foreign.Sentinel("plural: the money is not on hold any more")
 )
 
@@ -143,13 +143,13 @@ func (e *Error) isOfToken() bool {
 // Unwrap returns the cause if no usable answer came.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is reports whether the error matches a sentinel. [ErrUnauthorized] matches a
-// status of 401. [ErrRateLimited] matches a status of 429 and the code
-// API_RATE_LIMIT. [ErrNotFound] matches the code ORDER_NOT_FOUND, a 404 without
-// a code, and the message "no matching records" after a look-up. The other
-// sentinels match by code alone. A refusal by the token endpoint says nothing
-// about an order or a request, so it matches only ErrUnauthorized and
-// ErrRateLimited.
+// Is implements the method that [errors.Is] calls. The method reports whether
+// the error matches a sentinel. [ErrUnauthorized] matches a status of 401.
+// [ErrRateLimited] matches a status of 429 and the code API_RATE_LIMIT.
+// [ErrNotFound] matches the code ORDER_NOT_FOUND, a 404 without a code, and the
+// message "no matching records" after a look-up. The other sentinels match by
+// code alone. A refusal by the token endpoint says nothing about an order or a
+// request, so it matches only ErrUnauthorized and ErrRateLimited.
 func (e *Error) Is(target error) bool {
 	if e.Op == opToken.name && target != ErrUnauthorized && target != ErrRateLimited {
 		return false
@@ -253,11 +253,12 @@ func (e *ValidationError) Error() string {
 	return text
 }
 
-// Is reports whether target is [ErrInvalidRequest].
+// Is implements the method that [errors.Is] calls. The method reports whether
+// target is [ErrInvalidRequest].
 func (e *ValidationError) Is(target error) bool { return target == ErrInvalidRequest }
 
 // OutcomeUnknownError means that a request may or may not have been carried
-// out. The call could not find out within its attempts and time. For a capture,
+// out. The call could not find out what happened to the request. For a capture,
 // cancel, refund, new order or new payment link, call again with the same
 // arguments, above all with the same reference. The new call finds out what
 // happened, and has no second effect. If another call may not be enough,
@@ -319,14 +320,15 @@ func (e *OutcomeUnknownError) Error() string {
 	return text + causeText(e.Err)
 }
 
-// Is reports whether target is [ErrOutcomeUnknown].
+// Is implements the method that [errors.Is] calls. The method reports whether
+// target is [ErrOutcomeUnknown].
 func (e *OutcomeUnknownError) Is(target error) bool { return target == ErrOutcomeUnknown }
 
 // Unwrap returns the last cause: the context's error, or the server's last
-// answer. That cause does not decide what happened to the request, so it
-// matches none of this package's sentinels. Otherwise a switch that tests for
-// [ErrOperationNotAllowed] first would take the unknown outcome for a failure.
-// [errors.As] finds the [Error] in the cause.
+// answer. The cause does not show what happened to the request. So the cause
+// matches none of this package's sentinels. If the cause matched them, a switch
+// that tests for [ErrOperationNotAllowed] first would mistake the unknown
+// outcome for a failure. [errors.As] finds the [Error] in the cause.
 func (e *OutcomeUnknownError) Unwrap() error {
 	if e.Err == nil {
 		return nil
@@ -334,9 +336,10 @@ func (e *OutcomeUnknownError) Unwrap() error {
 	return foreign.NoVerdict(e.Err)
 }
 
-// NeedsReview reports whether err is not final and calling again may never give
-// a final answer. Such an error comes from a capture, cancel or refund, or from
-// the creation or cancellation of a payment link. There are four cases:
+// NeedsReview reports whether a person should look into err. Such an error is
+// not final, and it is possible that further calls never give a final answer.
+// The error comes from a capture, cancel or refund, or from the creation or
+// cancellation of a payment link. There are four cases:
 //
 //   - Plural rejected the write, and its books do not show why.
 //   - Plural answered the write with a success, but that answer and the books
@@ -350,12 +353,13 @@ func (e *OutcomeUnknownError) Unwrap() error {
 // answer as soon as the books show one.
 //
 // NeedsReview is false for nil, for every final answer, and for errors that are
-// not from this package. It is also false if the books were not read, because
-// the context ended first, the server did not answer, or the credentials are
-// refused ([ErrUnauthorized]). Refused credentials affect every call, until
-// somebody corrects the credentials. If Plural rejected the write, and refuses
-// each request to read its books for a reason other than the credentials,
-// NeedsReview is true.
+// not from this package. It is also false if the books could not be read for
+// one of these reasons: the context ended first, the server did not answer, or
+// the credentials are refused ([ErrUnauthorized]). Refused credentials affect
+// every call, until somebody corrects the credentials.
+//
+// In the first two cases, NeedsReview is also true if Plural refuses each
+// request to read the books, for a reason other than the credentials.
 func NeedsReview(err error) bool {
 	if errors.Is(err, ErrNotApplied) || errors.Is(err, ErrConflict) {
 		return false
@@ -367,18 +371,22 @@ func NeedsReview(err error) bool {
 	return ok && rejection.NeedsReview
 }
 
-// StateError is a final answer: by the server's books, the write was not
-// carried out as asked for, and will not be. It is either [ErrNotApplied] or
-// [ErrConflict], never both:
+// StateError is a final answer: the server's books show that the write was not
+// carried out as asked for, and will not be. The error is either
+// [ErrNotApplied] or [ErrConflict], never both:
 //
-//   - Without Conflict it is both [ErrNotApplied] and [ErrOperationNotAllowed].
-//     Nothing was carried out under the reference, and nothing will be.
-//   - With Conflict it is [ErrConflict]. The books show something other than
-//     what was asked for, such as another amount under the reference. With
-//     Reused it is also [ErrReferenceReused]: what the books show under the
-//     reference was there before this call. With NoHold it is also [ErrNoHold]:
-//     the money was taken, and the books do not show whether the order was paid
-//     without a hold or an earlier call captured the hold.
+//   - If the field Conflict is false, the error is both [ErrNotApplied] and
+//     [ErrOperationNotAllowed]. Nothing was carried out under the reference,
+//     and nothing will be.
+//   - If the field Conflict is true, the error is [ErrConflict]. The books show
+//     something other than what was asked for, such as another amount under the
+//     reference.
+//   - If the field Reused is true as well, the error is also
+//     [ErrReferenceReused]. The entry that the books show under the reference
+//     was there before this call.
+//   - If the field NoHold is true as well, the error is also [ErrNoHold]. The
+//     money was taken: either the order was paid without a hold, or an earlier
+//     call captured the hold. The books do not show which of the two happened.
 //
 // docs/finals.md lists what the books have to show for each of these errors.
 type StateError struct {
@@ -410,8 +418,9 @@ func (e *StateError) Error() string {
 	return text
 }
 
-// Is reports whether target is one of the sentinels that Conflict, Reused and
-// NoHold stand for.
+// Is implements the method that [errors.Is] calls. The method reports whether
+// target is a sentinel that the error matches. The fields Conflict, Reused and
+// NoHold decide which sentinels these are.
 func (e *StateError) Is(target error) bool {
 	if e.isConflict() {
 		return target == ErrConflict || e.Reused && target == ErrReferenceReused || e.NoHold && target == ErrNoHold
@@ -422,9 +431,9 @@ func (e *StateError) Is(target error) bool {
 func (e *StateError) isConflict() bool { return e.Conflict || e.Reused || e.NoHold }
 
 // Unwrap returns Plural's rejection, if the call read the books because of a
-// rejection. In a conflict, the rejection matches none of the sentinels,
-// because the rejection is about the request and the conflict is about the
-// books.
+// rejection. If the error is an [ErrConflict], the rejection matches none of
+// this package's sentinels. The rejection explains only why Plural refused the
+// request. It does not explain the conflict that the books show.
 func (e *StateError) Unwrap() error {
 	if e.isConflict() && e.Err != nil {
 		return foreign.NoVerdict(e.Err)
@@ -454,7 +463,8 @@ func (e *DoubleRefundError) Error() string {
 		subject(opRefund.name, e.OrderID), printable(e.Reference), len(e.Refunds), strings.Join(listed, " "))
 }
 
-// Is reports whether target is [ErrConflict].
+// Is implements the method that [errors.Is] calls. The method reports whether
+// target is [ErrConflict].
 func (e *DoubleRefundError) Is(target error) bool { return target == ErrConflict }
 
 // PaymentLinkError is a final answer about a payment link: the books show
@@ -476,15 +486,15 @@ func (e *PaymentLinkError) Error() string {
 		printable(e.Link.MerchantPaymentLinkReference), clip(e.Link.OrderID))
 }
 
-// Is reports whether target is [ErrConflict] or, after a create,
-// [ErrReferenceReused].
+// Is implements the method that [errors.Is] calls. The method reports whether
+// target is [ErrConflict] or, after a create, [ErrReferenceReused].
 func (e *PaymentLinkError) Is(target error) bool {
 	return target == ErrConflict || target == ErrReferenceReused && e.Op == opCreateLink.name
 }
 
-// DuplicateOrderError means that the order exists already, under this reference
-// and as asked for, but Plural does not return its checkout link again. The
-// error is an [ErrDuplicateRequest].
+// DuplicateOrderError means that the order exists already. It has this
+// reference, and is the order that was asked for. But Plural does not return
+// the order's checkout link again. The error is an [ErrDuplicateRequest].
 //
 // Some shops store each link and send payers only to a stored link. If such a
 // shop has no stored link for the order, no payer has the link, and nobody can
@@ -507,7 +517,8 @@ func (e *DuplicateOrderError) Error() string {
 	return fmt.Sprintf(text, printable(o.MerchantOrderReference), clip(o.OrderID), clip(string(o.Status)))
 }
 
-// Is reports whether target is [ErrDuplicateRequest].
+// Is implements the method that [errors.Is] calls. The method reports whether
+// target is [ErrDuplicateRequest].
 func (e *DuplicateOrderError) Is(target error) bool { return target == ErrDuplicateRequest }
 
 // NotPaidError means that the server's order is not the one expected, or that
@@ -522,10 +533,13 @@ type NotPaidError struct {
 }
 
 // WasPaid reports whether the order is the one expected, and money was held or
-// paid for it, though not in the expected way. There are two cases. Either the
-// order is PARTIALLY_CAPTURED, PARTIALLY_REFUNDED or FULLY_REFUNDED by now. Or
-// it is AUTHORIZED or PROCESSED, but does not show the whole amount. If WasPaid
-// is true, do not treat the payer as somebody who has not paid.
+// paid for the order, though not in the expected way. There are two cases:
+//
+//   - The order is PARTIALLY_CAPTURED, PARTIALLY_REFUNDED or FULLY_REFUNDED.
+//   - The order is AUTHORIZED or PROCESSED, but does not show that the whole
+//     amount is held or paid.
+//
+// If WasPaid is true, do not treat the order as unpaid.
 func (e *NotPaidError) WasPaid() bool {
 	return e.isExpected() && slices.Contains([]OrderStatus{
 		OrderStatusAuthorized, OrderStatusProcessed,
@@ -533,8 +547,8 @@ func (e *NotPaidError) WasPaid() bool {
 	}, e.Order.Status)
 }
 
-// MayStillBePaid reports whether the order is the one expected and can still be
-// paid with the payer's link, because it is CREATED, PENDING or ATTEMPTED. If
+// MayStillBePaid reports whether the order is the one expected, and is CREATED,
+// PENDING or ATTEMPTED. The payer can still pay such an order with the link. If
 // MayStillBePaid is true, do not make another order for the payer. Wait for the
 // webhook, or read the order again.
 func (e *NotPaidError) MayStillBePaid() bool {
@@ -548,7 +562,8 @@ func (e *NotPaidError) Error() string {
 	return subject(opConfirm.name, orEmpty(e.Order).OrderID) + ": not confirmed: " + printable(e.Reason)
 }
 
-// Is reports whether target is [ErrNotPaid].
+// Is implements the method that [errors.Is] calls. The method reports whether
+// target is [ErrNotPaid].
 func (e *NotPaidError) Is(target error) bool { return target == ErrNotPaid }
 
 // Format, LogValue and MarshalJSON leave out the body and the header, which may

@@ -1,18 +1,18 @@
 package plural
 
-// evidence is one row of the table in docs/finals.md: something that Plural's
-// books have to show before a call returns a final answer. If the books fit no
-// row, the answer is not final.
+// The type evidence is one row of the table in docs/finals.md. A row describes
+// what Plural's books have to show before a call returns a final answer. If no
+// row describes what the books show, the answer is not final.
 //
-// The code of an answer is never evidence. It only shows what to do next. A
-// missing entry is not evidence either, because replicas lag and documents
-// leave things out.
+// An error code alone never makes an answer final. The code only shows what to
+// do next. A missing entry alone does not make an answer final either, because
+// replicas lag and documents may be incomplete.
 type evidence struct {
 	of      string // the operation that the row is about
 	is      error  // ErrNotApplied, ErrConflict, or ErrNoHold, which is an ErrConflict
-	twice   bool   // all reads of the books over lookSpan have to agree; if false, one read is enough
+	twice   bool   // true: all reads of the books during lookSpan have to agree; false: one read is enough
 	shows   string // what the books show
-	because string // why that rules out the write
+	because string // why the answer is final if the books show this
 }
 
 // The rows.

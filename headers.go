@@ -16,9 +16,9 @@ const version = "0.1.0"
 // defaultUserAgent is the SDK's User-Agent. WithUserAgent adds to it.
 const defaultUserAgent = "plural-go/" + version
 
-// newHeader makes the header of a request. The header contains the SDK's
-// headers and the caller's (the parameter own). The token and the time are
-// added when the request is sent.
+// newHeader makes the header of a request. It contains the SDK's headers and
+// the caller's headers. The parameter own has the caller's headers. The token
+// and the time are added when the request is sent.
 func newHeader(userAgent, requestID string, own http.Header, hasBody bool) http.Header {
 	h := make(http.Header, len(own)+7) // with room for the token and the time
 	maps.Copy(h, own)

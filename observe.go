@@ -12,7 +12,7 @@ type Observation struct {
 	OrderID   string // the id of the order or payment link; "" if the call was made without an id
 	Reference string // the merchant's reference of the order, capture, refund or link; "" if the call had none
 	RequestID string // the Request-ID, which is the same for every request of the call
-	Attempts  int    // the number of tries; a try repeated because its token was refused counts once
+	Attempts  int    // the number of tries; a try that is sent again with a new token counts once
 	Settled   bool   // the call read the books to settle a write; the outcome may still be unknown
 	Duration  time.Duration
 	// Err is the error that the call returned. For writes, see [ErrNotApplied],

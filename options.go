@@ -229,8 +229,11 @@ type Response struct {
 	StatusCode int         // 0 when no answer came
 	Header     http.Header // of the answer
 	RequestID  string      // the Request-ID that was sent
-	Attempts   int         // the number of tries, without settling reads; a try repeated for a refused token counts once
-	Body       []byte      // the answer's body as sent, up to 4 MiB; may hold personal data
+	// Attempts is the number of tries. A try that is sent again with a new
+	// token counts once. Reads of the books, to find out what happened to a
+	// write, are not counted.
+	Attempts int
+	Body     []byte // the answer's body as sent, up to 4 MiB; may hold personal data
 }
 
 // WithResponseInto fills r with the call's last answer, even if the call fails.

@@ -64,17 +64,17 @@ type CheckoutOrder struct {
 //	POST /api/checkout/v1/orders
 //
 // If a reference was used before, Plural may answer with the existing order and
-// its link, even if the amount is different. Create cannot tell that answer
-// from the answer to a new order, so use each reference once.
-// [OrderService.Confirm] compares the amount in any case.
+// its link, even if the amount is different. This answer looks the same as the
+// answer to a new order, so Create cannot recognise it. Use each reference
+// once. [OrderService.Confirm] compares the amount in any case.
 //
 // After a lost answer Create tries again under the same reference. Plural gives
 // the link only in the answer to a create, so a repeated create may not get it.
 // The errors:
 //
 //   - [ValidationError]: nothing was sent, because the request is wrong.
-//   - [DuplicateOrderError] ([ErrDuplicateRequest]): the order exists as
-//     requested, and Plural does not give its link again.
+//   - [DuplicateOrderError] ([ErrDuplicateRequest]): the order exists already,
+//     as requested, but Plural does not return the order's link again.
 //   - [StateError] ([ErrReferenceReused], which is an [ErrConflict]): the
 //     reference belongs to another order, or to an order with another amount.
 //   - [OutcomeUnknownError]: the attempts or the time ran out, and it is not
@@ -248,7 +248,10 @@ func (o *Order) notPaid() string {
 		case captured != t.price.Amount:
 			return fmt.Sprintf("it is PROCESSED, but %s of %s was captured", captured, t.price)
 		}
-	case !t.taken.equals(t.price) && (!t.otherwise || o.PartPayment): // an offer cannot explain an incomplete part payment
+	case !t.taken.equals(t.price) && (!t.otherwise || o.PartPayment):
+		// An offer or a fee can explain why the payments do not add up
+		// to the price. But if the payer may pay in parts, a part may
+		// still be unpaid.
 		return fmt.Sprintf("it is PROCESSED, but its payments do not add up to %s", t.price)
 	}
 	return ""
@@ -275,17 +278,21 @@ func (e Expected) check() requestCheck {
 // after a pre-authorisation, or PROCESSED.
 //
 // A callback alone does not prove a payment: its signature covers neither the
-// amount nor a time. Reads may lag behind the payment. So Confirm keeps reading
-// for two seconds before the order counts as not found. If the callback says
-// that the order is paid, Confirm also keeps reading for two seconds before the
-// order counts as not paid. The errors:
+// amount nor a time. Reads may lag behind the payment. So Confirm reads the
+// order again, for up to two seconds, in two cases:
+//
+//   - The order is not found.
+//   - The callback says that the order is paid, and the order that was read is
+//     still CREATED, PENDING or ATTEMPTED.
+//
+// The errors:
 //
 //   - [NotPaidError]: the order that was read is another order, or is not paid.
 //     The error has that order.
 //   - [ErrInvalidSignature]: no [Verifier] made the Callback, or the Callback
 //     was changed, or it was decoded from JSON.
 //   - the errors of [OrderService.Get]. A [ValidationError] may also mean that
-//     want is incomplete.
+//     the parameter want is incomplete.
 //
 // A payer who closes the browser sends no callback. So use webhooks as well:
 // see [OrderService.ConfirmEvent].
@@ -313,9 +320,10 @@ func (e Expected) accept(o *Order) (*Order, error) {
 	return o, nil
 }
 
-// isBehind makes a function that reports whether a document shows an order as
-// not paid yet, although a callback or an event says that it is paid. Reads may
-// lag behind the payment.
+// isBehind makes a function that recognises a document that may be out of date,
+// because reads may lag behind the payment. Such a document shows that the
+// order is not paid yet, but a callback or an event says that the order is
+// paid. The parameter saysPaid is true if the callback or the event says so.
 func (e Expected) isBehind(saysPaid bool) func(*Order) bool {
 	return func(o *Order) bool {
 		notPaid, ok := errors.AsType[*NotPaidError](e.Check(o))
@@ -325,10 +333,11 @@ func (e Expected) isBehind(saysPaid bool) func(*Order) bool {
 
 // ConfirmEvent is for a webhook. It takes the order's id from the event, and
 // reads that order from Plural. For the event of a refund, it reads the
-// refunded order. It returns the order only if that is the expected order and
-// is held or paid, as for [OrderService.Confirm]. From the event it uses only
-// the id, and the type to decide whether to read again. So the event may be
-// old, and may come from a queue.
+// refunded order. Like [OrderService.Confirm], ConfirmEvent returns the order
+// only if it is the expected order and is held or paid. ConfirmEvent uses two
+// parts of the event: the order's id, and the type of the event. The type
+// matters only if the order is not paid yet. So the event may be old, and may
+// come from a queue.
 //
 // An event may say that the order is paid (ORDER_AUTHORIZED, ORDER_PROCESSED)
 // before the books show it. If the books still do not show the payment after
@@ -372,11 +381,11 @@ const (
 	maxPoll = 10 * time.Second
 )
 
-// Wait reads the order again and again. As soon as the function until returns
-// true for the order, Wait returns the order. If until is nil, Wait waits until
-// the order is no longer CREATED, PENDING or ATTEMPTED. Then the payer has paid
-// or given up, or the payment has failed. The reads are one to ten seconds
-// apart.
+// Wait reads the order again and again, one to ten seconds apart. It passes
+// each order that it reads to the function in the parameter until. If this
+// function returns true, Wait returns the order. If the parameter is nil, Wait
+// returns the order as soon as its status is not CREATED, not PENDING and not
+// ATTEMPTED. Then the payer has paid or given up, or the payment has failed.
 //
 // Wait also ends when ctx ends, so ctx should have a deadline. In this case the
 // error is an [Error] that wraps the context's error. Other errors are those of
@@ -418,10 +427,14 @@ const (
 	missingWait = missingSpan / minLooks
 )
 
-// getReal reads an order that should exist. If the order is not found, or does
-// not show yet what the caller knows, getReal reads it again for missingSpan
-// before it returns that result. A 404 that does not come from the orders API,
-// such as a gateway's page, is not evidence that the order does not exist.
+// getReal reads an order that should exist. It reads the order again, for up to
+// missingSpan, in two cases: the order is not found, or the function isBehind
+// reports that the document may be out of date. After missingSpan, getReal
+// returns the result of the last read.
+//
+// A 404 that does not come from the orders API, such as a gateway's page, does
+// not show that the order does not exist. So the error for such a 404 does not
+// match [ErrNotFound].
 func (s *OrderService) getReal(
 	ctx context.Context, orderID string, isBehind func(*Order) bool, opts []CallOption,
 ) (*Order, error) {
