@@ -66,7 +66,8 @@ type sheet[R any] struct {
 	mark fingerprint // the fingerprint of the whole page
 }
 
-// sighting is what the function see reports about a row.
+// A sighting shows how readPages counts one row. readPages calls its function
+// see for each row, and that function returns the row's sighting.
 type sighting int
 
 const (
@@ -77,14 +78,14 @@ const (
 )
 
 // readPages reads a list page by page, and passes each row to the function see.
-// If the first page cannot be read, it returns the error of that read. All
-// other errors are an [IncompleteError] or errLeft.
+// If the first page cannot be read, readPages returns the error of that read.
+// All other errors are an [IncompleteError] or errLeft.
 func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) sighting) error {
 	var first fingerprint
 	want, got, pages := 0, 0, 0
 	isOdd := false   // a row was odd, or the rows changed during the reading
 	isOfAll := false // the total counts the rows of all pages
-	isGone := false  // a page has no rows, although there should be such a page
+	isGone := false  // a page has no rows, although the number of pages includes this page
 	for page := 1; ; page++ {
 		s, err := read(page)
 		switch {
@@ -152,8 +153,9 @@ func isOfPlural(err error) bool {
 	return ok && json.Valid(answered.Body)
 }
 
-// rowMemory remembers the fingerprints of the rows that came last: of at least
-// maxRecent rows, and of at most twice as many.
+// rowMemory remembers the fingerprints of the last rows. Once enough rows have
+// come, it always has the last maxRecent fingerprints. It never has more than
+// twice that number.
 type rowMemory struct{ now, before map[fingerprint]struct{} }
 
 const maxRecent = 10_000

@@ -66,7 +66,8 @@ func (r *PaymentLinkRequest) parts() (fields any, extra map[string]any) {
 // whole amount. Store the result when the link is made, and check each callback
 // and event against the stored value. Do not make an Expected from the order
 // that a callback names, because then any old callback for the same amount
-// would pass. An incomplete part payment never passes.
+// would pass. As long as the customer has paid only a part of what is due, the
+// check fails.
 func (l *PaymentLink) Expected() Expected {
 	return Expected{OrderID: strings.Clone(l.OrderID), OrderAmount: l.Amount.clone()}
 }
@@ -81,14 +82,17 @@ func (l *PaymentLink) Expected() Expected {
 //
 //   - nil: the books have this link, with this reference and amount. An earlier
 //     call may have made it, so look at its Status. Create does not compare
-//     ExpireBy, so the link may expire at another time.
+//     ExpireBy. So the link may expire at another time than the one in the
+//     request.
 //   - [ErrConflict]: final. From Create, such an error also matches
-//     [ErrReferenceReused]. Either the link of this reference has another
-//     amount or pre_auth, or there are two links with this reference and both
-//     may be paid. The error is a [PaymentLinkError].
-//   - [NeedsReview]: not final, and a person has to look into it. Either Plural
-//     rejected the request and the books have no such link, or the books are
-//     unclear.
+//     [ErrReferenceReused]. There are two cases. In the first case, a link has
+//     this reference, and its amount or its pre_auth differs from the request.
+//     In the second case, two links have this reference, and the customer can
+//     pay both. The error is a [PaymentLinkError].
+//   - [NeedsReview]: not final, and a person has to look into it. There are two
+//     cases. In the first case, Plural rejected the request, and the books have
+//     no such link. In the second case, Create has read the books, and they do
+//     not show clearly what happened.
 //   - any other error: the outcome is not known yet. Call again with the same
 //     reference. Another reference would make a second link.
 //
@@ -349,8 +353,8 @@ func (s *settlement) runLink(ctx context.Context) (*PaymentLink, error) {
 	return s.done, nil
 }
 
-// ownLink makes the function that judges the link in the answer to the write
-// itself.
+// ownLink returns a function for the write's own answer. The function decodes
+// the link in that answer, and judges the link.
 func ownLink(
 	decode func(*answer) (*PaymentLink, error), judge func(*PaymentLink) finding,
 ) func(*answer) (*Order, finding, error) {
@@ -388,7 +392,7 @@ func lookForDoubleLink(reference string) func(context.Context, *settlement, *boo
 		if s.write.attempts > 1 {
 			ask := s.write.settlingCopy()
 			ask.cfg.tries = 1
-			if l, err := ask.askLink(ctx, reference); err == nil { // after an error there is no further link to note
+			if l, err := ask.askLink(ctx, reference); err == nil { // after an error, no link is remembered
 				s.remember(nil, finding{link: l})
 			}
 		}
@@ -406,9 +410,9 @@ func lookForDoubleLink(reference string) func(context.Context, *settlement, *boo
 	}
 }
 
-// lookForPayer reads the order of a link that the cancel's own answer shows as
-// CANCELLED. The payer may have been faster nevertheless: for example, the
-// payer may have paid a part of the amount.
+// lookForPayer reads the order of a link after the cancel's own answer has
+// shown the link as CANCELLED. The payer may still have paid before the cancel,
+// for example a part of the amount.
 func lookForPayer(ctx context.Context, s *settlement, b *books) (err error) {
 	if b.order != nil {
 		return nil
@@ -459,8 +463,8 @@ func lookAtOrderOf(ctx context.Context, write *call, l *PaymentLink) (*Order, fi
 	return o, withLink(l, judgeLinkCancel(l, o)), nil
 }
 
-// askLink reads the link that has a reference. It may return both an error and
-// a link, as decodeLink does.
+// askLink looks up a link by its reference, to settle a write. It may return
+// both an error and a link, as decodeLink does.
 func (k *call) askLink(ctx context.Context, reference string) (*PaymentLink, error) {
 	ask, err := k.settlingRead(opGetLinkByReference, pathOfLinkReference(reference), reference)
 	if err != nil {
@@ -502,9 +506,10 @@ func decodeLinkOf(linkID string) func(*answer) (*PaymentLink, error) {
 	}
 }
 
-// decodeLinkWith makes a decoder that refuses an answer about another
-// reference. An answer that does not say its reference may be about our link:
-// the decoder returns it with an error.
+// decodeLinkWith returns a decoder for answers about the link with our
+// reference. The decoder refuses an answer with another reference. If an answer
+// has no reference, the link in that answer may be ours. Then the decoder
+// returns both the link and an error.
 func decodeLinkWith(reference string) func(*answer) (*PaymentLink, error) {
 	return func(a *answer) (*PaymentLink, error) {
 		l, err := decodeLink(a)

@@ -49,7 +49,9 @@ func readDocument[T any](ctx context.Context, k *call, decode func(*answer) (*T,
 	return document, err
 }
 
-// usable drops a document that comes with an error.
+// If there is an error, the function usable returns only the error. Otherwise
+// it returns the document. So callers never use a document that comes with an
+// error.
 func usable[T any](document *T, err error) (*T, error) {
 	if err != nil {
 		return nil, err
@@ -80,7 +82,7 @@ func (k *call) askOrder(ctx context.Context, id string) (*Order, error) {
 	return usable(readDocument(ctx, ask, decodeOrderOf(otherOrder(id))))
 }
 
-// askReference reads the order or refund that has a reference, to settle a
+// askReference looks up an order or a refund by its reference, to settle a
 // write. It may return both an error and a document, as readDocument does.
 func (k *call) askReference(ctx context.Context, reference string) (*Order, error) {
 	ask, err := k.settlingRead(opGetByReference, pathByReference(reference), reference)

@@ -8,230 +8,260 @@ import (
 	"log/slog"
 )
 
-// String has the fields of LogValue, and nothing personal or secret.
+// String returns a text with the fields of LogValue. The text has no personal
+// data and no secret.
 func (v *Client) String() string { return summary("plural.Client", v) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v *Client) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String has the fields of LogValue, and nothing personal or secret.
+// String returns a text with the fields of LogValue. The text has no personal
+// data and no secret.
 func (v CheckoutOrder) String() string { return summary("plural.CheckoutOrder", v) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v CheckoutOrder) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String has the fields of LogValue, and nothing personal or secret.
+// String returns a text with the fields of LogValue. The text has no personal
+// data and no secret.
 func (v CreateOrderRequest) String() string { return summary("plural.CreateOrderRequest", v) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v CreateOrderRequest) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String has the fields of LogValue, and nothing personal or secret.
+// String returns a text with the fields of LogValue. The text has no personal
+// data and no secret.
 func (v ErrorDetail) String() string { return summary("plural.ErrorDetail", v) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v ErrorDetail) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String has the fields of LogValue, and nothing personal or secret.
+// String returns a text with the fields of LogValue. The text has no personal
+// data and no secret.
 func (v ErrorDetails) String() string { return summary("plural.ErrorDetails", v) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v ErrorDetails) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String has the fields of LogValue, and nothing personal or secret.
+// String returns a text with the fields of LogValue. The text has no personal
+// data and no secret.
 func (v Order) String() string { return summary("plural.Order", v) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v Order) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String has the fields of LogValue, and nothing personal or secret.
+// String returns a text with the fields of LogValue. The text has no personal
+// data and no secret.
 func (v Payment) String() string { return summary("plural.Payment", v) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v Payment) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String has the fields of LogValue, and nothing personal or secret.
+// String returns a text with the fields of LogValue. The text has no personal
+// data and no secret.
 func (v PaymentLink) String() string { return summary("plural.PaymentLink", v) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v PaymentLink) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String has the fields of LogValue, and nothing personal or secret.
+// String returns a text with the fields of LogValue. The text has no personal
+// data and no secret.
 func (v PaymentLinkRequest) String() string { return summary("plural.PaymentLinkRequest", v) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v PaymentLinkRequest) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String has the fields of LogValue, and nothing personal or secret.
+// String returns a text with the fields of LogValue. The text has no personal
+// data and no secret.
 func (v RefundRequest) String() string { return summary("plural.RefundRequest", v) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v RefundRequest) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String has the fields of LogValue, and nothing personal or secret.
+// String returns a text with the fields of LogValue. The text has no personal
+// data and no secret.
 func (v Response) String() string { return summary("plural.Response", v) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v Response) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String has the fields of LogValue, and nothing personal or secret.
+// String returns a text with the fields of LogValue. The text has no personal
+// data and no secret.
 func (v Settlement) String() string { return summary("plural.Settlement", v) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v Settlement) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String has the fields of LogValue, and nothing personal or secret.
+// String returns a text with the fields of LogValue. The text has no personal
+// data and no secret.
 func (v SettlementDetail) String() string { return summary("plural.SettlementDetail", v) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v SettlementDetail) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String has the fields of LogValue, and nothing personal or secret.
+// String returns a text with the fields of LogValue. The text has no personal
+// data and no secret.
 func (v SettlementLine) String() string { return summary("plural.SettlementLine", v) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v SettlementLine) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String is a placeholder, because the value is personal data or a secret.
+// String returns a placeholder, because the value is personal data or a secret.
 func (AccountDetails) String() string { return "plural.AccountDetails{" + redacted + "}" }
 
-// LogValue is a placeholder, because the value is personal data or a secret.
+// LogValue returns a placeholder, because the value is personal data or a
+// secret.
 func (AccountDetails) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v AccountDetails) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String is a placeholder, because the value is personal data or a secret.
+// String returns a placeholder, because the value is personal data or a secret.
 func (Address) String() string { return "plural.Address{" + redacted + "}" }
 
-// LogValue is a placeholder, because the value is personal data or a secret.
+// LogValue returns a placeholder, because the value is personal data or a
+// secret.
 func (Address) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v Address) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String is a placeholder, because the value is personal data or a secret.
+// String returns a placeholder, because the value is personal data or a secret.
 func (BankDetails) String() string { return "plural.BankDetails{" + redacted + "}" }
 
-// LogValue is a placeholder, because the value is personal data or a secret.
+// LogValue returns a placeholder, because the value is personal data or a
+// secret.
 func (BankDetails) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v BankDetails) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String is a placeholder, because the value is personal data or a secret.
+// String returns a placeholder, because the value is personal data or a secret.
 func (CardData) String() string { return "plural.CardData{" + redacted + "}" }
 
-// LogValue is a placeholder, because the value is personal data or a secret.
+// LogValue returns a placeholder, because the value is personal data or a
+// secret.
 func (CardData) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v CardData) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String is a placeholder, because the value is personal data or a secret.
+// String returns a placeholder, because the value is personal data or a secret.
 func (CartDetails) String() string { return "plural.CartDetails{" + redacted + "}" }
 
-// LogValue is a placeholder, because the value is personal data or a secret.
+// LogValue returns a placeholder, because the value is personal data or a
+// secret.
 func (CartDetails) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v CartDetails) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String is a placeholder, because the value is personal data or a secret.
+// String returns a placeholder, because the value is personal data or a secret.
 func (CartItem) String() string { return "plural.CartItem{" + redacted + "}" }
 
-// LogValue is a placeholder, because the value is personal data or a secret.
+// LogValue returns a placeholder, because the value is personal data or a
+// secret.
 func (CartItem) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v CartItem) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String is a placeholder, because the value is personal data or a secret.
+// String returns a placeholder, because the value is personal data or a secret.
 func (Credentials) String() string { return "plural.Credentials{" + redacted + "}" }
 
-// LogValue is a placeholder, because the value is personal data or a secret.
+// LogValue returns a placeholder, because the value is personal data or a
+// secret.
 func (Credentials) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v Credentials) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String is a placeholder, because the value is personal data or a secret.
+// String returns a placeholder, because the value is personal data or a secret.
 func (Customer) String() string { return "plural.Customer{" + redacted + "}" }
 
-// LogValue is a placeholder, because the value is personal data or a secret.
+// LogValue returns a placeholder, because the value is personal data or a
+// secret.
 func (Customer) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v Customer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String is a placeholder, because the value is personal data or a secret.
+// String returns a placeholder, because the value is personal data or a secret.
 func (LinkProduct) String() string { return "plural.LinkProduct{" + redacted + "}" }
 
-// LogValue is a placeholder, because the value is personal data or a secret.
+// LogValue returns a placeholder, because the value is personal data or a
+// secret.
 func (LinkProduct) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v LinkProduct) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String is a placeholder, because the value is personal data or a secret.
+// String returns a placeholder, because the value is personal data or a secret.
 func (NetbankingData) String() string { return "plural.NetbankingData{" + redacted + "}" }
 
-// LogValue is a placeholder, because the value is personal data or a secret.
+// LogValue returns a placeholder, because the value is personal data or a
+// secret.
 func (NetbankingData) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v NetbankingData) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String is a placeholder, because the value is personal data or a secret.
+// String returns a placeholder, because the value is personal data or a secret.
 func (PaymentOption) String() string { return "plural.PaymentOption{" + redacted + "}" }
 
-// LogValue is a placeholder, because the value is personal data or a secret.
+// LogValue returns a placeholder, because the value is personal data or a
+// secret.
 func (PaymentOption) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v PaymentOption) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String is a placeholder, because the value is personal data or a secret.
+// String returns a placeholder, because the value is personal data or a secret.
 func (Product) String() string { return "plural.Product{" + redacted + "}" }
 
-// LogValue is a placeholder, because the value is personal data or a secret.
+// LogValue returns a placeholder, because the value is personal data or a
+// secret.
 func (Product) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v Product) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String is a placeholder, because the value is personal data or a secret.
+// String returns a placeholder, because the value is personal data or a secret.
 func (PurchaseDetails) String() string { return "plural.PurchaseDetails{" + redacted + "}" }
 
-// LogValue is a placeholder, because the value is personal data or a secret.
+// LogValue returns a placeholder, because the value is personal data or a
+// secret.
 func (PurchaseDetails) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v PurchaseDetails) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String is a placeholder, because the value is personal data or a secret.
+// String returns a placeholder, because the value is personal data or a secret.
 func (UPIData) String() string { return "plural.UPIData{" + redacted + "}" }
 
-// LogValue is a placeholder, because the value is personal data or a secret.
+// LogValue returns a placeholder, because the value is personal data or a
+// secret.
 func (UPIData) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v UPIData) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String is a placeholder, because the value is personal data or a secret.
+// String returns a placeholder, because the value is personal data or a secret.
 func (UPIPayee) String() string { return "plural.UPIPayee{" + redacted + "}" }
 
-// LogValue is a placeholder, because the value is personal data or a secret.
+// LogValue returns a placeholder, because the value is personal data or a
+// secret.
 func (UPIPayee) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v UPIPayee) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
-// String is a placeholder, because the value is personal data or a secret.
+// String returns a placeholder, because the value is personal data or a secret.
 func (UPIPayer) String() string { return "plural.UPIPayer{" + redacted + "}" }
 
-// LogValue is a placeholder, because the value is personal data or a secret.
+// LogValue returns a placeholder, because the value is personal data or a
+// secret.
 func (UPIPayer) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v UPIPayer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }

@@ -14,9 +14,9 @@ type RefundService struct{ p *pipeline }
 
 // RefundRequest says how much to give back.
 type RefundRequest struct {
-	// your own reference, unique among orders and refunds, so it must not be
-	// the reference of the order; 1 to MaxReference characters of A-Z a-z 0-9 -
-	// _, see Reference
+	// your own reference, unique among orders and refunds. So the refunded
+	// order must not have this reference. Your reference has 1 to
+	// MaxReference characters of A-Z a-z 0-9 - _, see Reference
 	MerchantOrderReference string `json:"merchant_order_reference"`
 	// always required; at least 100 paise. All refunds together must not be
 	// more than the captured amount
@@ -53,9 +53,10 @@ type RefundRequest struct {
 //     [StateError], and also [ErrReferenceReused] if the other entry was there
 //     before this call. Or the money was given back more than once. Then the
 //     error is a [DoubleRefundError].
-//   - [NeedsReview]: not final, and a person has to look into it. Either Plural
-//     rejected the refund and the books do not show why, or Plural answered
-//     with success and did nothing, or the books were read and are unclear.
+//   - [NeedsReview]: not final, and a person has to look into it. There are
+//     three cases. Plural rejected the refund, and the books do not show why.
+//     Or Plural answered with success and did nothing. Or Create has read the
+//     books, and they do not show clearly what happened.
 //   - any other error: the outcome is not known yet. Call again with the same
 //     reference.
 //
@@ -191,8 +192,11 @@ func insistOnRefund(op operation, o *Order, err error) (*Order, error) {
 }
 
 // lookAtRefund returns a function that looks in the books for a refund. The
-// function reads the refund by its reference. If that does not show whether the
-// refund exists, or which order it belongs to, it also reads the parent order.
+// function first looks up the reference. If this look-up finds a document that
+// shows the refund as carried out and names the parent order, the function
+// reads nothing else. If the look-up fails and the error does not show that the
+// reference is unknown, the function returns the error. In all other cases, the
+// function also reads the parent order.
 func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) finding) look {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
 		r, err := write.askReference(ctx, reference)
@@ -231,10 +235,16 @@ func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) 
 	}
 }
 
-// choose picks, out of all refunds under one reference, the one that decides
-// the result. The first choice is a refund that is carried out. The second
-// choice is an entry that conflicts with the request, and the third is an
-// unclear refund. The last choice is the newest refund that failed.
+// The function choose gets all entries with one reference. It returns the entry
+// that decides the result, and the finding about that entry. If there are
+// several kinds of entries, the kind that comes first in this list decides:
+//
+//   - a refund that was carried out
+//   - an entry that conflicts with the request
+//   - an entry that is unclear
+//   - a refund that failed
+//
+// Of several refunds that failed, the newest refund decides.
 func choose(refunds []*Order, judge func(*Order) finding) (found *Order, f finding) {
 	rank := func(f finding) int {
 		switch {

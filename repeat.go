@@ -10,10 +10,12 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// send tries the request until the function accept takes an answer that has the
-// status of a success, or until no other try is allowed or possible. It returns
-// what the last answer means for the request. If the answer was not accepted,
-// it also returns the error.
+// The method send tries the request one or more times. Each answer with the
+// status of a success is passed to the function in the parameter accept. The
+// tries end when that function returns nil for an answer, or when no other try
+// is allowed or possible. The first result shows what the last answer means for
+// the request. If the last answer was not accepted, the second result is the
+// error.
 func (k *call) send(ctx context.Context, accept func(*answer) error, repeats policy) (answerClass, *Error) {
 	for {
 		a := k.try(ctx)
@@ -95,9 +97,11 @@ func (k *call) maxAttempts() int {
 	return most
 }
 
-// ended returns how the context ended the call, and the context's own error.
-// Both are nil if the context did not end the call. A context that leaves too
-// little time for another try counts as one that ended the call.
+// If the context ended the call, this method returns two errors: the context's
+// error together with its cause, and the context's error alone. Both are nil if
+// the context did not end the call. If the context's deadline cut a try short,
+// or left too little time for another try, the context has also ended the call.
+// Then both errors are [context.DeadlineExceeded].
 func (k *call) ended(ctx context.Context) (ended, is error) {
 	if ended = endOf(ctx); ended == nil && k.cut {
 		return context.DeadlineExceeded, context.DeadlineExceeded
@@ -114,8 +118,9 @@ func (k *call) orEnded(ctx context.Context, err *Error) *Error {
 	return err
 }
 
-// The method read tries a request that has no effect, until the function decode
-// accepts an answer.
+// This method sends a request that has no effect. It tries the request until
+// the function in the parameter decode accepts an answer, or until no other try
+// is allowed or possible.
 func (k *call) read(ctx context.Context, decode func(*answer) error) (err error) {
 	defer k.observe(ctx, time.Now(), &err)
 	if _, failure := k.send(ctx, decode, repeatRead); failure != nil {

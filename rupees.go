@@ -89,8 +89,10 @@ func (r Rupees) combine(other Rupees, op func(z, x, y *big.Int) *big.Int) (Rupee
 	return Rupees(text), nil
 }
 
-// align returns two figures as integers that have the same number of decimals,
-// and that number. For "1.5" and "1.25" it returns 150, 125 and 2.
+// align gives both figures the same number of decimals, and returns them
+// without the decimal point. The result scale is the number of decimals. For
+// example, align changes "1.5" and "1.25" to 1.50 and 1.25. So a is 150, b is
+// 125, and scale is 2.
 func (r Rupees) align(other Rupees) (a, b *big.Int, scale int, err error) {
 	a, scaleA, err := r.parse()
 	if err != nil {

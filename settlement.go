@@ -11,37 +11,43 @@ import (
 )
 
 // The type settlement carries out a write. It has nothing to do with the
-// exported type [Settlement], which is a payout. It sends the request. If the
-// answer leaves anything open, it reads the books until they show what happened
-// to the write, or until the attempts or the time run out. Its error is nil
-// only if the books show the write as carried out.
+// exported type [Settlement], which is a payout. A settlement sends the
+// request. If the answer leaves anything open, the settlement reads the books
+// until they show what happened to the write, or until the attempts or the time
+// run out. The error is nil only if the books show the write as carried out.
 type settlement struct {
 	write      *call
 	orderID    string
 	reference  string
 	asks       bool // there is no write: only read the books to find out what other calls did
 	resendable bool // the write can be sent again without a second effect, even if Plural may have received it
-	slowly     bool // the write is sent again only if no look during lookSpan has shown it
+	slowly     bool // the write is sent again only if all looks over lookSpan agree that it was not carried out
 	makes      bool // the call makes, or looks for, a refund or a payment link with the reference
 
-	own  func(*answer) (*Order, finding, error) // returns what the answer to the write itself shows
+	own  func(*answer) (*Order, finding, error) // returns what the write's own answer shows
 	look look                                   // reads the books once
 
-	// looks again before the call returns nil. It looks for a second effect, or
-	// for a payer who was faster than the cancel of a link. It may be nil
+	// the last look at the books, before the call returns nil. This look
+	// can find a second effect, or a payment that came before the cancel of
+	// a link. The field may be nil
 	lastLook func(context.Context, *settlement, *books) error
 
 	rejected bool      // the last answer to the write was a refusal
-	undone   bool      // the last answer was a success whose document shows the write as not carried out
+	undone   bool      // the last answer was a success, but its document shows that the write was not carried out
 	refused  ErrorCode // the code of the refusal, if it has one
 	isOfLink bool      // the write makes or cancels a payment link
 
-	failed string // the id of the FAILED refund in the answer to the write itself, if it may be newer than the call
+	// the id of the failed refund in the write's own answer. The field is
+	// set only if the refund may have been made after the write was sent
+	failed string
 
 	alive []*Order       // the refunds of the reference that were seen and did not fail
 	links []*PaymentLink // the payment links of the reference that were seen
-	shown []string       // the ids of the documents seen that have, or may have, the reference and may not have failed
-	done  *PaymentLink   // the payment link that the books show as made, or as cancelled
+	// the ids of the refunds and payment links that were seen and may be
+	// ours: the document has our reference or no reference, and does not
+	// show that the refund has failed
+	shown []string
+	done  *PaymentLink // the payment link that the books show as made, or as cancelled
 }
 
 // A look reads the books once, to find out what happened to a write. The Order
@@ -53,18 +59,24 @@ type books struct {
 	order *Order
 	finding
 	err   error // why the last look failed, if it did
-	whole bool  // the looks agreed for lookSpan, or stayed unclear for lookSpan
-	drags bool  // the looks showed something under way until the call's time was over
+	whole bool  // over lookSpan, all looks agreed, or the looks led to no result
+	// when the call's time was over, the looks had shown something under
+	// way for at least lookSpan
+	drags bool
 }
 
-// isStuck reports whether the books were read and are unclear, and show nothing
-// under way.
+// isStuck reports whether the books stay unclear. That is so if all of these
+// conditions hold:
+//
+//   - The looks over lookSpan led to no result.
+//   - The last look could read the books.
+//   - The last look found the books unclear, and nothing under way.
 func (b books) isStuck() bool {
 	return b.whole && b.err == nil && b.verdict == verdictUnclear && !b.pending
 }
 
-// run carries out the write. If the settlement only asks, run only looks at the
-// books.
+// This method sends the write, and finds out what happened to it. If the field
+// asks is true, there is no write, and the method only reads the books.
 func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 	began := time.Now()
 	s.write.clock = &serverClock{began: began}
@@ -102,8 +114,8 @@ func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 	}
 }
 
-// judgeAnswer judges the document in the answer to the write itself. The error
-// explains why that document does not show what happened.
+// judgeAnswer judges the document in the write's own answer. The error explains
+// why that document does not show what happened.
 func (s *settlement) judgeAnswer(a *answer) (books, error) {
 	o, f, err := s.own(a)
 	s.remember(o, f)
@@ -120,19 +132,23 @@ func (s *settlement) judgeAnswer(a *answer) (books, error) {
 	return books{}, errors.New(f.reason)
 }
 
-// maybeRefund reports whether a document, which is not the order's own, is or
-// may be a refund that has the reference and has not failed. A refund in an
-// unknown status may have reached the payer. A document that does not say its
-// type or its reference may be about our refund.
+// maybeRefund reports whether a document may be about our refund, and does not
+// show that the refund has failed. Callers must not pass the document of the
+// order itself. If the status of a refund is unknown, the refund may have
+// reached the payer. If a document does not say its type or its reference, it
+// may be about our refund.
 func (s *settlement) maybeRefund(o *Order) bool {
 	isOurs := o.MerchantOrderReference == s.reference || o.MerchantOrderReference == "" && o.OrderID != ""
 	return o.Type != OrderTypeCharge && isOurs && !hasRefundFailed(o.Status)
 }
 
 // needsNoLook reports whether the call can end after an answer to the write,
-// without reading the books. It can if nothing was sent, if Plural refused the
-// request because of too many requests, or if it refused the credentials.
-// Without credentials the books cannot be read.
+// without reading the books. The call can end in these cases:
+//
+//   - Nothing was sent.
+//   - Plural refused the request because of too many requests.
+//   - Plural refused the credentials. Without credentials the books cannot be
+//     read.
 func needsNoLook(class answerClass, failure *Error) bool {
 	switch class {
 	case classNotSent, classThrottled:
@@ -144,9 +160,9 @@ func needsNoLook(class answerClass, failure *Error) bool {
 	return false
 }
 
-// conclude turns the state of the books into the result of the call. failure is
-// the error from the answer to the write itself, or nil if that answer was not
-// an error.
+// This method turns what the books have shown into the result of the call. The
+// parameter failure is the error from the write's own answer. It is nil if that
+// answer was not an error.
 func (s *settlement) conclude(ctx context.Context, b books, failure *Error) (*Order, error) {
 	switch b.verdict {
 	case verdictApplied:
@@ -191,7 +207,7 @@ func (s *settlement) lookedAgain(ctx context.Context, b books) (*Order, error) {
 	return b.order, nil
 }
 
-// remember notes what a document has shown.
+// This method stores the refunds and payment links that a document has shown.
 func (s *settlement) remember(o *Order, f finding) {
 	for _, r := range f.seen {
 		s.noteRefund(r)
@@ -217,8 +233,8 @@ func (s *settlement) remember(o *Order, f finding) {
 	}
 }
 
-// noteRefund remembers a refund that has the reference, or forgets it if it has
-// failed.
+// noteRefund stores a refund that has our reference. If the refund has failed,
+// noteRefund removes what was stored about the refund.
 func (s *settlement) noteRefund(r *Order) {
 	s.alive = noteRefund(s.alive, r)
 	if r.OrderID != "" && hasRefundFailed(r.Status) {
@@ -226,37 +242,50 @@ func (s *settlement) noteRefund(r *Order) {
 	}
 }
 
-// noteShown notes an id. It copies the id, because the id would keep the whole
-// document in memory.
+// noteShown adds an id to the field shown, unless the field already has this
+// id. It stores a copy, because the id itself would keep the whole document in
+// memory.
 func (s *settlement) noteShown(id string) {
 	if !slices.Contains(s.shown, id) {
 		s.shown = append(s.shown, strings.Clone(id))
 	}
 }
 
-// hasShownOther reports whether a refund other than o was seen, and may not
-// have failed.
+// hasShownOther reports whether a refund other than o was seen, and is not
+// known to have failed.
 func (s *settlement) hasShownOther(o *Order) bool {
 	return slices.ContainsFunc(s.shown, func(id string) bool { return id != o.OrderID }) ||
 		slices.ContainsFunc(s.alive, func(r *Order) bool { return r.OrderID != o.OrderID })
 }
 
-// isNew reports whether a FAILED refund, made at the time since, is certainly
-// from this call. That is also so if it was in the answer to the write itself,
-// unless the Dates of later answers contradict the Date of that answer.
+// isNew reports whether this call has certainly made a refund that failed. The
+// parameter since is the time at which the refund was made. There are two ways
+// to be certain:
+//
+//   - By the server's clock, the refund was made after the write was sent.
+//   - The refund was in the write's own answer, and may have been made after
+//     the write was sent. Also, the Date headers of the answers do not
+//     contradict each other.
 func (s *settlement) isNew(o *Order, since time.Time) bool {
 	clock := s.write.clock
 	return clock.isNewer(since) || o.OrderID == s.failed && !clock.contradicts()
 }
 
-// weigh replaces a finding that proves nothing about this write. There are four
-// cases. A FAILED refund proves nothing if it may be older than the write, or
-// if another refund was seen that may have the reference and may not have
-// failed. If money was taken but the order has no capture entries, this write
-// itself may have taken it. If a document that was shown before is missing now,
-// the books are not complete. If Plural refused the write because of the
-// order's state, the amount was not too large. If the books suggest that it
-// was, something is missing in them.
+// This method replaces a finding that proves nothing about this write. All
+// other findings stay as they are. These findings prove nothing:
+//
+//   - A refund has failed, but another refund was seen. The other refund may be
+//     ours, and is not known to have failed.
+//   - A refund has failed, but the refund may be older than the write. If there
+//     is no write (the field asks is true), a failed refund never proves
+//     anything, because another call may still make a refund.
+//   - By the books, the amount of the write is too large. But Plural refused
+//     the write because of the order's state or an earlier request, and not
+//     because of the amount. So something is missing in the books.
+//   - The books do not show a refund or a payment link that was shown before.
+//     So the books are not complete.
+//   - Money was taken, and the order has no capture entries. But the write may
+//     have been carried out. Then this write itself may have taken the money.
 func (s *settlement) weigh(o *Order, f finding) finding {
 	switch {
 	case f.row == rowRefundFailed && s.hasShownOther(o):
@@ -279,27 +308,31 @@ func (s *settlement) weigh(o *Order, f finding) finding {
 	return f
 }
 
-// restsOnAbsence reports whether a finding depends on the books not showing the
-// refund or the payment link.
+// restsOnAbsence reports whether a finding is right only if there is no such
+// refund or payment link.
 func (f finding) restsOnAbsence() bool {
 	return f.verdict == verdictOpen || f.verdict == verdictNotYet ||
 		f.row == rowRefundTooMuch || f.row == rowRefundOfNothing
 }
 
-// The method read looks at the books until they show what happened to the
-// write.
+// This method looks at the books until they show what happened to the write.
 //
-// If the books show the write as carried out, one look is enough. One look is
-// also enough for the rows of evidence whose field twice is false. Anything
-// else counts only if several looks agree over lookSpan, because replicas lag
-// behind. There is one exception: a capture or a cancel whose outcome is not
-// known is sent again after one look, because that cannot have a second effect.
-// If something is under way, read keeps looking until the call's time is over.
-// If the books are unclear for another reason, or an answer cannot be used, it
-// keeps looking for lookSpan. If the server does not answer, read ends after
-// one look, because the request of that look was repeated already. If the call
-// has less time than lookSpan, only findings for which one look is enough can
-// count.
+// One look is enough in these cases:
+//
+//   - The books show the write as carried out.
+//   - The books show a row of evidence that needs only one look (its field
+//     twice is false).
+//   - The look shows that the write was not carried out, and the write can be
+//     sent again at once (see resendsAtOnce). Only a capture or a cancel is
+//     sent again at once, because it cannot have a second effect.
+//   - The server does not answer. The request of the look was already repeated
+//     as often as allowed.
+//
+// Any other result counts only if several looks agree over lookSpan, because
+// replicas lag behind. If the call has less time than lookSpan, such a result
+// cannot count. If something is under way, the method keeps looking until the
+// call's time is over. If the books are unclear for another reason, or an
+// answer cannot be used, the method keeps looking until lookSpan is over.
 func (s *settlement) read(ctx context.Context) books {
 	s.write.askedBooks = true
 	window := ctx
@@ -360,8 +393,8 @@ func (s *settlement) read(ctx context.Context) books {
 	return b
 }
 
-// resendsAtOnce reports whether one look that does not show the write is enough
-// to send the write again.
+// resendsAtOnce reports whether the write may be sent again after a single
+// look. The caller checks that the look has shown the write as not carried out.
 func (s *settlement) resendsAtOnce() bool {
 	return s.write.ambiguous && s.resendable && !s.slowly && s.write.attempts < s.write.maxAttempts()
 }
@@ -370,8 +403,9 @@ func (s *settlement) resendsAtOnce() bool {
 // at it.
 const patience = 5 * time.Minute
 
-// hasStalled reports whether an order has not changed for longer than patience.
-// It is also true if the order's times or the server's clock are not known.
+// hasStalled reports whether an order has not changed for a time that is longer
+// than the constant patience. It is also true if the order's times or the
+// server's clock are not known.
 func (s *settlement) hasStalled(o *Order) bool {
 	changed := o.UpdatedAt.Time
 	if changed.IsZero() {
@@ -395,7 +429,10 @@ func (s *settlement) ruledOut(b books, rejection *Error) error {
 		NoHold:    b.row == rowNoHold,
 	}
 	state.Reused = state.Conflict && !state.NoHold && s.write.clock.isOlder(b.since)
-	if rejection != nil && s.rejected && (!state.Conflict || state.NoHold) { // otherwise the conflict is the problem
+	// A conflict is itself the problem, so its error does not include the
+	// rejection. The error for a missing hold is an exception: it includes
+	// the rejection.
+	if rejection != nil && s.rejected && (!state.Conflict || state.NoHold) {
 		state.Err = rejection
 	}
 	return state
@@ -431,8 +468,9 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 	}
 }
 
-// ownOrder makes the function that judges the order in the answer to the write
-// itself. The function may return both an error and an order, as decode does.
+// ownOrder returns a function for the write's own answer. The function decodes
+// the order in that answer, and judges the order. The function may return both
+// an error and an order, as decode does.
 func ownOrder(decode decoder, judge func(*Order) finding) func(*answer) (*Order, finding, error) {
 	return func(a *answer) (*Order, finding, error) {
 		o, err := decode(a)

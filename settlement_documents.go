@@ -5,8 +5,9 @@ import "strings"
 // Settlement is one transfer to the merchant's bank, as
 // [SettlementService.List] returns it. Every figure is in rupees, as Plural
 // sent it. This package does not check the figures, because they do not add up
-// even in Plural's published sample: in no row does the amount equal the
-// payments less the deductions. Use [Rupees.Sub] to compute a difference.
+// even in Plural's published sample. In every row of the sample, the amount
+// differs from the payments minus the deductions. Use [Rupees.Sub] to compute a
+// difference.
 //
 // The texts are parts of the page that they came in, and keep the whole page in
 // memory. If you keep a text for longer, keep a [strings.Clone] of the text.

@@ -36,22 +36,25 @@ const maxLines = 10_000
 // window overlaps the one before by a day. List keeps one page in memory. It is
 // not known whether Plural includes the last day of a window. So List asks for
 // one more day, and may also return settlements of the day after d.Last. It is
-// not known either whether a settlement belongs to the day of processing or to
-// the day of settling. Plural gives a total with each page, but does not
-// document whether it counts the rows of all pages. If it counts only the rows
-// of its page, List may not notice that rows moved during the reading.
+// also not known which day counts for a settlement: the day of processing, or
+// the day of settling.
+//
+// Each page has a total. Plural does not document whether the total counts the
+// rows of all pages, or only the rows of that page. If the total counts only
+// the rows of one page, List may not notice that rows moved to another page
+// during the reading.
 //
 // Each page is a request with its own Request-ID. A request that fails is
 // repeated. If Plural refuses a request with 429, List keeps trying for about
 // ten times as long as the MaxDelay of the [RetryPolicy], or longer if Plural
 // asks for longer waits. List stops reading when the caller leaves the loop.
-// These errors end the list:
+// After one of these errors, the list ends:
 //
 //   - [ValidationError]: nothing was sent. Either d is not valid, or
-//     [WithRequestID] was given. The days are not valid if the first or the
-//     last day is missing, if they end before they begin, if they span more
-//     than a year, or if they begin more than six months ago. Plural keeps no
-//     older settlements.
+//     [WithRequestID] was given. In d, both days are required. The last day
+//     must not be before the first day, and must not be more than a year after
+//     the first day. The first day must be within the last six months, because
+//     Plural keeps no older settlements.
 //   - [Error]: the first page was refused, or did not come.
 //   - [IncompleteError] ([ErrIncomplete]): not everything could be read. List
 //     reads a window three times before it gives up. A window is incomplete if
@@ -75,11 +78,12 @@ func (s *SettlementService) List(ctx context.Context, d Days, opts ...CallOption
 //
 //	GET /api/settlements/v1/detail/{utr}
 //
-// It makes requests in the same way as [SettlementService.List]. Two lines that
-// are equal in every field count as one line, and make the reading incomplete,
-// because the second line may be the first line again, moved to the next page
-// during the reading. Lines compares each line with at least the 10,000 lines
-// before it. These errors end the lines:
+// Lines makes requests in the same way as [SettlementService.List]. It compares
+// each line with at least the 10,000 lines before it. If a line equals an
+// earlier line in every field, Lines does not return the second line, and
+// reports the reading as incomplete. The line may have moved to the next page
+// during the reading, and then it came twice. After one of these errors, the
+// sequence of lines ends:
 //
 //   - [ValidationError]: nothing was sent. Either the UTR does not fit into a
 //     path or is too long, or [WithRequestID] was given.
@@ -195,9 +199,9 @@ func (l *settlementList) readOnce(ctx context.Context, first, end time.Time) err
 	}, l.see)
 }
 
-// The method see passes on a settlement that was not read before. If a
-// settlement comes again with other figures, the reading is incomplete, because
-// the caller already has the first figures.
+// This method passes each new settlement to the caller. A settlement is new if
+// no earlier row had its UTR. If a UTR comes again with other data, the reading
+// is incomplete, because the caller already has the earlier data.
 func (l *settlementList) see(row *Settlement) sighting {
 	now := fingerprintOf(row)
 	key := strings.Clone(row.UTRNumber)

@@ -21,19 +21,20 @@ import (
 
 const (
 	minHexKeyBytes = 8
-	minKeyBytes    = 7       // as long as the secret of the published webhook example
+	minKeyBytes    = 7       // the number of bytes in the secret of the published webhook example
 	maxKeptHead    = 4 << 10 // the largest buffer for a signed text that is kept for reuse
 
 	defaultTolerance = 5 * time.Minute
 )
 
 // Key is a secret for signing messages. Make a Key with [HexKey], [RawKey] or
-// [Base64Key]. The zero Key is refused everywhere. A Key prints, logs and
-// encodes as a placeholder.
+// [Base64Key]. The zero Key is refused everywhere. If a Key is printed, logged
+// or encoded, a placeholder appears in place of the secret.
 type Key struct {
-	// The secret is in a function, to hide it from fmt. If it were behind a
-	// pointer, fmt would print the secret when a struct has a Key in an
-	// unexported field. For a function, fmt prints at most an address.
+	// The secret is inside a function, because fmt prints at most the
+	// address of a function. With a pointer in place of the function, fmt
+	// would print the secret of a Key that is in an unexported field of a
+	// struct.
 	secret func() *keySecret
 }
 
@@ -123,7 +124,7 @@ func Sign(message []byte, key Key) string {
 // Make one Verifier for each merchant. A Verifier accepts a message about any
 // order. If it had the keys of two merchants, one merchant could send messages
 // about the other merchant's orders. A nil or zero Verifier refuses everything.
-// A Verifier prints, logs and encodes without its keys.
+// If a Verifier is printed, logged or encoded, its keys do not appear.
 type Verifier struct {
 	config *verifierConfig
 }
@@ -266,9 +267,9 @@ func checkKeys(family string, keys []Key) ([]Key, error) {
 	return append([]Key(nil), keys...), nil
 }
 
-// newKey makes a Key. It also makes the first HMAC, because in FIPS 140-only
-// mode that causes a panic if the key is too short. newKey turns the panic into
-// an error.
+// newKey makes a Key and the key's first HMAC. In FIPS 140-only mode, the
+// standard library panics when it makes an HMAC with a key that is too short.
+// newKey turns that panic into an error.
 func newKey(raw []byte) (key Key, err error) {
 	defer func() {
 		if recover() != nil {
@@ -401,7 +402,7 @@ const (
 	ReasonBodyTooLarge     VerificationReason = "body_too_large"
 	ReasonBodyUnreadable   VerificationReason = "body_unreadable" // reading failed; the error wraps the cause
 	ReasonFormEncoding     VerificationReason = "form_encoding"   // invalid percent-encoding, or a semicolon
-	ReasonJSON             VerificationReason = "json"            // not one JSON document of the right shape
+	ReasonJSON             VerificationReason = "json"            // invalid JSON, several documents, or a wrong shape
 	ReasonTooManyFields    VerificationReason = "too_many_fields"
 	ReasonFieldName        VerificationReason = "field_name"     // a character outside A-Z, a-z, 0-9 and _
 	ReasonFieldRepeated    VerificationReason = "field_repeated" // two fields with the same name
@@ -423,7 +424,8 @@ func (e *VerificationError) Error() string {
 	return e.kind.Error() + ": " + string(e.reason)
 }
 
-// Is reports whether target is the sentinel that the error belongs to.
+// Is supports [errors.Is]. It reports whether target is the sentinel for this
+// error, such as [ErrInvalidSignature].
 func (e *VerificationError) Is(target error) bool { return e.kind != nil && target == e.kind }
 
 // Unwrap returns the error that occurred while the body was read or the event's

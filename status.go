@@ -216,7 +216,7 @@ const (
 	PaymentLinkStatusPaymentInitiated PaymentLinkStatus = "PAYMENT_INITIATED" // a payment was begun, but not completed
 	PaymentLinkStatusProcessed        PaymentLinkStatus = "PROCESSED"         // reports a payment; read the order
 	PaymentLinkStatusPartialProcessed PaymentLinkStatus = "PARTIAL_PROCESSED" // reports a part payment; read the order
-	PaymentLinkStatusExpired          PaymentLinkStatus = "EXPIRED"           // the time to pay by it is over
+	PaymentLinkStatusExpired          PaymentLinkStatus = "EXPIRED"           // the link's time limit has passed
 	PaymentLinkStatusCancelled        PaymentLinkStatus = "CANCELLED"         // it was withdrawn
 )
 

@@ -7,12 +7,13 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// A tally adds up the payments of an order. The verdicts about writes, the
-// amounts and functions such as [Order.CanCapture] all use the tally, so they
-// cannot disagree. If an amount cannot be read, or is not in the order's
-// currency, the sum is not known.
+// A tally adds up the payments of an order. Three kinds of code use the tally:
+// the verdicts about writes, methods that return amounts, and methods such as
+// [Order.CanCapture]. So their results cannot contradict each other. If an
+// amount cannot be read, or is not in the order's currency, the sum is not
+// known.
 type tally struct {
-	price sum // what the payer owes: the order's amount less the coupon
+	price sum // what the payer owes: the order's amount minus the coupon
 
 	authorized, pending, settled, ended, strange int // the number of payments in each state
 
@@ -25,7 +26,7 @@ type tally struct {
 	first       []CaptureData // the entries of the first settled payment
 	repeated    bool          // two payments have the same entries, perhaps one list that is shown twice
 	without     bool          // a settled payment has no entry
-	over        bool          // the entries on a settled payment are more than its amount
+	over        bool          // the entries on a settled payment add up to more than the payment's amount
 	otherwise   bool          // a settled payment has an offer or a fee, which can explain a different amount
 }
 
@@ -157,11 +158,12 @@ func holdsData(raw []byte) bool {
 // order was paid outright (without a hold), by methods that cannot hold money
 // (UPI, NETBANKING, WALLET), the amount is the sum of the settled payments.
 //
-// The second result is false if the document does not show the amount. For a
-// sale that was paid outright by card, the second result is always false,
-// because the document of a captured hold looks the same if it leaves out the
-// capture. For such a sale, use the amount of your own order, which
-// [OrderService.Confirm] has compared with the payment.
+// The second result is false if the document does not show the amount. If a
+// sale was paid outright by card, the second result is always false. The
+// document of such a sale looks the same as the document of a captured hold
+// that leaves out the capture. For a sale that was paid outright by card, use
+// the amount of your own order, which [OrderService.Confirm] has compared with
+// the payment.
 //
 // The second result is false in these cases:
 //
@@ -178,7 +180,7 @@ func holdsData(raw []byte) bool {
 //     example because a payment used a method that can hold money, such as
 //     CARD;
 //   - the order was paid outright, and the payments do not add up to
-//     OrderAmount less CartCouponDiscountAmount. Fees and offers are never
+//     OrderAmount minus CartCouponDiscountAmount. Fees and offers are never
 //     included.
 //
 // Payments that failed or were cancelled do not count, and their captures do
@@ -232,8 +234,8 @@ func (o *Order) mayHaveBeenHeld() bool {
 	return false
 }
 
-// The type refunds adds up the refunds of an order. Each refund counts once,
-// even if it is listed several times.
+// This type has the sums of an order's refunds. Each refund counts once, even
+// if it is listed several times.
 type refunds struct {
 	processed, underWay sum
 	listed              bool     // at least one refund is PROCESSED, PENDING or CREATED
@@ -276,8 +278,9 @@ func isRefundAlive(s OrderStatus) bool {
 	return s == OrderStatusProcessed || s == OrderStatusPending || s == OrderStatusCreated
 }
 
-// hasRefundFailed reports whether a refund in this status gave nothing back,
-// and never will.
+// hasRefundFailed reports whether the status of a refund is FAILED or
+// CANCELLED. A refund in these statuses has given nothing back, and its status
+// never changes again.
 func hasRefundFailed(s OrderStatus) bool { return s == OrderStatusFailed || s == OrderStatusCancelled }
 
 // noteRefund adds a refund to a list of refunds that are alive, unless the list
@@ -333,9 +336,15 @@ func (o *Order) refundedAmount() (refunds, sum) {
 // [Order.RefundingAmount] returns only what is on its way.
 // [Order.RefundableAmount] returns what can still be refunded.
 //
-// The second result is false when the document does not show the amount: the
-// list of refunds does not fit the order's status, a refund has an unknown
-// status or two statuses, or an amount cannot be added up.
+// The second result is false if the document does not show the amount, for
+// example in these cases:
+//
+//   - the order is a refund, or has an unknown status;
+//   - the list of refunds does not fit the order's status;
+//   - the refunds add up to more than was captured. If that amount is not
+//     known, they add up to more than the payer had to pay;
+//   - a refund has an unknown status, or is listed with two statuses;
+//   - an amount cannot be added up.
 func (o *Order) RefundedAmount() (Amount, bool) {
 	_, total := o.refundedAmount()
 	return amountIfKnown(total)
@@ -358,7 +367,7 @@ func amountIfKnown(s sum) (Amount, bool) {
 }
 
 // RefundableAmount returns what can still be refunded: [Order.CapturedAmount]
-// less [Order.RefundedAmount], which includes refunds that are on their way.
+// minus [Order.RefundedAmount], which includes refunds that are on their way.
 // The second result is false when the document does not show one of the two
 // amounts.
 //
@@ -385,10 +394,13 @@ func (o *Order) RefundableAmount() (Amount, bool) {
 
 // CapturableAmount returns what can be captured now. While the order is
 // AUTHORIZED and nothing was captured, that is the whole hold. Otherwise it is
-// zero. The second result is false when the document does not show the amount:
-// the order is a refund, is PENDING or has an unknown status; its payments do
-// not fit its status; or the held amounts do not add up to OrderAmount less
-// CartCouponDiscountAmount.
+// zero. The second result is false in these cases:
+//
+//   - the order is a refund, is PENDING or has an unknown status;
+//   - the payments do not fit the order's status (unless the order is FAILED or
+//     CANCELLED);
+//   - the order is AUTHORIZED, and the held amounts do not add up to
+//     OrderAmount minus CartCouponDiscountAmount.
 func (o *Order) CapturableAmount() (Amount, bool) {
 	if o.Type == OrderTypeRefund {
 		return Amount{}, false

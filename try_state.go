@@ -25,10 +25,10 @@ type tryState struct {
 	op                 string
 	orderID, reference string
 	attempt            int
-	isSettling         bool // the request is a settling read
+	isSettling         bool // the request only reads the books, to find out what happened to a write
 	url                url.URL
 	body               []byte
-	stop               context.CancelFunc // ends the try; set for a write without a body
+	stop               context.CancelFunc // ends the try. It is nil unless the request is a write without a body
 
 	trace    httptrace.ClientTrace // this package's own trace
 	isTraced bool                  // the caller's context has a trace as well
@@ -63,9 +63,10 @@ func (s *tryState) enter() bool {
 
 func (s *tryState) leave() { s.stage.Store(tryReturned) }
 
-// begin records that the request has come out of the middleware. Middleware
-// must not repeat a request. If middleware does so, begin is called again, and
-// records that the request may have gone out before.
+// This method records that the request has come out of the middleware.
+// Middleware must not repeat a request. If middleware repeats a request anyway,
+// this method runs again. Then it also records that the request may have gone
+// out before.
 func (s *tryState) begin() {
 	if s.stage.Load() != tryOutside && !s.notSent(false) {
 		s.earlier.Store(true)
@@ -73,8 +74,9 @@ func (s *tryState) begin() {
 	s.refused()
 }
 
-// The method refused records that the server has refused the token, and so did
-// not carry out the request. The try starts again.
+// This method resets the state, so the try can start again. The auth transport
+// calls the method when the server has refused the token, because then the
+// server has not carried out the request.
 func (s *tryState) refused() {
 	s.wantedConn.Store(false)
 	s.gotConn.Store(false)
@@ -82,8 +84,8 @@ func (s *tryState) refused() {
 	s.stage.Store(tryOutside)
 }
 
-// noToken records why there is no token. It returns the error for the request,
-// which cannot be sent.
+// noToken records why there is no token. Without a token the request cannot be
+// sent. So noToken also returns the error with which the request fails.
 func (s *tryState) noToken(err error) error {
 	why := &tokenError{err}
 	s.tokenless.Store(why)
@@ -98,9 +100,10 @@ func (s *tryState) secret() string {
 	return ""
 }
 
-// The method failed returns the error that came out of the middleware. It hides
-// errors of this package that come from other calls, but keeps the error about
-// this try's own token.
+// This method makes the error of the try from the error that came out of the
+// middleware. Errors of this package in that error are hidden, because they are
+// from other calls. There is one exception: if the try got no token, the try's
+// own error about the token is not hidden.
 func (s *tryState) failed(err error) error {
 	if sent, ok := err.(*url.Error); ok { //nolint:errorlint // only the HTTP client's own error is unwrapped
 		err = sent.Err
@@ -109,7 +112,7 @@ func (s *tryState) failed(err error) error {
 	switch {
 	case why == nil:
 		return foreign.Wrap(err, s.secret())
-	case err == error(why): //nolint:errorlint // err must be why itself, without a wrapper
+	case err == error(why): //nolint:errorlint // a wrapped error must not match here
 		return err
 	}
 	return foreign.Around(err, why, s.secret())
@@ -138,14 +141,18 @@ func (s *tryState) Value(key any) any {
 	return s.Context.Value(key)
 }
 
-// The method connected records the connection. If a write without a body gets a
-// second connection after part of the write was sent, net/http is about to
-// repeat the write. Then connected ends the try. Over HTTP/2, net/http repeats
-// a write when the peer resets the stream or sends GOAWAY. In that case, only
-// the peer's word shows that nothing was done. Over HTTP/1, net/http repeats a
-// write only if no byte of it was sent. The trace cannot show whether a byte
-// was sent, because it also reports bytes that are still in a buffer. So
-// connected does not end a try over HTTP/1.
+// This method records the connection of the request. It ends the try if
+// net/http is about to repeat a write without a body. This is the case if the
+// write gets a second connection after a part of the write was sent.
+//
+// Over HTTP/2, net/http repeats a write when the peer resets the stream or
+// sends GOAWAY. Then the peer says that it has not carried out the write, but
+// nothing else shows this. So the write must not be repeated.
+//
+// Over HTTP/1, net/http repeats a write only if no byte of the write was sent.
+// The trace cannot show whether a byte was sent, because the trace also reports
+// bytes that are still in a buffer. So over HTTP/1 this method does not end the
+// try.
 func (s *tryState) connected(conn httptrace.GotConnInfo) {
 	s.gotConn.Store(true)
 	if s.stop != nil && s.wrote.Load() && !peer.IsHTTP1(conn.Conn) {

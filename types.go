@@ -6,9 +6,10 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// The struct tags alias and wire are for this package's own decoder. The tag
-// alias gives a field a second JSON name. The tag wire tells the decoder how to
-// treat a number that cannot be read.
+// This package's own decoder reads two struct tags, "alias" and "wire". The tag
+// "alias" has a second JSON name for the field. The tag "wire" is for a value
+// that cannot be read. With wire:"exact", such a value is an error. With
+// wire:"optional", the field stays empty if there is an error inside it.
 
 // Order is an order, as the pay API and the webhooks send it. An Order of type
 // REFUND is a refund. The fields are named as in the JSON. Amounts are in
@@ -296,7 +297,8 @@ type Address struct {
 	Country         string `json:"country,omitzero"` // free text
 	FullName        string `json:"full_name,omitzero"`
 	AddressCategory string `json:"address_category,omitzero"` // billing or shipping
-	// with three d, as the published schema spells it
+	// the JSON name has the letter d three times, as in Plural's published
+	// schema
 	AddressType string `json:"adddress_type,omitzero" alias:"address_type"`
 }
 

@@ -20,17 +20,18 @@ import (
 // and its published schema). WithoutValidation leaves the check of these limits
 // to the server.
 const (
-	minAmount       = 100         // paise: one rupee
-	maxAmount       = 100_000_000 // paise: ten lakh rupees
+	minAmount       = 100         // in paise: this is one rupee
+	maxAmount       = 100_000_000 // in paise: this is ten lakh rupees (1,000,000)
 	maxMetadata     = 10
 	maxMetadataText = 256
 )
 
 const segmentRule = `must be 1 to 200 printable characters without spaces and / \ % ? #, and not . or ..`
 
-// requestCheck collects the faults of a request. A request with a fault in the
-// field always must never be sent. The field limits has the faults that only
-// break a documented limit.
+// requestCheck collects the faults of a request. There are two lists of faults.
+// If the first list, called always, has a fault, the request must not be sent.
+// The second list, called limits, has the faults that only break a documented
+// limit. [WithoutValidation] removes the second list.
 type requestCheck struct {
 	always, limits []FieldError
 }
@@ -63,8 +64,8 @@ func addPart[T any](c *requestCheck, name string, part *T, check func(*T, *reque
 	}
 }
 
-// applyOptions adds what is wrong with a call's options. With
-// [WithoutValidation], it leaves the limits to the server.
+// applyOptions adds the faults of a call's options to the check. With
+// [WithoutValidation], it leaves the check of the limits to the server.
 func (c *requestCheck) applyOptions(cfg *callConfig) {
 	c.always = append(slices.Clone(cfg.invalid), c.always...)
 	if cfg.withoutValidation {
@@ -97,13 +98,14 @@ func encodingFault(err error) string {
 	if !isByType {
 		return foreign.Describe(err)
 	}
-	if _, isSyntax := by.Err.(*json.SyntaxError); isSyntax { //nolint:errorlint // an error around one is the type's own
+	if _, isSyntax := by.Err.(*json.SyntaxError); isSyntax { //nolint:errorlint // only callers' types wrap such an error
 		return foreign.Describe(err)
 	}
 	return fmt.Sprintf("a value of type %v returned an error: %T", by.Type, by.Err)
 }
 
-// utf8 finds the first text of a request that is not UTF-8.
+// This method looks for texts that are not UTF-8 in a request. For the first
+// such text, it adds a fault, unless the text's field already has a fault.
 func (c *requestCheck) utf8(request any) {
 	parts := []any{request}
 	if r, ok := request.(extendable); ok {
@@ -159,9 +161,9 @@ func (c *requestCheck) methods(methods []PaymentMethod, preAuth bool) {
 // This check is for an id or a reference that becomes part of a path.
 func (c *requestCheck) segment(field, value string) { c.must(isPathSegment(value), field, segmentRule) }
 
-// This check is for a merchant's reference. A reference that does not fit into
-// a path is always refused, because a call looks up what it wrote by the
-// reference.
+// This check is for a merchant's reference. After a write, the call may look up
+// the reference in the books, and then the reference is a part of the path. So
+// a reference that does not fit into a path is always refused.
 func (c *requestCheck) reference(field, reference string) {
 	if !isPathSegment(reference) {
 		c.must(false, field, referenceRule)
@@ -264,7 +266,8 @@ func (s *SplitInfo) check(c *requestCheck) {
 	}
 }
 
-// The function missing returns the fault of a nil request.
+// This function returns the check of a request that is nil. The check has one
+// fault: the request is required.
 func missing() requestCheck {
 	return requestCheck{always: []FieldError{{Field: "request", Rule: "is required, and is nil"}}}
 }

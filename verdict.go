@@ -14,7 +14,9 @@ const (
 	verdictNotYet                     // not carried out, and not possible now, but perhaps later
 	verdictOpen                       // not carried out, and still possible
 	verdictApplied                    // carried out
-	verdictFinal                      // by a row of evidence, the write was not carried out as asked for, and will not be
+	// a row of evidence shows that the write was not carried out as asked
+	// for, and never will be
+	verdictFinal
 )
 
 // otherOrder makes a check that returns an error for a document about another
@@ -28,7 +30,7 @@ func otherOrder(orderID string) func(*Order) error {
 	}
 }
 
-// finding is a verdict with its reason.
+// A finding is a verdict together with the reason for the verdict.
 type finding struct {
 	verdict verdictKind
 	reason  string    // for people
@@ -59,14 +61,21 @@ func final(row *evidence, format string, args ...any) finding {
 // isConflict reports whether the error of this row is an [ErrConflict].
 func (e *evidence) isConflict() bool { return !errors.Is(e.is, ErrNotApplied) }
 
-// judgeCapture judges what o shows about a capture of amount under reference.
-// An amount of zero means the whole hold.
+// judgeCapture judges what the order o shows about a capture with our
+// reference. The parameter amount is the amount to capture. Zero means the
+// whole hold.
 //
-// By Plural's published documents, three things do not show whether a capture
-// was full or partial: the status, pre_auth and, if the payer paid with points
-// and a card, a captured amount that equals the ordered amount. So judgeCapture
-// adds up the capture entries under our reference on settled payments. While a
-// payment is PENDING or AUTHORIZED, more entries may come, so nothing is final.
+// In Plural's published documents, these things do not show whether a capture
+// was full or partial:
+//
+//   - the order's status
+//   - the field pre_auth
+//   - a captured amount that equals the ordered amount, if the payer paid with
+//     points and a card
+//
+// So judgeCapture adds up the capture entries under our reference on settled
+// payments. While a payment is PENDING or AUTHORIZED, more entries may come, so
+// nothing is final.
 func judgeCapture(o *Order, reference string, amount Amount) finding {
 	t := tallyOf(o)
 	switch o.Status {
@@ -94,8 +103,8 @@ func judgeCapture(o *Order, reference string, amount Amount) finding {
 	return unclear("the order is " + clip(string(o.Status)))
 }
 
-// judgeUnpaid judges, for a capture or a cancel, an order whose status says
-// that it is not paid.
+// judgeUnpaid judges an order whose status says that the order is not paid. It
+// is for captures and cancels.
 func (t *tally) judgeUnpaid(o *Order) finding {
 	switch {
 	case t.isUnderWay():
@@ -106,8 +115,8 @@ func (t *tally) judgeUnpaid(o *Order) finding {
 	return notYet("the order is not paid")
 }
 
-// judgeHold judges, for a capture or a cancel, an order whose status says that
-// money is on hold. The parameter done is "captured" or "cancelled".
+// judgeHold judges an order whose status says that money is on hold. It is for
+// captures and cancels. The parameter done is "captured" or "cancelled".
 func (t *tally) judgeHold(done string) finding {
 	switch {
 	case t.strange > 0:
@@ -118,22 +127,25 @@ func (t *tally) judgeHold(done string) finding {
 	return open("the order is not " + done)
 }
 
-// captures is a summary of an order's capture entries, from the point of view
-// of one reference.
+// The type captures is a summary of an order's capture entries. It is made for
+// one reference, and "our entries" are the entries with that reference.
 type captures struct {
 	ours     int
 	payments int       // the number of settled payments with an entry under our reference
 	total    sum       // the sum of our entries on settled payments
 	since    time.Time // the time of our last entry
 
-	others   int  // the number of entries under other references, not counting earlier attempts to pay that ended
+	// the number of entries that have another reference or no reference. An
+	// entry with another reference does not count if its payment has failed
+	// or was cancelled
+	others   int
 	nameless bool // an entry has no reference, so it may be ours
 
 	lost        bool // one of our entries is on a payment that ended without success
-	without     bool // a settled payment has no entry of ours
+	without     bool // a settled payment has none of our entries
 	short, over bool // our entries on a payment add up to less, or to more, than its amount
-	unsized     bool // our entries are on a payment whose amount, in the entries' currency, is not known
-	repeated    bool // our entries have the same sum on each payment, so one capture may be listed with each
+	unsized     bool // for a payment with our entries, the amount in the entries' currency is not known
+	repeated    bool // our entries have the same sum on each payment, perhaps one capture shown several times
 }
 
 func capturesUnder(o *Order, reference string) captures {
@@ -156,7 +168,9 @@ func capturesUnder(o *Order, reference string) captures {
 	return c
 }
 
-// add returns the sum of our entries on a settled payment, and their number.
+// This method adds the entries of a payment to the summary. If the payment is
+// settled, the method returns the sum and the number of our entries on the
+// payment.
 func (c *captures) add(p *Payment, reference string) (own sum, count int) {
 	isTwice := false
 	for i, entry := range p.CaptureData {
@@ -247,10 +261,10 @@ func (c *captures) judgeFull(o *Order, t *tally) finding {
 	return applied()
 }
 
-// otherAmount judges entries of ours that do not add up to the amount that was
-// asked for. The parameter asked is that amount, or 0 for the whole hold. The
-// finding is unclear if a missing entry, or one capture that is listed with
-// each payment, could explain the difference.
+// otherAmount judges our entries if they do not add up to the amount of the
+// request. The parameter asked is the amount of the request, or 0 for the whole
+// hold. Perhaps an entry is missing, or one capture is listed with each
+// payment. If that could explain the difference, the finding is unclear.
 func (c *captures) otherAmount(asked int64) finding {
 	switch {
 	case c.without && (asked == 0 || c.total.Value < asked):
@@ -267,9 +281,9 @@ func (c *captures) otherAmount(asked int64) finding {
 	return f
 }
 
-// judgeCancel judges what o shows about a cancel. The status CANCELLED means
-// that the cancel was carried out, no matter who cancelled the order and what
-// the payments show.
+// judgeCancel judges what the order o shows about a cancel. The status
+// CANCELLED means that the cancel was carried out, no matter who cancelled the
+// order and what the payments show.
 func judgeCancel(o *Order) finding {
 	t := tallyOf(o)
 	switch o.Status {
@@ -298,8 +312,9 @@ func judgeCancel(o *Order) finding {
 	return unclear("the order is " + clip(string(o.Status)))
 }
 
-// judgeRefund judges what r, which was found under our reference, shows about a
-// refund of amount for the order parentID.
+// judgeRefund judges whether the document r is the refund that was asked for.
+// That refund has our reference and the given amount, and belongs to the order
+// parentID.
 //
 // A bank can keep a refund PENDING for days. So a refund that was accepted
 // counts as carried out, and its status shows whether the bank has finished.

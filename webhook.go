@@ -35,17 +35,19 @@ var ErrNoOrder = foreign.Sentinel("plural: the event carries no order")
 //
 // Plural may deliver an event more than once, and events may come in any
 // sequence. Recognise a repeated event by its ID, and read the order from
-// Plural before you act on the event. An Event prints and logs without its
-// data, which may be personal. [json.Marshal] writes the data.
+// Plural before you act on the event. If an Event is printed or logged, its
+// data does not appear, because the data may be personal. [json.Marshal] writes
+// the data.
 type Event struct {
 	ID        string          `json:"id"`        // the webhook-id header, the same on every redelivery
 	Timestamp time.Time       `json:"timestamp"` // the webhook-timestamp header, UTC
 	Type      EventType       `json:"event_type"`
 	Data      json.RawMessage `json:"data,omitzero"` // as Plural sent it
 	// KeyIndex is the index of the key that made the signature, in the list
-	// given to WithWebhookKeys. Without such a list, 0 means the hex form of
-	// the secret, and 1 means the characters of the secret. If the secret is
-	// not hex, 0 means its characters.
+	// given to WithWebhookKeys. Without such a list, the Verifier has made
+	// the keys from the secret. If the secret is hex, key 0 is its hex
+	// form, and key 1 is its characters. If the secret is not hex, key 0 is
+	// its characters.
 	KeyIndex int `json:"-"`
 
 	raw string
@@ -81,8 +83,8 @@ func (e *Event) Order() (*Order, error) {
 }
 
 // OrderID returns the id of the order that the event is about. For the event of
-// a refund, it returns the id of the refunded order. If the event does not name
-// that order, it returns the id of the refund. The errors are those of
+// a refund, OrderID returns the id of the refunded order. If that id is not in
+// the event, OrderID returns the id of the refund. The errors are those of
 // [Event.Order].
 func (e *Event) OrderID() (string, error) {
 	o, err := e.Order()
@@ -253,7 +255,9 @@ func (v *Verifier) verifyBody(head *webhookHead, body []byte) error {
 	if len(body) == 0 {
 		return errWebhookBodyEmpty
 	}
-	now := v.config.now() // before the HMAC is calculated, because reading the clock afterwards takes longer
+	// Reading the clock takes longer after the HMAC was calculated, so the
+	// clock is read first.
+	now := v.config.now()
 	if head.key = v.webhookKeyOf(head, body); head.key < 0 {
 		return errSignatureMismatch
 	}
@@ -278,8 +282,8 @@ func (v *Verifier) webhookKeyOf(head *webhookHead, body []byte) int {
 // as a webhook.
 func isWebhookID(id string) bool { return isWord(id) && len(id) <= maxWebhookID }
 
-// parseTimestamp reads seconds since 1970. It allows only so many digits that
-// the number cannot overflow.
+// parseTimestamp reads a number of seconds since 1970. The number cannot
+// overflow, because the number of digits is limited.
 func parseTimestamp(digits string) (seconds int64, ok bool) {
 	if len(digits) > maxWebhookTimestamp || !allDigits(digits) {
 		return 0, false
@@ -329,7 +333,9 @@ func (s *webhookSignatures) parse(list string) error {
 // refuse them.
 func decodeSignature(sum *[sha256.Size]byte, encoded string) bool {
 	var text [encodedSignatureBytes]byte
-	var decoded [encodedSignatureBytes / 4 * 3]byte // longer than sum, because text may lack the padding
+	// The array is one byte longer than sum: without padding, 44 characters
+	// of base64 are 33 bytes.
+	var decoded [encodedSignatureBytes / 4 * 3]byte
 	if len(encoded) != len(text) {
 		return false
 	}

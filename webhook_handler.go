@@ -25,10 +25,10 @@ type HandlerOption func(*webhookHandler)
 
 // NewWebhookHandler makes an [http.Handler] for the webhook URL. The handler
 // checks the headers, reads the body up to a limit, and verifies the signature.
-// It skips events that were handled before, and calls handle for the others. If
-// handle returns nil, the event is done. If handle returns an error, Plural
-// delivers the event again. Return nil for event types that handle does not
-// know.
+// It skips events that were handled before, and calls the function handle for
+// the others. If handle returns nil, the event is done. If handle returns an
+// error, Plural delivers the event again. So handle should return nil for a
+// type of event that it does not know.
 //
 // Plural waits 5 seconds for the answer (Plural's webhook documentation,
 // delivery). If Plural disconnects, handle goes on. The context of handle has
@@ -38,10 +38,10 @@ type HandlerOption func(*webhookHandler)
 // Then the late success of the first worker is not recorded. The handler
 // recovers from a panic of handle, and the panic counts as an error.
 //
-// An event is delivered to handle at least once. If a process dies after handle
-// has succeeded and before the success is recorded, the event is delivered
-// again. If that would do harm, record the event and do the work in one
-// database transaction.
+// Each event reaches the function handle at least once, and perhaps more than
+// once. If a process dies after handle has succeeded and before the success is
+// recorded, handle gets the event again. If a second delivery would do harm,
+// record the event and do the work in one database transaction.
 //
 // The handler answers with these statuses:
 //
@@ -110,9 +110,10 @@ func WithDeduper(d Deduper) HandlerOption {
 // the merchant id. The handler then claims each event under the name
 // "merchant/webhook-id". If several merchants share one [Deduper], each of
 // their handlers needs a name. Each merchant's key signs only that merchant's
-// webhook-ids. Without names, one merchant could send an id that makes another
-// merchant's event count as handled. The name must be the same in all
-// processes, and must not change when keys change. It is not a secret.
+// webhook-ids. Without names, one merchant could send the id of another
+// merchant's event. Then the handler would skip the other merchant's event,
+// because that event seems to be handled already. The name must be the same in
+// all processes, and must not change when keys change. It is not a secret.
 func WithMerchant(name string) HandlerOption {
 	return func(h *webhookHandler) {
 		if name == "" || len(name) > maxWebhookID || strings.Contains(name, "/") {
@@ -123,11 +124,12 @@ func WithMerchant(name string) HandlerOption {
 	}
 }
 
-// WithLease sets how long one worker has an event to itself. The default is 60
-// seconds. Make the lease longer than handle ever takes, because after the
-// lease a redelivery is handled, even if the first worker is still busy. The
-// handle function has 5 seconds less than the lease. A lease below 10 seconds
-// counts as 10 seconds. Zero or less means the default.
+// WithLease sets the lease: the time during which only one worker can handle an
+// event. The default is 60 seconds. The lease must be longer than the longest
+// run of the function handle. After the lease, another worker can handle a
+// redelivery, even if the first worker is still busy. The time limit of handle
+// is 5 seconds shorter than the lease. A lease below 10 seconds counts as 10
+// seconds. Zero or less means the default.
 func WithLease(lease time.Duration) HandlerOption {
 	return func(h *webhookHandler) {
 		if lease <= 0 {
@@ -177,7 +179,8 @@ type webhookHandler struct {
 	broken   int      // the status of every answer after a mistake; 0: no mistake
 }
 
-// The method miswired records a mistake in how the handler was made.
+// This method records a mistake in the arguments of [NewWebhookHandler] or of
+// an option.
 func (h *webhookHandler) miswired(status int, mistake string) {
 	h.mistakes = append(h.mistakes, mistake)
 	if h.broken == 0 {
@@ -208,9 +211,9 @@ func (h *webhookHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve handles a request and returns the status. It recovers from panics of
-// the body's reader and of Commit and Release. Panics of handle and of Claim
-// are recovered closer to their calls: after a panic of handle the claim is
-// released, and after a panic of Claim the status is 503.
+// the body's reader and of Commit and Release. Two other methods recover from
+// panics of the function handle and of Claim. After a panic of handle, the
+// claim is released. After a panic of Claim, the status is 503.
 func (h *webhookHandler) serve(r *http.Request) (status int) {
 	ctx := context.WithoutCancel(r.Context())
 	defer h.recovered(ctx, "webhook handler panicked", func() { status = http.StatusInternalServerError })
@@ -240,8 +243,10 @@ func refusalStatus(err error) int {
 	return http.StatusBadRequest
 }
 
-// process handles the event once. The time limit for handle starts before the
-// claim, so the lease ends at least leaseReserve after the limit.
+// The method process claims the event, and calls the function handle if the
+// claim succeeds. The time limit of handle is counted from a time before the
+// claim, and the lease is counted from the claim. So the lease ends at least
+// leaseReserve after the time limit.
 func (h *webhookHandler) process(ctx context.Context, event *Event) int {
 	deadline := time.Now().Add(h.lease - leaseReserve)
 	claim, err := h.claim(ctx, h.nameOf(event))
@@ -307,8 +312,10 @@ func (h *webhookHandler) commit(ctx context.Context, id, token string) error {
 }
 
 // keep returns how long a handled event is remembered. After that time, no copy
-// of the event is accepted any more. The time is more than twice the tolerance,
-// because the event's timestamp may be in the future, up to the tolerance.
+// of the event is accepted any more. The timestamp of an event may be up to one
+// tolerance in the future. A copy of such an event is accepted until its
+// timestamp is one tolerance in the past. So the event is remembered for more
+// than twice the tolerance.
 func (h *webhookHandler) keep() time.Duration {
 	const most = 10 * 365 * 24 * time.Hour
 	return max(keepHandled, 2*min(h.verifier.config.tolerance, most)+time.Hour)
@@ -334,8 +341,8 @@ func (h *webhookHandler) logFailure(ctx context.Context, message string, event *
 		slog.String("event_id", event.ID), slog.String("event_type", clip(string(event.Type))), slog.Any("error", err))
 }
 
-// Use the method recovered with defer. It recovers from a panic, calls the
-// function then, and logs the panic.
+// This method must be called with defer. If there is a panic, the method
+// recovers from the panic, calls the given function, and logs the panic.
 func (h *webhookHandler) recovered(ctx context.Context, message string, then func(), about ...slog.Attr) {
 	if p := recover(); p != nil {
 		then()

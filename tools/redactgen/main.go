@@ -27,20 +27,22 @@ import (
 `
 
 const hiding = `
-// String is a placeholder, because the value is personal data or a secret.
+// String returns a placeholder, because the value is personal data or a secret.
 func (TYPE) String() string { return "plural.NAME{" + redacted + "}" }
 
-// LogValue is a placeholder, because the value is personal data or a secret.
+// LogValue returns a placeholder, because the value is personal data or a
+// secret.
 func (TYPE) LogValue() slog.Value { return slog.StringValue(redacted) }
 `
 
 const summarising = `
-// String has the fields of LogValue, and nothing personal or secret.
+// String returns a text with the fields of LogValue. The text has no personal
+// data and no secret.
 func (v TYPE) String() string { return summary("plural.NAME", v) }
 `
 
 const formatting = `
-// Format writes the text of String for every verb, such as %v or %d.
+// Format writes the text that String returns, for every formatting verb.
 func (v TYPE) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 `
 
