@@ -293,7 +293,8 @@ func connectionSuite() suite {
 	return s
 }
 
-// warm opens the connections that 64 goroutines need at the same time.
+// The function warm does the work in 64 goroutines at the same time, so the
+// client opens its connections before the measurement.
 func warm(work func() error) {
 	var all sync.WaitGroup
 	for range 64 {

@@ -92,8 +92,8 @@ func goals() []goal {
 	}
 }
 
-// kind describes a table of the page. The table has a row for each suite and a
-// column for each case.
+// The type kind describes a table of the page. The table has a row for each
+// suite and a column for each case.
 type kind struct {
 	title  string
 	suites []string // the beginnings of the suites' titles
@@ -114,8 +114,9 @@ func kinds() []kind {
 	}
 }
 
-// matcher is the page's text about the cost of package reconcile. There is no
-// other code to compare reconcile with, so no suite measures it.
+// The constant matcher is a text for the page. It describes the cost of package
+// reconcile. There is no other code to compare reconcile with, so no suite
+// measures reconcile.
 const matcher = `reconcile should match a settlement's line with its payment, and judge it, in less than 2 µs. An open
 payment should take less than 1 KB of memory. With 1,000,000 lines, a line may cost up to five times as
 much as with 10,000 lines, because the lines do not fit into the processor's cache.
@@ -157,8 +158,9 @@ func pageOf(runs []*run, results, chart string) string {
 	return strings.TrimRight(b.String(), "\n") + "\n"
 }
 
-// table writes the ratios of the kind's suites. It leaves out the second
-// measurement of the first case.
+// The method table writes one table in Markdown. A cell has the ratio of one
+// case in one suite. The table leaves out the second measurement of the first
+// case.
 func (k kind) table(r *run) string {
 	var found []*suiteResult
 	var names []string

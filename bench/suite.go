@@ -22,10 +22,14 @@ type suite struct {
 type benchCase struct {
 	Name       string
 	Goroutines int // 0: one
-	// Setup does what a program does only once. It returns the work to measure,
-	// and a function to call afterwards. That function may be nil.
+	// Setup makes what the work needs, such as a client. The time of Setup
+	// is not measured. Setup returns the work to measure, and a function to
+	// call after the measurement. That function may be nil.
 	Setup func() (work func() error, done func())
-	// Extra returns one more figure for n repetitions of the work. It may be nil.
+	// Extra returns a figure that is neither time nor memory, such as the
+	// number of new connections. The argument n is how often the work was
+	// done since the last call of Extra. A call with 0 starts the count.
+	// Extra may be nil.
 	Extra func(n int) float64
 	// Unit is the unit of Extra's figure.
 	Unit string
@@ -96,9 +100,9 @@ func (c *benchCase) sample() (sample, error) {
 	}, nil
 }
 
-// measure runs all cases in every round. Each round begins with a different
-// case, and every second round runs the cases in the reverse order. So no case
-// always comes first, and none always follows the same case.
+// The method measure runs all cases in every round. The order of the cases
+// changes from round to round. So the case that comes first changes, and the
+// case that comes before a given case changes as well.
 func (s *suite) measure(rounds int) (*suiteResult, error) {
 	result := &suiteResult{Title: s.Title, Note: s.Note}
 	for _, c := range s.Cases {
@@ -116,6 +120,9 @@ func (s *suite) measure(rounds int) (*suiteResult, error) {
 	return result, nil
 }
 
+// orderOf returns the order of n cases in a round. The order is rotated by
+// seven places in each round, and reversed in every second round. If n is 7,
+// only the reversal changes the order.
 func orderOf(round, n int) []int {
 	order := make([]int, n)
 	for i := range order {
@@ -149,7 +156,8 @@ func (c *caseResult) median(of func(sample) float64) float64 {
 	return median(values)
 }
 
-// ratios divides a case's times by the times of the first case, round by round.
+// The method ratios divides a case's times by the times of the first case,
+// round by round.
 func (s *suiteResult) ratios(c *caseResult) []float64 {
 	out := make([]float64, len(c.Samples))
 	for i, one := range c.Samples {
@@ -158,8 +166,8 @@ func (s *suiteResult) ratios(c *caseResult) []float64 {
 	return out
 }
 
-// ratio returns the median of a case's ratios. It returns 0 if there is no such
-// case.
+// The method ratio returns the median of a case's ratios. It returns 0 if there
+// is no such case.
 func (s *suiteResult) ratio(name string) float64 {
 	for i := range s.Cases {
 		if s.Cases[i].Name == name {
@@ -169,7 +177,7 @@ func (s *suiteResult) ratio(name string) float64 {
 	return 0
 }
 
-// table writes a table in Markdown, with the fastest case first.
+// The method table writes a table in Markdown, with the fastest case first.
 func (s *suiteResult) table() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s\n\n", s.Title)

@@ -74,7 +74,7 @@ func pluralRead() func() (string, error) {
 func pluralSource(takes, lifetime time.Duration) func() (string, error) {
 	source := token.NewSource(func(context.Context, *token.Token, bool) (*token.Token, error) {
 		started := time.Now()
-		time.Sleep(takes) // as long as a token endpoint takes to answer
+		time.Sleep(takes) // in place of the time that a token endpoint takes to answer
 		return token.New(accessToken, started, lifetime), nil
 	}, func(error) time.Duration { return 0 })
 	return func() (string, error) {
@@ -93,7 +93,7 @@ func oauth2Source(takes, lifetime time.Duration) func() (string, error) {
 	const early = 10 * time.Second
 	source := oauth2.ReuseTokenSource(nil, tokenSourceFunc(func() (*oauth2.Token, error) {
 		started := time.Now()
-		time.Sleep(takes) // as long as a token endpoint takes to answer
+		time.Sleep(takes) // in place of the time that a token endpoint takes to answer
 		return &oauth2.Token{AccessToken: accessToken, Expiry: started.Add(lifetime + early)}, nil
 	}))
 	return func() (string, error) {

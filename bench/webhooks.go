@@ -78,7 +78,7 @@ func event(n int) []byte {
 	order := compactOrder()
 	head := `{"id":"evt_example","object":"event","api_version":"` + stripe.APIVersion +
 		`","event_type":"ORDER_PROCESSED","type":"ORDER_PROCESSED","data":`
-	if n < len(head)+len(order)+100 { // a small body has a small order
+	if n < len(head)+len(order)+100 { // a small body gets an order that has only an id and a status
 		order = []byte(`{"order_id":"` + orderID + `","status":"PROCESSED"}`)
 	}
 	body := append([]byte(head+`{"object":{},`), order[1:]...) // stripe-go requires data.object to be an object
@@ -193,7 +193,8 @@ func (d delivery) stripeHeader() string {
 	return "t=" + d.timestamp() + ",v1=" + hex.EncodeToString(d.mac(d.timestamp(), ".", string(d.signed())))
 }
 
-// events are verifiers that also read the webhook's envelope.
+// The function events returns verifiers that also read the envelope of the
+// webhook.
 func events() []verifier {
 	return []verifier{
 		{"a pooled HMAC and json.Unmarshal", func(d delivery) func() error { return eventByHand(d, false) }},
@@ -215,7 +216,8 @@ func events() []verifier {
 	}
 }
 
-// eventsWithOrder are verifiers that also read the order in the webhook.
+// The function eventsWithOrder returns verifiers that also read the order in
+// the webhook.
 func eventsWithOrder() []verifier {
 	return []verifier{
 		{"a pooled HMAC and json.Unmarshal, twice", func(d delivery) func() error { return eventByHand(d, true) }},

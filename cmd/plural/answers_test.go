@@ -14,8 +14,8 @@ type emulation struct {
 	opts   []pluraltest.Option
 	quirks pluraltest.Quirk
 	faults func(r pluraltest.Request) pluraltest.Fault
-	// moves has the other questions whose answers change as well, and their new
-	// answers
+	// The answers to other questions may change as well. The field moves
+	// has the id of each such question, with its new answer.
 	moves map[string]string
 	pace  time.Duration // how long the probe waits until it looks again; 0 means the tests' usual pace
 }
@@ -163,8 +163,8 @@ func otherAnswers() map[string]map[string]emulation {
 
 func with(opts ...pluraltest.Option) emulation { return emulation{opts: opts} }
 
-// alsoChanging names another question whose answer changes as well, and that
-// question's new answer.
+// The method alsoChanging records that the answer to another question changes
+// as well. The argument answer is the new answer to that question.
 func (t emulation) alsoChanging(question, answer string) emulation {
 	t.moves = map[string]string{question: answer}
 	return t

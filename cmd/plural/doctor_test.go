@@ -163,8 +163,8 @@ func TestDoctorFindsFaults(t *testing.T) {
 	})
 }
 
-// A doctor that was stopped has found no fault, and has not found that all is
-// well.
+// If the doctor is stopped, it reports no fault. It still exits with 1, because
+// it has not made all checks.
 func TestDoctorIsStopped(t *testing.T) {
 	t.Parallel()
 	asked := make(chan struct{}, 1)

@@ -69,7 +69,7 @@ func TestProbeCleans(t *testing.T) {
 	srv := pluraltest.NewServer(t, emulation{}.options()...)
 	dir := t.TempDir()
 	first := startIn(t, dir, variablesOf(srv), "probe", "--pace", "100ms", "--patience", "60s")
-	startPayer(t, first, nil) // no webhook comes, so the run waits for one
+	startPayer(t, first, nil) // Plural does not know the webhook address, so the run waits for a webhook
 	first.waitFor(t, "callback.fields")
 	require.NoError(t, first.cmd.Process.Signal(syscall.SIGINT))
 	exitCode, _ := first.wait()
@@ -180,8 +180,8 @@ func TestKeptHoldThatWasCleaned(t *testing.T) {
 	require.Empty(t, report.answers())
 }
 
-// If an order does not show what is left to give back, the run does not say
-// that all is well.
+// If an order does not show how much money is left to give back, the run
+// reports that the payment was not given back.
 func TestNotGivenBack(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -223,8 +223,10 @@ func TestNotGivenBack(t *testing.T) {
 	}
 }
 
-// changing starts a server in front of the emulator. In each request it puts a
-// text in the place of another. It returns its address.
+// The function changing starts a server in front of the emulator, and returns
+// the address of the server. The server replaces one text in each request by
+// another text. The argument text is the old text, and the argument instead is
+// the new text.
 func changing(t *testing.T, srv *pluraltest.Server, text, instead string) string {
 	t.Helper()
 	to, err := url.Parse(srv.URL)
@@ -254,7 +256,7 @@ func TestUnpaidOrderIsNamed(t *testing.T) {
 	require.Contains(t, shown, "Nobody has paid order "+srv.Orders()[0].ID+". Please do not pay it any more.")
 }
 
-// A run that a fault ends says how to get the money back.
+// If a fault ends a run, the run says how to get the money back.
 func TestFaultSaysHowToClean(t *testing.T) {
 	t.Parallel()
 	emulator := emulation{faults: func(r pluraltest.Request) pluraltest.Fault {
@@ -270,7 +272,8 @@ func TestFaultSaysHowToClean(t *testing.T) {
 	require.Contains(t, shown, "plural probe -clean cancels the holds")
 }
 
-// An error with the status of a success is no list of settlements.
+// An error can come with the status of a success. The probe does not take such
+// an error for a list of settlements.
 func TestErrorInOKIsNoListOfSettlements(t *testing.T) {
 	t.Parallel()
 	for question, n := range map[string]int32{"settlement.days": 2, "settlement.totals": 1, "settlement.lines": 1} {
@@ -309,7 +312,8 @@ func TestCleanKeepsTheHold(t *testing.T) {
 	requireGivenBack(t, srv, 1)
 }
 
-// Two events of one order in camelCase are not one event that came twice.
+// Two different events of one order have their keys in camelCase. The probe
+// does not take them for one event that came twice.
 func TestCamelCaseWebhooks(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, emulation{}.options()...)
@@ -333,8 +337,9 @@ func TestCamelCaseWebhooks(t *testing.T) {
 	require.Equal(t, map[string]string{"webhook.again": "it does not come again"}, readReport(t, srv, run).answers())
 }
 
-// A continued run listens at the port that its payments name. It does not
-// ignore another port that is asked for.
+// The callback URLs of a run's payments have the port at which the run
+// listened. A continued run listens at that port again. If -listen gives
+// another port, the run ends with an error.
 func TestListenOfAContinuedRun(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, emulation{}.options()...)
@@ -358,7 +363,8 @@ func TestListenOfAContinuedRun(t *testing.T) {
 	require.Contains(t, shown, "the payments of this run come back to "+at.Host)
 }
 
-// A report that cannot be written does not hide that money was not given back.
+// If the report cannot be written, the run still reports money that was not
+// given back.
 func TestReportThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	emulator := emulation{faults: func(r pluraltest.Request) pluraltest.Fault {

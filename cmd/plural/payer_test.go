@@ -19,8 +19,8 @@ var (
 	shopPattern    = regexp.MustCompile(`<form method="post" action="([^"]+)" id="return"`)
 )
 
-// payer does the work of the person at the terminal. It opens each link in a
-// browser and pays by card.
+// The type payer does what a person at the terminal does. It opens each payment
+// link as a browser does, and pays by card.
 type payer struct {
 	run    *terminal
 	client *http.Client
@@ -28,7 +28,8 @@ type payer struct {
 	paid   map[string]bool
 }
 
-// pay makes every payment that the program asks for, until the program ends.
+// The method pay makes every payment that the program asks for, until the
+// program ends.
 func (p *payer) pay(t *testing.T) {
 	t.Helper()
 	for {

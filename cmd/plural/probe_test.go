@@ -46,7 +46,8 @@ type reported struct {
 	} `json:"questions"`
 }
 
-// answers returns the answers to the questions that were asked.
+// The method answers returns the answer to each question that was asked. The
+// keys of the map are the ids of the questions.
 func (r reported) answers() map[string]string {
 	answers := map[string]string{}
 	for _, q := range r.Questions {
@@ -198,8 +199,9 @@ func TestTheEmulatorIsWhatThePackageAssumes(t *testing.T) {
 	}
 }
 
-// If the account gives another answer, the report changes in the row of that
-// question and in the rows that depend on it. No other row changes.
+// If the account gives another answer to a question, the report has that answer
+// in the question's row. Rows that depend on that answer change as well. No
+// other row changes.
 func TestOtherAnswers(t *testing.T) {
 	t.Parallel()
 	for question, answers := range otherAnswers() {
@@ -218,7 +220,8 @@ func TestOtherAnswers(t *testing.T) {
 	}
 }
 
-// A broken or busy server has refused nothing: the question is not answered.
+// The answer of a broken or busy server is not a refusal. The report shows that
+// the question has failed.
 func TestBrokenServerIsNoRefusal(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -264,7 +267,8 @@ func TestBrokenServerIsNoRefusal(t *testing.T) {
 	}
 }
 
-// An error with the status of a success is no capture and no cancel.
+// An error can come with the status of a success. The probe does not take such
+// an error for a capture or a cancel that has succeeded.
 func TestErrorInOKIsNoSuccess(t *testing.T) {
 	t.Parallel()
 	for question, op := range map[string]string{

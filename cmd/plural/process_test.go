@@ -20,10 +20,10 @@ import (
 // runs as an emulator, with the switches that the variable names.
 const switchesVariable = "EMULATOR_SWITCHES"
 
-// everySwitch has another answer than the assumed one for each question that
-// the first run on an account asks. There is only one answer for each question,
-// because some answers exclude each other, or change with the answer to another
-// question.
+// everySwitch returns one answer for each question that the first run on an
+// account asks. None of these answers is the answer that the package assumes.
+// One emulator gives all of them, so they have to fit together: some answers
+// exclude each other, and some change with the answer to another question.
 func everySwitch() map[string]string {
 	return map[string]string{
 		"token.lifetime":     "expires_in",
@@ -60,8 +60,8 @@ func everySwitch() map[string]string {
 	}
 }
 
-// movers are questions whose answers change when the answer to another question
-// is switched.
+// The variable movers lists questions whose answers change with the answer to
+// another question. So these questions need no options of their own.
 var movers = []string{"order.other-amount", "capture.two-at-once", "refund.two-at-once", "refund.listed"}
 
 // emulationOf describes an emulator that gives all these answers.
@@ -83,8 +83,10 @@ func emulationOf(answers map[string]string) emulation {
 	sum.faults = func(r pluraltest.Request) pluraltest.Fault {
 		met := pluraltest.NoFault
 		for _, fault := range faults {
-			// A refusal takes precedence, because it has no document from which
-			// a fault could remove something.
+			// There may be two faults for one request. One of them
+			// refuses the request, and the other removes a part of
+			// the answer's document. Then the refusal is used,
+			// because a refusal has no such document.
 			if f := fault(r); f != pluraltest.NoFault && met.Status == 0 {
 				met = f
 			}
@@ -97,8 +99,8 @@ func emulationOf(answers map[string]string) emulation {
 // endpoint is the address of an emulator, with its account's credentials.
 type endpoint struct{ URL, ClientID, ClientSecret string }
 
-// emulate does the work of the second process. It runs an emulator until its
-// input ends.
+// The function emulate does the work of the second process. It runs an emulator
+// until its input ends.
 func emulate() {
 	var wanted struct {
 		Answers    map[string]string
@@ -120,8 +122,8 @@ func emulate() {
 }
 
 // TestEverySwitchInAnotherProcess runs the probe against an emulator in another
-// process. The two processes share only the network. The probe finds the
-// emulator's answers.
+// process. The two processes share only the network. The probe must report
+// exactly the answers that the emulator was started with.
 func TestEverySwitchInAnotherProcess(t *testing.T) {
 	t.Parallel()
 	free, err := net.Listen("tcp", "127.0.0.1:0")

@@ -14,9 +14,10 @@ func OneLine(text string) string {
 	return Shorten(strings.ReplaceAll(text, "\n", "; "), most)
 }
 
-// Shorten cuts s to the length most, in bytes. It also replaces everything that
-// does not belong in a line of text: control, format and separator characters,
-// and bytes that are not UTF-8.
+// Shorten cuts the text s if s has more bytes than the argument most. A text
+// that was cut ends in "...". Shorten also replaces everything that does not
+// belong in a line of text: control, format and separator characters, and bytes
+// that are not UTF-8.
 func Shorten(s string, most int) string {
 	cut := len(s) > most
 	if cut {

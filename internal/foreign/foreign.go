@@ -41,9 +41,10 @@ func Wrap(err error, secrets ...string) error {
 	return Around(err, nil, secrets...)
 }
 
-// Around does the same as Wrap, with one exception. The argument ours is an
-// error that this module returned for the same try. If err contains ours,
-// [errors.Is] and [errors.As] still find ours.
+// Around is a variant of [Wrap]. The argument named ours is an error that this
+// module returned for the same try. [errors.Is] and [errors.As] also find that
+// error, no matter whether err contains it. If err is nil or was wrapped
+// before, Around returns err unchanged.
 func Around(err, ours error, secrets ...string) error {
 	if _, isForeign := err.(*foreignError); err == nil || isForeign { //nolint:errorlint // whether err is wrapped already
 		return err
@@ -51,18 +52,23 @@ func Around(err, ours error, secrets ...string) error {
 	return &foreignError{text: Describe(err, secrets...), behind: func() (error, error) { return err, ours }}
 }
 
-// Under does the same as Wrap, but takes the text as an argument.
+// Under is a variant of [Wrap]. The argument text becomes the text of the
+// wrapper.
 func Under(text string, err error) error {
 	return &foreignError{text: text, behind: func() (error, error) { return err, nil }}
 }
 
-// NotTheCallers wraps an error from a time limit of the transport or of this
-// module, so nobody mistakes it for the end of the caller's context.
+// NotTheCallers is for an error that does not come from the caller's context.
+// The error may still match [context.DeadlineExceeded] or [context.Canceled],
+// because it may come from a time limit of the transport or of this module.
+// NotTheCallers wraps such an error. The wrapper matches neither of the two, so
+// nobody takes the error for the end of the caller's context. NotTheCallers
+// returns any other error unchanged.
 func NotTheCallers(err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return err
 	}
-	own := *Wrap(err).(*foreignError) //nolint:errorlint,forcetypeassert // Wrap makes no other type
+	own := *Wrap(err).(*foreignError) //nolint:errorlint,forcetypeassert // Wrap returns this type if err is not nil
 	own.isLimit = true
 	return &own
 }
@@ -83,7 +89,8 @@ func (f *foreignError) Error() string { return f.text }
 // panic.
 func ignorePanic() { _ = recover() }
 
-// Is looks for target in the wrapped error. It skips this module's errors.
+// The method Is looks for target in the wrapped error, and in the error of this
+// module that was given to Around. It skips all other errors of this module.
 func (f *foreignError) Is(target error) (is bool) {
 	defer ignorePanic()
 	if f.isLimit && (target == context.DeadlineExceeded || target == context.Canceled) {
@@ -93,11 +100,12 @@ func (f *foreignError) Is(target error) (is bool) {
 	return ours != nil && errors.Is(ours, target) || !isOurs(reflect.TypeOf(target)) && errors.Is(err, target)
 }
 
-// As looks for the type of target in the wrapped error. It skips this module's
-// errors. The method stores an error unchanged if its text has no sensitive
-// parts, or if its type is the caller's own. If an error of the standard
-// library has sensitive parts, the method stores a copy in which they are
-// blanked.
+// The method As looks for an error of target's type, in the wrapped error and
+// in the error of this module that was given to Around. It skips all other
+// errors of this module. If the text of the error that it finds has no
+// sensitive parts, or the type of that error is the caller's own, the method
+// stores the error unchanged. If an error of the standard library has sensitive
+// parts, the method stores a copy in which these parts are blanked.
 func (f *foreignError) As(target any) (found bool) {
 	defer ignorePanic()
 	err, ours := f.behind()
@@ -217,8 +225,10 @@ func withoutQuotes(text string) string { return quoted.ReplaceAllString(text, `"
 
 var quoted = regexp.MustCompile(`(?s)"(?:[^"\\]|\\.)*"?`)
 
-// cleanText returns the text of one error of a chain, without sensitive parts
-// that are not in quotes.
+// The texts of some errors of the standard library have sensitive parts that
+// are not in quotes. For such an error, cleanText returns a text without these
+// parts. For any other error it returns false. It looks at one error of a
+// chain.
 func cleanText(err error) (string, bool) {
 	switch err := err.(type) { //nolint:errorlint // one link
 	case *url.Error:
@@ -233,9 +243,10 @@ func cleanText(err error) (string, bool) {
 
 const malformedHeader = "the header of the answer is malformed"
 
-// blanked returns a copy of an error of the standard library, without the parts
-// in quotes and without the text of the error that it wraps. For any other
-// error it returns nil.
+// The function blanked copies an error of the standard library, and blanks the
+// sensitive parts in the copy. If a network error wraps another error, a value
+// of type harmless takes the place of the wrapped error. The function knows
+// only the types below. For an error of any other type it returns nil.
 func blanked(err error) error {
 	const blank = "..."
 	switch err := err.(type) { //nolint:errorlint // one link
@@ -265,8 +276,9 @@ func blanked(err error) error {
 	return nil
 }
 
-// A value of type harmless takes the place of a [net.Error] that a caller looks
-// for, if the text of that error shows too much.
+// A value of type harmless takes the place of an error whose text may show
+// sensitive parts. The text of the value only describes that error. Like a
+// [net.Error], the value has the methods Timeout and Temporary.
 type harmless struct{ *foreignError }
 
 func newHarmless(err error) error {
@@ -276,7 +288,7 @@ func newHarmless(err error) error {
 	return nil
 }
 
-// Timeout reports what the replaced error reports, and so does Temporary.
+// The methods Timeout and Temporary report what the replaced error reports.
 func (h harmless) Timeout() bool {
 	err, _ := h.behind()
 	var timed interface{ Timeout() bool }

@@ -14,7 +14,8 @@ import (
 // ErrBodyTooLarge is the error for a body that is larger than the limit.
 var ErrBodyTooLarge = errors.New("plural: the body is too large")
 
-// ReadBody reads the body of a request. The body may have up to most bytes.
+// ReadBody reads the body of a request. If the body has more bytes than the
+// argument most, ReadBody returns [ErrBodyTooLarge].
 func ReadBody(r *http.Request, most int64) ([]byte, error) {
 	if r.Body == nil {
 		return nil, nil
@@ -27,12 +28,16 @@ func ReadBody(r *http.Request, most int64) ([]byte, error) {
 	return body, nil
 }
 
-// ReadAll reads a body of up to most bytes. If the announced length is larger
-// than most, ReadAll reads nothing. Otherwise it begins with a buffer of first
-// bytes, and takes more memory as bytes arrive. It does not trust the announced
-// length. The memory is at most twice the bytes that have arrived, and no more
-// than the limit needs. [io.ReadAll] takes more. If the read fails, ReadAll
-// returns the error and the bytes that have arrived.
+// ReadAll reads a body. If the body has more bytes than the argument most,
+// ReadAll returns [ErrBodyTooLarge]. If the announced length is above that
+// limit, ReadAll returns this error at once, and reads nothing.
+//
+// A smaller announced length may still be wrong, so ReadAll does not take
+// memory for all of it. The first buffer has the size of the argument first. A
+// larger buffer replaces a full buffer. The larger buffer has at most twice the
+// size of the bytes that have arrived, and at most one byte more than the
+// limit. [io.ReadAll] takes more memory. If the read fails, ReadAll returns the
+// error and the bytes that have arrived.
 func ReadAll(r io.Reader, announced, first, most int64) ([]byte, error) {
 	if announced > most {
 		return nil, ErrBodyTooLarge
@@ -67,8 +72,10 @@ func IsForm(h http.Header) bool {
 		mediaType == "application/x-www-form-urlencoded"
 }
 
-// IsUncompressed reports whether the body is not compressed. A signature is
-// made for the body as sent, and a compressed body could exhaust memory.
+// IsUncompressed reports whether the body is not compressed. Compressed bodies
+// are refused for two reasons. A signature is made for the body as it was sent,
+// so the body must not be changed before the check of the signature. And a
+// small compressed body may become so large that it exhausts the memory.
 func IsUncompressed(h http.Header) bool {
 	encoding, isOne := only(h, "Content-Encoding")
 	return isOne && (encoding == "" || strings.EqualFold(encoding, "identity"))
@@ -103,8 +110,13 @@ func Find(h http.Header, wanted ...*Header) {
 // Rejoined returns the value of a header that was sent once, or "" if the
 // header was not sent. An adaptor, such as one for AWS Lambda, may have split
 // the value at its commas. Then no part has a comma, and Rejoined joins the
-// parts again. If a header was sent twice, each value has a comma, because
-// every genuine value has a comma. Then Rejoined returns false.
+// parts with commas.
+//
+// Every genuine value of the header has a comma. So if there are several
+// values, and one of them has a comma, the header was sent more than once. Then
+// Rejoined returns false. It also returns false if the joined value would have
+// more bytes than the argument most, or if the map has the header under several
+// spellings.
 func (w *Header) Rejoined(most int) (value string, ok bool) {
 	if len(w.Values) == 1 {
 		return w.Values[0], true

@@ -29,8 +29,10 @@ type Peer struct {
 // New makes a Peer that sends through the base transport.
 func New(base http.RoundTripper) *Peer { return &Peer{base: base} }
 
-// RoundTrip sends a request. It always returns an error, or an answer with a
-// body, even if a transport other than net/http's returns neither.
+// RoundTrip sends a request. It returns either an error or an answer with a
+// body. A transport other than net/http's may return neither an error nor an
+// answer. Then RoundTrip returns an error of its own. If such a transport
+// returns an answer without a body, RoundTrip adds an empty body.
 func (p *Peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if p.distrusted.CompareAndSwap(true, false) {
 		retry.Wait(req.Context(), letGo)
@@ -76,8 +78,9 @@ func (p *Peer) CloseIdle() {
 	}
 }
 
-// IsHTTP1 reports whether a connection certainly uses HTTP/1. TLS shows the
-// version. Without TLS the version is not certain, so the result is false.
+// IsHTTP1 reports whether a connection certainly uses HTTP/1. On a connection
+// with TLS, the handshake shows the version of HTTP. Without TLS the version is
+// not certain, so the result is false.
 func IsHTTP1(conn net.Conn) bool {
 	protocol, ok := negotiated(conn)
 	return ok && protocol != "h2"

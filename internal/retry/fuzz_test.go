@@ -11,8 +11,9 @@ import (
 	"github.com/plural-go/plural/internal/retry"
 )
 
-// A wait is never negative and never longer than a year. Between these limits,
-// the wait for an HTTP date is the time until that date.
+// The wait is never negative and never longer than a year. If the header has an
+// HTTP date between now and a year from now, the wait is the time until that
+// date.
 func FuzzRetryAfter(f *testing.F) {
 	for _, value := range []string{
 		"", "0", "7", " 7 ", "-1", "+7", "1.5", "1.", ".5", "1.5.5", "1.5h0", "1e3", "0x10", "99999999999999999999",

@@ -60,11 +60,17 @@ func Wait(ctx context.Context, d time.Duration) bool {
 }
 
 // AttemptTimeout returns how long one try may take from now. The result is
-// never longer than most. With reserve, the try also ends before ctx, so time
-// is left to find out what happened to the try. The time left is a quarter of
-// ctx's remaining time or two seconds, whichever is longer, but never more than
-// half of the remaining time. Without reserve, ctx itself ends the try, so the
-// end of ctx is not mistaken for the time limit of one try.
+// never longer than the argument most.
+//
+// If the argument reserve is true, the try also ends before the deadline of
+// ctx. After the try, at least the reserve is left to find out what happened to
+// the try. The reserve is a quarter of the time from now to the deadline or two
+// seconds, whichever is longer, but never more than half of the time from now
+// to the deadline.
+//
+// If the argument reserve is false, the result is the argument most, even if
+// the deadline of ctx comes earlier. Then ctx itself ends the try, so the end
+// of ctx is not mistaken for the time limit of one try.
 func AttemptTimeout(ctx context.Context, now time.Time, most time.Duration, reserve bool) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok || !reserve {
@@ -74,10 +80,10 @@ func AttemptTimeout(ctx context.Context, now time.Time, most time.Duration, rese
 	return min(most, left-max(left/4, min(2*time.Second, left/2)))
 }
 
-// After reads a Retry-After header. The value is a number of seconds, with or
-// without a fraction, or a date. For a date, the wait is counted from the
-// answer's own Date, or from now if the answer has no Date. An invalid value or
-// a date in the past gives 0.
+// After returns the wait that a Retry-After header asks for. The value of the
+// header is a number of seconds, with or without a fraction, or a date. For a
+// date, the wait is counted from the answer's own Date, or from now if the
+// answer has no Date. An invalid value or a date in the past gives 0.
 func After(h http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if value == "" {

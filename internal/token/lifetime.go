@@ -22,8 +22,9 @@ const DefaultLifetime = 5 * time.Minute
 //
 // It compares times of the server with serverDate, the server's Date header. So
 // a wrong clock on this machine does not matter. The header has whole seconds,
-// so the date is rounded up to the next second. If serverDate is zero, started
-// is used instead.
+// so the date is rounded up to the next second. If serverDate is zero, Lifetime
+// compares these times with the argument started, which is when the request
+// started by this machine's clock.
 func Lifetime(token, expiresAt, expiresIn string, serverDate, started time.Time) time.Duration {
 	now := started
 	if !serverDate.IsZero() {

@@ -18,14 +18,16 @@ type Token struct {
 	Stored  bool      // the token came from a store
 }
 
-// New makes a token that lives for lifetime, counted from start.
+// New makes a token. The token expires when the duration lifetime has passed
+// since the time start.
 func New(value string, start time.Time, lifetime time.Duration) *Token {
 	expires := start.Add(lifetime)
 	return &Token{Value: value, Expires: expires, Refresh: expires.Add(-refreshMargin(lifetime))}
 }
 
-// refreshMargin returns how long before its end a token is replaced. It is a
-// minute or a tenth of the lifetime, whichever is shorter.
+// A Source begins to replace a token before the token expires. refreshMargin
+// returns how long before: a minute or a tenth of the lifetime, whichever is
+// shorter.
 func refreshMargin(lifetime time.Duration) time.Duration { return min(time.Minute, lifetime/10) }
 
 // FetchTimeout limits the time of one fetch. A fetch does not end when the
@@ -91,13 +93,16 @@ type flight struct {
 	err   error
 }
 
-// NewSource makes a Source. It calls fetch to fetch a token, and never runs two
-// fetches at once. The arguments of fetch are the token that is replaced, if
-// any, and whether the server has just refused two tokens in a row. After two
-// refused tokens, fetch must not ask a store. fetch may return an error
-// together with a token that is near its end but still valid. That token is
-// used until a later fetch succeeds. If a fetch fails, asked returns how long
-// the server's answer asks the client to wait.
+// NewSource makes a Source. The Source calls the function fetch to get a token,
+// and never runs two fetches at once. The arguments of that function are the
+// token that is replaced, if any, and whether the server has just refused two
+// tokens in a row. After two refused tokens, the function fetch must not ask a
+// store. The function fetch may return an error together with a token that is
+// near its end but still valid. The Source uses that token until a later fetch
+// succeeds, unless the current token is valid for longer.
+//
+// The function asked gets the error of a failed fetch. It returns how long the
+// server's answer asks the client to wait.
 func NewSource(
 	fetch func(ctx context.Context, old *Token, refused bool) (*Token, error),
 	asked func(error) time.Duration,
@@ -138,8 +143,9 @@ func (s *Source) Get(ctx context.Context) (*Token, error) {
 	}
 }
 
-// Invalidate records that the server refused t. If t is still the current
-// token, the next Get fetches another token.
+// Invalidate is for a token t that the server has refused. If t is still the
+// current token, Invalidate records the refusal, and the next Get fetches
+// another token. If t is no longer the current token, nothing changes.
 func (s *Source) Invalidate(t *Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,9 +169,11 @@ func (s *Source) Dead(value string) bool {
 	return slices.ContainsFunc(s.dead, func(is func(string) bool) bool { return is(value) })
 }
 
-// join returns the fetch that is under way, or starts a fetch. If another
-// caller has already replaced the token, it returns neither a fetch nor a
-// failure. During the wait after a failed fetch, it returns only that failure.
+// The method join returns the fetch that is under way. If there is no such
+// fetch, the method starts a fetch and returns it. If another caller has
+// already replaced the token, the method starts no fetch, and both results are
+// nil. During the wait after a failed fetch, the method also starts no fetch,
+// and returns the failure of that fetch.
 func (s *Source) join(now time.Time) (*flight, *FetchError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,7 +193,7 @@ func (s *Source) join(now time.Time) (*flight, *FetchError) {
 	return f, nil
 }
 
-// run does one fetch. The fetch's context ends after FetchTimeout.
+// The method run does one fetch. The fetch's context ends after FetchTimeout.
 func (s *Source) run(f *flight, old *Token, refused bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), FetchTimeout)
 	defer cancel()

@@ -29,7 +29,8 @@ type issuer struct {
 	old []*token.Token
 }
 
-// pass advances the bubble's clock.
+// The function pass waits until the clock of the synctest bubble has advanced
+// by d.
 func pass(d time.Duration) { <-time.After(d) }
 
 func newIssuer() *issuer { return &issuer{took: 100 * time.Millisecond, lifetime: time.Hour} }
@@ -316,9 +317,9 @@ func TestFetchIsBoundedAndDetached(t *testing.T) {
 
 func noWait(error) time.Duration { return 0 }
 
-// Together with its error a fetch may return a spare token that is near its
-// end. The spare token is used only if it is valid for longer than the current
-// token.
+// A fetch that fails may still return a token that is near its end. In this
+// test, that token is called the spare token. The spare token is used only if
+// it is valid for longer than the current token.
 func TestTokenBesideAnErrorServesWhileItLivesLongest(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -361,7 +362,7 @@ func TestTokenBesideAnErrorServesWhileItLivesLongest(t *testing.T) {
 				_, _ = s.Get(t.Context()) // starts the fetch that fails, and waits for it if there is no current token
 				pass(test.takes)
 				synctest.Wait()
-				defer pass(time.Minute) // so the fetch that the last Get starts can end
+				defer pass(time.Minute) // the last Get may start a fetch, and now that fetch can end
 				got, err := s.Get(t.Context())
 				if test.want == "" {
 					require.ErrorIs(t, err, down)
@@ -387,7 +388,7 @@ func TestInvalidateOnlyTheCurrentToken(t *testing.T) {
 		second := current(t, s)
 		require.Equal(t, "t2", second.Value)
 
-		s.Invalidate(first) // the first token was replaced before
+		s.Invalidate(first) // the second token has already replaced the first token
 		require.Same(t, second, current(t, s))
 		require.EqualValues(t, 2, i.fetches.Load())
 	})

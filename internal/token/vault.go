@@ -69,10 +69,11 @@ func NewVault(store Store, secret, identity string, report func(step string, err
 }
 
 // Fetch returns the stored token, unless it was refused or is near its end.
-// Otherwise it takes the store's lock, fetches a new token and stores it. Fetch
-// returns before the new token is stored, and the lock is released after that.
-// If the request for a new token fails, Fetch returns the error. If there is a
-// stored token that is near its end, Fetch returns it together with the error.
+// Otherwise it takes the store's lock and fetches a new token. Fetch returns
+// the new token at once. Afterwards, the new token is stored in the background,
+// and then the lock is released. If the request for a new token fails, Fetch
+// returns the error. If there is a stored token that is near its end, Fetch
+// returns that token together with the error.
 func (v *Vault) Fetch(
 	ctx context.Context, refused func(*Token) bool, fetch func(context.Context) (*Token, error),
 ) (*Token, error) {
@@ -102,8 +103,9 @@ func (v *Vault) Fetch(
 
 func isFresh(t *Token) bool { return t != nil && time.Now().Before(t.Refresh) }
 
-// stored looks for a token in the store. If there is no fresh token, it takes
-// the lock and looks again. All of this takes no longer than StoreTimeout.
+// The method stored looks for a token in the store. If there is no fresh token,
+// the method takes the lock and looks again. All of this takes no longer than
+// StoreTimeout.
 func (v *Vault) stored(ctx context.Context, refused func(*Token) bool) (t *Token, unlock func()) {
 	unlock = func() {}
 	if v.stuck.Load() > 0 {
@@ -125,10 +127,11 @@ const lookEvery = 100 * time.Millisecond
 // errNotNeeded ends the wait for a lock.
 var errNotNeeded = errors.New("there is a token in the store")
 
-// locked waits for the lock, and then looks for a token. If the store has no
-// token, locked returns t. While it waits for the lock, it looks for a token as
-// well. So when one process has stored a token, all other processes find the
-// token at once, and need not take the lock one after the other.
+// The method locked waits for the lock, and then looks for a token. If the
+// store has no token, the method returns the token t. While the method waits
+// for the lock, it looks for a token as well. So when one process has stored a
+// token, all other processes find the token at once, and need not take the lock
+// one after the other.
 func (v *Vault) locked(ctx context.Context, t *Token, refused func(*Token) bool) (*Token, func()) {
 	type taken struct {
 		unlock func()
@@ -160,7 +163,7 @@ func (v *Vault) locked(ctx context.Context, t *Token, refused func(*Token) bool)
 	}
 }
 
-// load returns the stored token if it is valid and was not refused.
+// The method load returns the stored token if it is valid and was not refused.
 func (v *Vault) load(ctx context.Context, refused func(*Token) bool) *Token {
 	t, step, err := v.look(ctx, refused)
 	if err != nil {
@@ -169,8 +172,8 @@ func (v *Vault) load(ctx context.Context, refused func(*Token) bool) *Token {
 	return t
 }
 
-// look does the same as load, but instead of reporting a failure, it returns
-// the step that failed.
+// The method look is a variant of the method load. It does not report a
+// failure. It returns the error and the name of the step that failed.
 func (v *Vault) look(ctx context.Context, refused func(*Token) bool) (t *Token, step string, err error) {
 	sealed, err := guarded(
 		ctx, &v.stuck, func(ctx context.Context) ([]byte, error) { return v.store.Load(ctx, v.key) }, nil,
@@ -206,8 +209,8 @@ func (v *Vault) save(ctx context.Context, t *Token) {
 	}
 }
 
-// lock takes the store's lock. If the store does not give the lock, the token
-// is fetched without it, because the lock only saves requests.
+// The method lock takes the store's lock. If the store does not give the lock,
+// the token is fetched without the lock, because the lock only saves requests.
 func (v *Vault) lock(ctx context.Context) (unlock func(), held bool) {
 	release := func(unlock func(context.Context)) {
 		if unlock == nil {
@@ -272,9 +275,10 @@ func contextAfter(ctx context.Context) (context.Context, context.CancelFunc) {
 
 var errStuck = errors.New("an earlier call of the token store has not returned yet")
 
-// guarded runs one call of a store. The store may hang, ignore its context or
-// panic. When ctx ends, guarded gives up. The call then counts as stuck until
-// it returns, and its result goes to the function late.
+// The function guarded runs one call of a store. The store may hang, ignore its
+// context or panic. When ctx ends, guarded no longer waits for the call. From
+// then on the call counts as stuck, until the call returns. If the call then
+// returns without an error, guarded passes the result to the function late.
 func guarded[T any](
 	ctx context.Context, stuck *atomic.Int64, call func(context.Context) (T, error), late func(T),
 ) (T, error) {

@@ -88,7 +88,7 @@ func (s *store) unlocks() int {
 	return s.unlocked
 }
 
-// reports collects the steps whose failures a vault reported.
+// The type reports records the steps that a vault reported as failed.
 type reports struct {
 	mu    sync.Mutex
 	steps []string
@@ -408,7 +408,7 @@ func TestEmptyStoredTokenIsReplaced(t *testing.T) {
 type lockless struct{ *store }
 
 func (lockless) Lock(context.Context, string, time.Duration) (func(context.Context), error) {
-	return nil, nil //nolint:nilnil // this is the case that is tested
+	return nil, nil //nolint:nilnil // the test is about a store that returns no function to unlock
 }
 
 func TestUnusableStoredTokenIsReplaced(t *testing.T) {

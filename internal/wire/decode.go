@@ -1,10 +1,14 @@
 // Package wire reads the JSON that Plural really sends.
 //
 // According to the API's pages, documents are snake_case objects with fixed
-// scalar types. The real documents also have camelCase keys, "false" for false,
-// numbers for strings, strings for numbers, one object where an array is
-// documented, and empty strings or arrays where an object is documented.
-// [Unmarshal] accepts all of these and decodes them to the same Go value.
+// scalar types. The real documents can differ from these pages:
+//   - Keys can be in camelCase.
+//   - A boolean can come as a string, such as "false".
+//   - A number can come as a string, and a string can come as a number.
+//   - One object can come in place of an array.
+//   - An empty string or an empty array can come in place of an object.
+//
+// [Unmarshal] accepts all of these forms and decodes them to the same Go value.
 package wire
 
 import (
@@ -32,9 +36,9 @@ const (
 // MaxGrowth limits the memory for the lists and objects of a document. It is a
 // multiple of the document's size. Up to minGrowth bytes are always allowed,
 // and more than maxGrowth bytes are never allowed. The limit is needed because
-// an empty object of two bytes can become a struct of half a kilobyte. Decoded,
-// published documents take less than ten times their size, and an order with a
-// thousand payments takes a megabyte.
+// an empty object of two bytes can become a struct of half a kilobyte. The
+// published documents take less than ten times their size when they are
+// decoded. A decoded order with a thousand payments takes a megabyte.
 const (
 	MaxGrowth = 32
 	minGrowth = 64 << 10
@@ -46,7 +50,8 @@ const (
 	ruleObject = "must be an object"
 )
 
-// DecodeError names the value of a document that could not be used.
+// DecodeError reports that a document has a value that could not be used. Its
+// Path is the place of that value in the document.
 type DecodeError struct {
 	Path string // such as "payments[0].capture_data[1].capture_amount.value"; "" for the whole document
 	Rule string // what the value must be
@@ -372,7 +377,7 @@ func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	s.open()
 	n := 0
 	for ; s.nextElement(n == 0, ']'); n++ {
-		if err := s.grow(2 * size); err != nil { // twice, because a list that grows is copied
+		if err := s.grow(2 * size); err != nil { // a list that grows is copied, so memory for two copies counts
 			return err
 		}
 		out.Grow(1)

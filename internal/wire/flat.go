@@ -1,9 +1,10 @@
 package wire
 
-// Flat walks an object whose values are strings and nulls. It calls visit for
-// every member, until visit returns false. Names and values without escapes
-// share the memory of the document. Flat fails for any other document. If Flat
-// fails, ignore the members that visit got before.
+// Flat walks an object whose values are strings and nulls. It calls the
+// function visit for every member, until that function returns false. Names and
+// values without escapes share the memory of the document. Flat fails for any
+// other document. If Flat fails, the caller must ignore the members that the
+// function visit got before the failure.
 func Flat(document string, visit func(name, value string, isNull bool) bool) error {
 	s := scanner{text: document}
 	if s.peek() != '{' {

@@ -28,11 +28,14 @@ const (
 
 // typePlan describes how values of one Go type are decoded.
 type typePlan struct {
-	kind   kind
-	exact  bool
-	tell   func(v reflect.Value, text string) // passes the JSON to a struct, or the text to a value
-	elem   *typePlan                          // the element of a pointer, slice or part
-	fields *structPlan                        // the fields of a struct
+	kind  kind
+	exact bool
+	// The function tell was registered with Keep or FromText. With Keep, it
+	// gets the JSON of the struct v. With FromText, it gets the text of the
+	// value v.
+	tell   func(v reflect.Value, text string)
+	elem   *typePlan   // the element of a pointer, slice or part
+	fields *structPlan // the fields of a struct
 }
 
 // fieldPlan describes how a field is decoded under one of its names.
@@ -42,19 +45,24 @@ type fieldPlan struct {
 	alias bool // the name is an alias; a value under the field's own name is preferred
 	loose bool // an unusable value is left out
 	plan  typePlan
-	next  atomic.Pointer[fieldPlan] // the field that came next in an earlier document, and probably will again; set once
+	// In an earlier document, the field next came after this field. It will
+	// probably come after this field again. The pointer next is set only if
+	// it was nil.
+	next atomic.Pointer[fieldPlan]
 }
 
 // structPlan finds a struct's fields by their wire names.
 type structPlan struct {
 	byName map[string]*fieldPlan
-	start  fieldPlan // comes before the first field; only its next is used
+	start  fieldPlan // not a field of the struct; start.next is the field that came first in an earlier document
 }
 
-// field skips the name of a member and returns the struct's field for that
-// name, or nil if the struct has no such field. Most documents have their
-// members in the same order. So this method first tries the field that came
-// after the previous member in an earlier document.
+// The method field goes past the name of a member, and returns the struct's
+// field for that name. If the struct has no such field, the method returns nil.
+//
+// Most documents have their members in the same order. The argument last is the
+// field that was found before this member, and last.next is the field that came
+// after last in an earlier document. So the method tries last.next first.
 func (p *structPlan) field(s *scanner, last *fieldPlan) *fieldPlan {
 	usual := last.next.Load()
 	if usual != nil && s.passName(usual.name) {
@@ -68,8 +76,8 @@ func (p *structPlan) field(s *scanner, last *fieldPlan) *fieldPlan {
 	return f
 }
 
-// lookup finds the field for a key. The key is in quotes, as in the document.
-// If plain is true, the key has no escapes and is ASCII.
+// The method lookup finds the field for a key. The key is in quotes, as in the
+// document. If plain is true, the key has no escapes and is ASCII.
 func (p *structPlan) lookup(quoted string, plain bool) *fieldPlan {
 	const most = 512 // no field has a longer name, even if every character is an escape
 	if len(quoted) > most {

@@ -35,8 +35,9 @@ func parseInt(text string) (int64, bool) {
 		}
 		shift = n
 	}
-	// The variable all has the sign and all digits, and the decimal point comes
-	// after point characters of it.
+	// The variable all is the sign and all digits of the number, without
+	// the decimal point. The variable point is the place of the decimal
+	// point in this text.
 	all, point := whole+fraction, len(whole)+shift
 	switch {
 	case point > len(all):
@@ -55,8 +56,9 @@ func parseInt(text string) (int64, bool) {
 	return n, err == nil
 }
 
-// maxExponent is larger than any exponent that a number needs if it fits into
-// an int64.
+// A number that fits into an int64 can be written with an exponent below
+// maxExponent. parseInt refuses a number with an exponent above maxExponent or
+// below -maxExponent, unless the number is zero.
 const maxExponent = 64
 
 // parseIntText reads a number that came as a text. It refuses a fraction, even

@@ -25,7 +25,7 @@ type scanner struct {
 	uncounted bool // lists may be of any length
 }
 
-// peek returns the first byte of the next token, or 0 at the end.
+// The method peek returns the first byte of the next token, or 0 at the end.
 func (s *scanner) peek() byte {
 	if s.pos < len(s.text) && s.text[s.pos] > ' ' {
 		return s.text[s.pos]
@@ -47,22 +47,25 @@ func (s *scanner) pastSpace() byte {
 	return 0
 }
 
-// mark is the position where a value begins, for a second walk over the value.
-// rewind takes back the elements that the first walk counted, so no element
-// counts twice towards the limits on lists. Memory that the first walk counted
-// stays counted.
+// The type mark is for walking over a value twice. It has the position where
+// the value begins, and the counts at that position. The method rewind goes
+// back to this position and to these counts, so no element counts twice towards
+// the limits on lists. The method does not change the field room, so the memory
+// of both walks counts.
 type mark struct{ pos, level, total int }
 
 func (s *scanner) mark() mark { return mark{s.pos, s.level, s.total} }
 
-// rewind returns to the mark. A document that is not JSON stays failed.
+// The method rewind goes back to the mark. If the walk has failed, the method
+// does nothing, so the document still counts as not JSON.
 func (s *scanner) rewind(m mark) {
 	if !s.failed {
 		s.pos, s.level, s.total = m.pos, m.level, m.total
 	}
 }
 
-// grow accounts for memory that a value is about to take.
+// The method grow counts the memory that a value is going to take. It returns
+// an error if the values would take too much memory.
 func (s *scanner) grow(size int) *DecodeError {
 	if s.room -= size; s.room < 0 {
 		return &DecodeError{Rule: "would take too much memory", Limit: true}
@@ -70,13 +73,13 @@ func (s *scanner) grow(size int) *DecodeError {
 	return nil
 }
 
-// fail ends the walk, and makes the document count as not JSON.
+// The method fail ends the walk. From then on the document counts as not JSON.
 func (s *scanner) fail() {
 	s.failed = true
 	s.pos = len(s.text)
 }
 
-// stop ends the walk at a limit.
+// The method stop ends the walk because the document exceeds a limit.
 func (s *scanner) stop(rule string, limit int) {
 	if !s.failed {
 		s.limit = &DecodeError{Rule: fmt.Sprintf(rule, limit), Limit: true}
@@ -84,7 +87,7 @@ func (s *scanner) stop(rule string, limit int) {
 	s.fail()
 }
 
-// skip skips one value and returns its text.
+// The method skip goes past the next value, and returns the JSON of that value.
 func (s *scanner) skip() string {
 	c := s.peek()
 	start := s.pos
@@ -117,7 +120,7 @@ func (s *scanner) skip() string {
 	return s.text[start:s.pos]
 }
 
-// open enters an object or an array.
+// The method open enters an object or an array.
 func (s *scanner) open() {
 	s.pos++
 	if s.level == MaxDepth {
@@ -129,8 +132,8 @@ func (s *scanner) open() {
 	s.count()
 }
 
-// count counts an element of the current list, or a member of the current
-// object. An empty list counts as one element.
+// The method count counts an element of the current list, or a member of the
+// current object. An empty list counts as one element.
 func (s *scanner) count() {
 	s.items[s.level]++
 	s.total++
@@ -167,7 +170,8 @@ func (s *scanner) nextElement(isFirst bool, closing byte) bool {
 	return false
 }
 
-// name skips the name of a member, and returns it in quotes.
+// The method name goes past the name of a member and the colon after it. It
+// returns the name in quotes.
 func (s *scanner) name() string {
 	if s.peek() != '"' {
 		s.fail()
@@ -184,9 +188,9 @@ func (s *scanner) name() string {
 	return s.text[start:end]
 }
 
-// passName skips the name of a member and the colon, if the member's name
-// equals name. The name must have no escapes, and there must be no space before
-// the colon.
+// If the member at this position has the given name, passName goes past the
+// name and the colon, and returns true. It finds the name only if the document
+// has no escapes in the name, and no space before the colon.
 func (s *scanner) passName(name string) bool {
 	rest := s.text[s.pos:]
 	end := len(name) + len(`"":`)
@@ -236,9 +240,10 @@ func plainPrefix(text string) int {
 	for ; len(text) >= 8; text, n = text[8:], n+8 {
 		w := uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
 			uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
-		// The lowest byte of w that needs a check gets its highest bit set in
-		// the variable others. Higher bytes may get that bit as well, but only
-		// the lowest byte with the bit is used.
+		// The variable others gets a mark for each byte of w that needs
+		// a check. The mark is the highest bit of the same byte in
+		// others. If a byte is marked, higher bytes may be marked by
+		// mistake, but only the lowest mark is used.
 		others := ((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | (w - ones*' ') | w
 		if others &= ones << 7; others != 0 {
 			return n + bits.TrailingZeros64(others)/8
@@ -315,7 +320,8 @@ func (s *scanner) passNumber() {
 	s.pos = i
 }
 
-// digits returns the position after the last of the digits that begin at i.
+// The function digits returns the position after the digits that begin at
+// position i. If there is no digit at i, it returns i.
 func digits(text string, i int) int {
 	for i < len(text) && isDigit(text[i]) {
 		i++
@@ -323,8 +329,9 @@ func digits(text string, i int) int {
 	return i
 }
 
-// scalar skips one value and returns the text of a string, number or boolean.
-// It returns false for any other value.
+// The method scalar goes past the next value. If the value is a string, a
+// number or a boolean, the method returns its text. For any other value it
+// returns false.
 func (s *scanner) scalar() (string, bool) {
 	raw := s.skip()
 	if raw == "" {
@@ -342,7 +349,8 @@ func (s *scanner) scalar() (string, bool) {
 	return raw, true
 }
 
-// integer skips one value and reads it as a whole number.
+// The method integer goes past the next value, and reads the value as a whole
+// number.
 func (s *scanner) integer() (int64, bool) {
 	isText := s.peek() == '"'
 	text, ok := s.scalar()

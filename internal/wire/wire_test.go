@@ -183,8 +183,9 @@ func TestEachByteAtEachPlaceOfAString(t *testing.T) {
 	}
 }
 
-// Unmarshal expects the members in the order of an earlier document. Any other
-// order must give the same result.
+// Unmarshal first tries the sequence that the members had in an earlier
+// document. If the members come in another sequence, the result must be the
+// same.
 func TestMembersComeInAnyOrder(t *testing.T) {
 	t.Parallel()
 	type other struct { // only for this test, so nothing has been decoded into this type before

@@ -62,8 +62,9 @@ func (a *Account) Base() (*url.URL, error) {
 	}
 }
 
-// MayBeProbed returns an error unless only test money can move. Only test money
-// moves on UAT, and on an emulator on this machine. Any other address might be
+// MayBeProbed returns nil if requests go to UAT, or to an emulator on this
+// machine. There the card payments of the probe move only test money. For any
+// other address MayBeProbed returns an error, because the address might be
 // production.
 func (a *Account) MayBeProbed() error {
 	base, err := a.Base()

@@ -41,11 +41,11 @@ func HasFault(findings []Finding) bool {
 	return false
 }
 
-// check is one check.
+// The type check describes one check that the doctor makes.
 type check struct {
 	name string
-	// needs names another check, which must have passed before this check is
-	// made
+	// The field needs is the name of another check, or "". This check is
+	// made only if the other check has passed.
 	needs string
 	look  func(ctx context.Context, p *patient) Finding
 }
@@ -57,7 +57,7 @@ const (
 	token     = "token"
 )
 
-// checks lists all checks, in the order in which they are made.
+// The function checks lists all checks, in the order in which they are made.
 func checks() []check {
 	return []check{
 		{variables, "", lookAtVariables},
@@ -73,7 +73,8 @@ func checks() []check {
 	}
 }
 
-// patient has the state that the checks share.
+// The type patient has the values that the checks share. Some checks set values
+// that later checks use.
 type patient struct {
 	account *account.Account
 	client  *plural.Client
@@ -83,11 +84,11 @@ type patient struct {
 	asked   time.Time      // the time halfway through the first request, by this machine's clock
 }
 
-// patience is the time limit of one check.
+// The constant patience is the time limit of one check.
 const patience = 15 * time.Second
 
-// Examine makes every check and returns the findings. A check that ctx has
-// ended finds nothing.
+// Examine makes every check and returns the findings. If ctx ends, the check
+// that is under way and all later checks count as skipped.
 func Examine(ctx context.Context, a *account.Account) []Finding {
 	p := &patient{account: a}
 	well := map[string]bool{"": true}

@@ -116,8 +116,11 @@ func askWebhookAgain(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// If a webhook arrives within sameStamp after its timestamp, the timestamp may
-// be the time of this delivery. If it arrives later, the timestamp is from an
-// earlier delivery. sameStamp is more than a second, because timestamps have
-// whole seconds.
+// The first and the second delivery of a webhook may have the same timestamp.
+// If the second delivery arrives within sameStamp after this timestamp, the
+// timestamp may be the time of the second delivery. If the second delivery
+// arrives later, the timestamp is from the first delivery.
+//
+// A timestamp has whole seconds, so it can be up to a second earlier than the
+// delivery. So sameStamp is more than a second.
 const sameStamp = 1500 * time.Millisecond

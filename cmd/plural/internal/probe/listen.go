@@ -26,15 +26,18 @@ const (
 
 const maxIncoming = 256 << 10
 
-// listener receives the browser's returns and the webhooks. Of each it records
-// only what the probe's questions need, and no data of a payer.
+// The type listener receives the browser's returns and the webhooks. It records
+// only the parts that the probe's questions need. It records no data of a
+// payer.
 type listener struct {
 	server *http.Server
 	url    string // the address at which browsers and Plural reach the listener
 }
 
-// listenAddress returns the local address to listen on. A continued run uses
-// the same port again, because the callback URLs of its payments name it.
+// listenAddress returns the local address to listen on. The callback URLs of a
+// run's payments lead to the port at which the run listened before. So a
+// continued run with payments listens at that port again. If -listen gives
+// another port, listenAddress returns an error.
 func (p *Probe) listenAddress(asked string) (string, error) {
 	_, port, _ := net.SplitHostPort(asked)
 	_, before, _ := net.SplitHostPort(p.memory.Listens)
@@ -50,8 +53,8 @@ func (p *Probe) listenAddress(asked string) (string, error) {
 	return asked, nil
 }
 
-// listen opens the local port. publicURL is the listener's address on the
-// internet, or "" if there is no tunnel.
+// The method listen opens the local port. The argument publicURL is the
+// listener's address on the internet, or "" if there is no tunnel.
 func (p *Probe) listen(ctx context.Context, address, publicURL string) (*listener, error) {
 	address, err := p.listenAddress(address)
 	if err != nil {
@@ -77,7 +80,8 @@ func (p *Probe) listen(ctx context.Context, address, publicURL string) (*listene
 	return &listener{server, at}, nil
 }
 
-// close waits for requests that are being answered, and closes the listener.
+// The method close waits for requests that are being answered, and closes the
+// listener.
 func (l *listener) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()

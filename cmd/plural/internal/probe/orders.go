@@ -34,7 +34,8 @@ func checkoutAnswer(r *reply) (orderID, link string) {
 	return doc.OrderID, doc.RedirectURL
 }
 
-// The possible answers to the questions that send one request twice.
+// For some questions the probe sends two requests under the same reference.
+// These are the possible answers to such a question.
 const (
 	theSame     = "the first one again"
 	refused     = "refused"
@@ -42,7 +43,7 @@ const (
 	secondAtOne = "a second one, if both come at once"
 )
 
-// compareTwo compares the answers to two equal requests.
+// compareTwo compares the answers to two requests under the same reference.
 func compareTwo(first, second *reply, idOf func(*reply) string) (string, error) {
 	for _, r := range []*reply{first, second} {
 		if idOf(r) == "" && !r.isRefusal() {

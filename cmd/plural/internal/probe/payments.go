@@ -51,7 +51,7 @@ func onlyCards() []string { return []string{"CARD"} }
 
 func sum(paise int64) map[string]any { return map[string]any{"value": paise, "currency": "INR"} }
 
-// create makes an order that nobody pays.
+// The method create makes an order that nobody pays.
 func (p *Probe) create(ctx context.Context, request map[string]any) (r *reply, orderID string, err error) {
 	r, err = p.wire.send(ctx, http.MethodPost, checkoutPath, request)
 	if err != nil {
@@ -78,8 +78,8 @@ func (p *Probe) mustCreate(ctx context.Context, kind string) (reference, orderID
 	return reference, orderID, err
 }
 
-// collect asks the person to make the payments that the questions need, and
-// waits for the payments.
+// The method collect asks the person to make the payments that the questions
+// need, and waits for the payments.
 func (p *Probe) collect(ctx context.Context, names []string) error {
 	var open []string
 	for _, name := range names {
@@ -99,7 +99,7 @@ func (p *Probe) collect(ctx context.Context, names []string) error {
 	defer cancel()
 	for len(open) > 0 {
 		select {
-		case <-p.noted: // the memory has changed, for example after a return
+		case <-p.noted: // the memory has changed, for example because a browser came back
 		case <-time.After(p.options.Pace):
 		case <-ctx.Done():
 		}
@@ -144,7 +144,8 @@ func (p *Probe) browsersBack(ctx context.Context, names []string) error {
 
 func (p *Probe) link(name string) string { return p.memory.Payments[name].Link }
 
-// prepare makes the order of a payment, unless an earlier run has made it.
+// The method prepare makes the order of a payment, unless an earlier run has
+// made it.
 func (p *Probe) prepare(ctx context.Context, name string) (*payment, error) {
 	if made := p.memory.Payments[name]; made != nil {
 		return made, nil
@@ -191,8 +192,9 @@ func (p *Probe) madePayment(name string) (*payment, error) {
 	return made, nil
 }
 
-// errCarriedOn is the error of a question that an earlier run had begun to ask
-// before it was stopped.
+// errCarriedOn means that a payment may not be in the state that the question
+// needs, because an earlier request may have changed the payment. That request
+// is from a run that was stopped, or the request has failed.
 const errCarriedOn failure = "the run was stopped during this question: run -clean, and then run the probe again"
 
 // capturedPayment returns payment A, of which a part is captured. If no part is
@@ -221,8 +223,9 @@ func (p *Probe) capturedPayment(ctx context.Context) (*payment, error) {
 	return made, p.memory.change(func() { made.Step, made.Said = stepDone, said })
 }
 
-// capture captures a sum, and adds it to the sum that was taken from the
-// payment.
+// The method capture captures the sum paise. If Plural's answer shows the
+// order, the method adds the sum to made.Taken, which is the total that was
+// taken from the payment.
 func (p *Probe) capture(ctx context.Context, made *payment, reference string, paise int64) (*reply, error) {
 	r, err := p.wire.send(ctx, http.MethodPut, ordersPath+made.OrderID+"/capture", map[string]any{
 		"merchant_capture_reference": reference, "capture_amount": sum(paise),
@@ -262,7 +265,7 @@ func (p *Probe) cancel(ctx context.Context, orderID string) (*reply, error) {
 	return p.wire.send(ctx, http.MethodPut, ordersPath+orderID+"/cancel", nil)
 }
 
-// refund gives refundSum back, and records the refund.
+// The method refund gives refundSum back, and records the refund.
 func (p *Probe) refund(ctx context.Context, made *payment, reference string) (*reply, error) {
 	r, err := p.sendRefund(ctx, made.OrderID, reference, refundSum)
 	if err != nil {
@@ -338,7 +341,9 @@ func (p *Probe) giveBackOne(ctx context.Context, made *payment) error {
 	case !order.CanRefund():
 		return errUnclear
 	}
-	if !isKnown { // the order does not show its captures, so the answers to them count
+	if !isKnown {
+		// The order does not show its captures. So the rest is calculated from
+		// the answers to the captures and refunds of this run.
 		rest = plural.INR(made.Taken - refundSum*int64(len(made.Refunds)))
 		if rest.Value <= 0 || made.Step == stepSent {
 			return errUnclear

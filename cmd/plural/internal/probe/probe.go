@@ -35,7 +35,8 @@ type Display interface {
 	Plan(plan Plan)
 	// Ask asks the person to make payments.
 	Ask(payments []string, link func(payment string) string, webhookURL string, takesWebhooks bool)
-	// Answered shows the result of question n of all the run's questions.
+	// The method Answered shows the result of question number n. The
+	// argument of is the number of all questions of the run.
 	Answered(n, of int, r Result)
 }
 
@@ -48,7 +49,7 @@ type Probe struct {
 	client   *plural.Client
 	memory   *memory
 	listener *listener
-	noted    chan struct{} // receives a value when note has changed the memory
+	noted    chan struct{} // receives a value when the method note has changed the memory
 }
 
 // New continues an earlier run, or begins a new run. It sends no request.
@@ -73,14 +74,15 @@ func New(a *account.Account, options Options, show Display) (*Probe, error) {
 	}, nil
 }
 
-// unmet is the reason why a question was not asked.
+// A value of type unmet is the reason why a question was not asked.
 type unmet string
 
 func (u unmet) Error() string { return string(u) }
 
-// Run asks the questions and gives the money back. An interrupted run can be
-// continued. If some money could not be given back, Run returns an error. The
-// results are complete even then.
+// The method Run asks Plural the selected questions. Then it cancels the holds
+// and refunds the captured money. An interrupted run can be continued. If some
+// money could not be given back, the method returns an error together with the
+// complete results.
 func (p *Probe) Run(ctx context.Context) ([]Result, error) {
 	questions, err := selected(p.options.Only)
 	if err != nil {
@@ -133,8 +135,8 @@ func (p *Probe) keepHold(ctx context.Context) error {
 	return p.collect(ctx, []string{keptPayment})
 }
 
-// Clean cancels the holds and refunds the taken money. After that the run is
-// over.
+// The method Clean cancels the holds and refunds the captured money. If that
+// succeeds, the run is over.
 func (p *Probe) Clean(ctx context.Context) error {
 	left := p.giveBack(ctx)
 	if err := ctx.Err(); err != nil {
@@ -147,8 +149,9 @@ func (p *Probe) Clean(ctx context.Context) error {
 	return p.memory.change(func() { p.memory.IsOver = true })
 }
 
-// If the run was stopped, stopped returns an error that says how to continue
-// the run. Otherwise it returns err.
+// The method stopped returns an error that says how to continue the run. If ctx
+// has ended, the error says that the run was stopped. Otherwise the error wraps
+// err.
 func (p *Probe) stopped(ctx context.Context, err error) error {
 	const how = "The same command continues from here; " +
 		"plural probe -clean cancels the holds and refunds the captured money"
@@ -158,7 +161,8 @@ func (p *Probe) stopped(ctx context.Context, err error) error {
 	return errors.New("stopped. " + how)
 }
 
-// ask asks one question. If it returns an error, the run ends.
+// The method ask asks one question. If the method returns an error, the run
+// ends.
 func (p *Probe) ask(ctx context.Context, q *Question) (Result, error) {
 	if why := p.unmet(q); why != "" {
 		return Result{ID: q.ID, State: NotAsked, Answer: why}, nil
@@ -187,7 +191,8 @@ func (p *Probe) ask(ctx context.Context, q *Question) (Result, error) {
 	return q.result(found), nil
 }
 
-// unmet returns why a question cannot be asked, or "" if it can be asked.
+// The method unmet returns the reason why a question cannot be asked, or "" if
+// it can be asked.
 func (p *Probe) unmet(q *Question) string {
 	switch {
 	case q.Ask == nil:
@@ -231,8 +236,8 @@ func (p *Probe) paymentsFor(questions []*Question) []string {
 	return names
 }
 
-// note changes the memory, and wakes the code that waits for a browser's return
-// or a webhook.
+// The method note changes the memory. Then it wakes the code that waits for the
+// payments and for the browsers to come back.
 func (p *Probe) note(change func()) {
 	if err := p.memory.change(change); err != nil {
 		p.show.Say(err.Error())
@@ -277,8 +282,9 @@ func (p *Probe) waitUntil(ctx context.Context, isSo func() (bool, error)) (took 
 	}
 }
 
-// pause waits for Options.Pace. The probe pauses between two looks, and between
-// two requests if the second request must find the effect of the first.
+// The method pause waits for Options.Pace. The probe pauses between two looks,
+// and between two requests if the second request must find the effect of the
+// first.
 func (p *Probe) pause(ctx context.Context) error {
 	select {
 	case <-time.After(p.options.Pace):
@@ -319,8 +325,8 @@ func (p *Probe) plan(questions []*Question) Plan {
 	return plan
 }
 
-// selected returns the questions with the given ids, sorted as in the table.
-// Without ids it returns all questions.
+// The function selected returns the questions with the given ids, sorted as in
+// the table. Without ids it returns all questions.
 func selected(ids []string) ([]*Question, error) {
 	var list []*Question
 	known := map[string]bool{}

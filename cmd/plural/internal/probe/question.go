@@ -18,13 +18,14 @@ type Question struct {
 	// Assumed is the answer that the package assumes.
 	Assumed string
 	Answers []Answer
-	// Requests and Orders are how many requests and unpaid orders the question
-	// takes.
+	// Requests is the number of requests that the question needs. Orders is
+	// the number of orders that the question makes and that nobody pays.
 	Requests, Orders int
 	// IsOnce means that the question is asked at most once, even if the run is
 	// interrupted.
 	IsOnce bool
-	// Ask finds the answer. It is nil if the program cannot ask.
+	// The function Ask finds the answer to the question. It is nil if the
+	// program cannot ask the question.
 	Ask func(ctx context.Context, p *Probe) (Found, error)
 }
 
@@ -44,8 +45,8 @@ type Found struct {
 // Need is a set of things, besides the account, that a question needs.
 type Need uint
 
-// The needs. A person has to pay for each need, except NeedKeptHold and
-// NeedSettled.
+// The things that a question can need. For each of them a person has to make a
+// payment in this run, except for NeedKeptHold and NeedSettled.
 const (
 	NeedPartTaken Need = 1 << iota // payment A, of which a part is captured
 	NeedTwoTaken                   // payment B, with two captures at the same time
@@ -56,12 +57,14 @@ const (
 	NeedSettled                    // something has been settled
 )
 
-// needsPayer has each need for which a person has to pay.
+// needsPayer is the set of all things for which a person has to make a payment
+// in this run.
 const needsPayer = NeedPartTaken | NeedTwoTaken | NeedHeld | NeedReturn | NeedWebhook
 
 func (n Need) has(one Need) bool { return n&one != 0 }
 
-// advice returns what to set or to do after an answer. It returns "" if the
+// The method advice returns a text for the user. The text says which option to
+// set, or what to do, if Plural gives this answer. The method returns "" if the
 // question does not list the answer.
 func (q *Question) advice(answer string) string {
 	i := slices.IndexFunc(q.Answers, func(a Answer) bool { return a.Is == answer })
@@ -91,7 +94,7 @@ type Result struct {
 	Facts  []fact.Fact `json:"facts,omitempty"`
 }
 
-// result makes a Result from the answer that was found.
+// The method result makes a Result from the answer that was found.
 func (q *Question) result(found Found) Result {
 	r := Result{ID: q.ID, State: Differs, Answer: found.Answer, Facts: found.Facts}
 	switch {

@@ -17,15 +17,16 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
 )
 
-// memory is the content of the state file. It records what the run has made,
-// and which answers it has, so the run can be continued. It holds ids, links
-// and answers. It holds no secret, no token of the API, and no data of a payer.
+// The type memory is the content of the state file. It records what the run has
+// made, and which answers it has, so the run can be continued. It holds ids,
+// links and answers. It holds no secret, no token of the API, and no data of a
+// payer.
 type memory struct {
 	Account  string              `json:"account"` // a hash of the address and the client id
 	Name     string              `json:"name"`    // what the run's references begin with
 	Started  time.Time           `json:"started"`
 	IsOver   bool                `json:"is_over,omitempty"`
-	Listens  string              `json:"listens,omitempty"` // the local address that the payments' callback URLs name
+	Listens  string              `json:"listens,omitempty"` // the local address at which the run listens
 	Unpaid   []string            `json:"unpaid,omitempty"`  // ids of orders that nobody pays
 	Payments map[string]*payment `json:"payments,omitempty"`
 	Kept     *payment            `json:"kept,omitempty"` // the hold that an earlier run has kept
@@ -61,13 +62,15 @@ const (
 	stepDone step = "done"
 )
 
-// captured has the fields of the answer to a partial capture.
+// The type captured records two facts from the answer to a partial capture: the
+// status of the order, and whether the order shows our reference.
 type captured struct {
 	Status       string `json:"status"`
 	HasReference bool   `json:"has_reference"`
 }
 
-// returned describes the form fields that a payer's browser brought back.
+// The type returned describes the form that a payer's browser brought back from
+// Plural's page. It has the names of the form's fields, but not their values.
 type returned struct {
 	Key         string   `json:"key"`
 	Names       []string `json:"names"`
@@ -99,8 +102,10 @@ func accountHash(a *account.Account) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// remember reads the state file. If the file's run is finished, remember keeps
-// only the hold that -keep-hold left.
+// The function remember reads the state file, so the run in the file can be
+// continued. If there is no file, or the run in the file is finished, the
+// function begins a new run. From a finished run it takes over only the hold
+// that -keep-hold left.
 func remember(path string, a *account.Account) (*memory, error) {
 	m := &memory{}
 	read, err := os.ReadFile(path)
@@ -135,7 +140,7 @@ func remember(path string, a *account.Account) (*memory, error) {
 }
 
 // keptHold returns the hold that this run or an earlier run has kept. It
-// returns nil if there is none, or if it was given back.
+// returns nil if no run has kept a hold, or if the hold was given back.
 func (m *memory) keptHold() *payment {
 	for _, kept := range []*payment{m.Payments[keptPayment], m.Kept} {
 		if kept != nil && !kept.HeldAt.IsZero() && !kept.IsOver {
@@ -145,8 +150,9 @@ func (m *memory) keptHold() *payment {
 	return nil
 }
 
-// change changes the memory and saves it, so a run that was stopped at any
-// point can be continued.
+// The method change calls the function change, which changes the memory. Then
+// the method saves the memory. So a run that was stopped at any point can be
+// continued.
 func (m *memory) change(change func()) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -171,14 +177,16 @@ func (m *memory) change(change func()) error {
 	return nil
 }
 
-// look calls a function that reads the memory, and prevents changes meanwhile.
+// The method look calls the function look, which reads the memory. Until that
+// function returns, the method change waits, so the memory stays the same.
 func (m *memory) look(look func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	look()
 }
 
-// facts makes the facts of a browser's return.
+// The method facts returns the facts that the report shows about a browser's
+// return.
 func (r *returned) facts() []fact.Fact {
 	return []fact.Fact{
 		fact.Names("fields", r.Names),

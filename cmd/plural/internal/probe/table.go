@@ -160,8 +160,9 @@ func ofTheAccount() []Question {
 	}
 }
 
-// ofPayments lists the questions that need a payer. A question that changes a
-// payment comes after the questions that need that payment unchanged.
+// ofPayments lists the questions that need a payer. For some of these questions
+// the probe changes a payment. Such a question comes after the questions that
+// need the same payment unchanged.
 func ofPayments() []Question {
 	return []Question{
 		{

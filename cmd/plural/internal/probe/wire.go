@@ -34,10 +34,11 @@ const (
 	maxAnswer   = 4 << 20
 )
 
-// wire sends each request unchanged, and repeats it only if Plural refused the
-// access token. The probe does not ask its questions with the SDK. The SDK
-// would settle unclear outcomes, and these outcomes are what the questions ask
-// about. At the end the probe gives the money back with the SDK.
+// The type wire sends each request unchanged, and repeats the request only if
+// Plural refused the access token. The probe does not use the SDK to ask its
+// questions, because some questions are about unclear outcomes. The SDK would
+// settle these outcomes, and the probe would not see them. At the end the probe
+// gives the money back with the SDK.
 type wire struct {
 	base    string
 	account *account.Account
@@ -87,14 +88,15 @@ func (r *reply) isRefusal() bool {
 	return r.status/100 == 4 && len(r.fields()) > 0
 }
 
-// unclear is the failure of a question whose answer shows neither a success nor
-// a refusal.
+// The method unclear returns the failure for an answer that shows neither a
+// success nor a refusal.
 func (r *reply) unclear() failure {
 	return failure("an answer shows neither a success nor a refusal: " + r.fact("").Text())
 }
 
-// refusal is the answer to a question that asks how Plural refuses a request.
-// If Plural has carried out the request, the caller replaces the answer.
+// The method refusal returns the answer to a question that asks how Plural
+// refuses a request. If Plural has carried out the request, the caller replaces
+// the answer.
 func (r *reply) refusal() (Found, error) {
 	if !r.hasOrder() && !r.isRefusal() {
 		return Found{}, r.unclear()
@@ -102,7 +104,9 @@ func (r *reply) refusal() (Found, error) {
 	return Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}, nil
 }
 
-// notDone is the failure of a question whose first request was not carried out.
+// The method notDone returns the failure for an answer that does not show that
+// Plural has carried out the request. The argument what describes the request,
+// for example "an order".
 func (r *reply) notDone(what string) failure {
 	if r.isRefusal() {
 		return failure(what + " was refused: " + r.fact("").Text())
@@ -110,18 +114,19 @@ func (r *reply) notDone(what string) failure {
 	return r.unclear()
 }
 
-// fact makes a fact that says how the request was answered.
+// The method fact returns a fact that shows the status and the code of the
+// answer.
 func (r *reply) fact(name string) fact.Fact { return fact.Answered(name, r.status, r.code) }
 
-// fields returns the names of the answer's outermost fields.
+// The method fields returns the names of the answer's outermost fields.
 func (r *reply) fields() []string {
 	var doc map[string]json.RawMessage
 	_ = json.Unmarshal(r.body, &doc) // a body that is not an object has no fields
 	return slices.Collect(maps.Keys(doc))
 }
 
-// order reads the order from the answer. The order is empty if the answer has
-// none.
+// The method order returns the order in the answer. If the answer has no order,
+// the method returns an empty order.
 func (r *reply) order() *plural.Order {
 	var doc struct {
 		Data *plural.Order `json:"data"`
@@ -133,11 +138,12 @@ func (r *reply) order() *plural.Order {
 }
 
 // hasOrder reports whether the answer is a success that shows an order. An
-// error with the status of a success does not show one.
+// error that comes with the status of a success shows no order, so the result
+// is false.
 func (r *reply) hasOrder() bool { return r.order().OrderID != "" }
 
-// failure is the reason why a question could not be answered. It holds no text
-// from Plural's answers, so the report may show it.
+// A value of type failure is the reason why a question could not be answered.
+// It holds no text from Plural's answers, so the report may show it.
 type failure string
 
 func (f failure) Error() string { return string(f) }
@@ -149,8 +155,8 @@ const (
 	errNoToken      failure = "no access token"
 )
 
-// send sends a request with the access token. If Plural refuses the token, it
-// sends the request again with a new token.
+// The method send sends a request with the access token. If Plural refuses the
+// token, the method sends the request again with a new token.
 func (w *wire) send(ctx context.Context, method, path string, in any) (*reply, error) {
 	token, err := w.bearer(ctx, "")
 	if err != nil {
@@ -257,7 +263,8 @@ func failureOf(ctx context.Context, err error) error {
 	return errNoConnection
 }
 
-// codeOf finds the code of an error. It knows the shapes that Plural documents.
+// codeOf returns the code of an error, in upper case. It reads only the
+// outermost field "code".
 func codeOf(body []byte) string {
 	var doc struct {
 		Code  string          `json:"code"`

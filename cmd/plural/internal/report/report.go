@@ -1,6 +1,7 @@
-// Package report writes the results of a run of the probe. It shows only
-// answers from the program's own table, and facts (package fact). So nothing
-// else from Plural's answers gets into a report.
+// Package report writes the results of a run of the probe. If the program's own
+// table lists the answer to a question, the report shows the answer. The report
+// adds facts, which only package fact makes. Nothing else from Plural's answers
+// gets into a report.
 package report
 
 import (

@@ -15,10 +15,10 @@ import (
 // Progress shows the progress of a run.
 type Progress struct{ Out io.Writer }
 
-// Say shows a line.
+// The method Say shows one line of text.
 func (p Progress) Say(line string) { fmt.Fprintln(p.Out, line) }
 
-// Plan describes the run.
+// The method Plan describes the run.
 func (p Progress) Plan(plan probe.Plan) {
 	if plan.IsTakenUp {
 		fmt.Fprintf(p.Out, "This continues the run that is recorded in %s.\n", plan.StateFile)
@@ -36,7 +36,7 @@ func (p Progress) Plan(plan probe.Plan) {
 	fmt.Fprintf(p.Out, "Ids and answers are kept in %s: a run can be stopped and continued.\n\n", plan.StateFile)
 }
 
-// listed joins words to a list for people: "A, B and C".
+// The function listed joins words to a list for people, such as "A, B and C".
 func listed(names []string) string {
 	last := len(names) - 1
 	if last < 1 {
@@ -45,7 +45,7 @@ func listed(names []string) string {
 	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
-// Ask asks the person to make payments.
+// The method Ask asks the person to make payments.
 func (p Progress) Ask(payments []string, link func(string) string, webhookURL string, takesWebhooks bool) {
 	fmt.Fprintln(p.Out, "\nPlease make these payments in a browser on this machine, with the test card")
 	fmt.Fprintln(p.Out, "(4012 0010 3714 1112, CVV 212, any future expiry):")
@@ -58,7 +58,7 @@ func (p Progress) Ask(payments []string, link func(string) string, webhookURL st
 	fmt.Fprintln(p.Out, "The program continues by itself.")
 }
 
-// Answered shows a result.
+// The method Answered shows the result of one question.
 func (p Progress) Answered(n, of int, r probe.Result) {
 	fmt.Fprintf(p.Out, "%2d/%d  %-22s %-10s  %s\n", n, of, r.ID, r.State, r.Answer)
 }

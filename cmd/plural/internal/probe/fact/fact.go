@@ -1,7 +1,7 @@
 // Package fact has the facts that a report may add to an answer. A fact is a
 // status, a code, the name of a header or a field, a number, or a duration.
-// Only the functions below make a fact. These functions let no other text from
-// the account through.
+// Other packages make facts only with the functions of this package. These
+// functions keep all other texts of the account out of a fact.
 package fact
 
 import (
@@ -23,7 +23,7 @@ func (f Fact) Name() string { return f.name }
 // Text returns the fact in words.
 func (f Fact) Text() string { return f.text }
 
-// Took makes a fact from a duration.
+// The function Took returns a fact that shows a duration.
 func Took(name string, d time.Duration) Fact {
 	unit := time.Millisecond
 	if d >= 10*time.Second {
@@ -32,10 +32,10 @@ func Took(name string, d time.Duration) Fact {
 	return Fact{name, d.Round(unit).String()}
 }
 
-// Count makes a fact from a number of things.
+// The function Count returns a fact that shows a number.
 func Count(name string, n int) Fact { return Fact{name, strconv.Itoa(n)} }
 
-// Holds makes a fact that is yes or no.
+// The function Holds returns a fact that shows "yes" or "no".
 func Holds(name string, isSo bool) Fact {
 	if isSo {
 		return Fact{name, "yes"}
@@ -43,7 +43,8 @@ func Holds(name string, isSo bool) Fact {
 	return Fact{name, "no"}
 }
 
-// Answered makes a fact from the status of an answer and the code in its body.
+// The function Answered returns a fact that shows the status of an answer and
+// the code in the body of the answer.
 func Answered(name string, status int, code string) Fact {
 	return Fact{name, strings.TrimSpace(strconv.Itoa(status) + " " + Code(code))}
 }
@@ -53,8 +54,8 @@ var (
 	namePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z_-]{0,39}$`)
 )
 
-// Code returns a code or a status word of an answer. If the text does not look
-// like a code or a status word, Code returns "(no code)".
+// The function Code returns its argument if the argument is "" or looks like a
+// code or a status word. Otherwise the function returns "(no code)".
 func Code(code string) string {
 	if code == "" || codePattern.MatchString(code) {
 		return code
@@ -62,8 +63,9 @@ func Code(code string) string {
 	return "(no code)"
 }
 
-// Names makes a fact from the names of headers or fields. A text that does not
-// look like a name may hold a value, so it is counted and not shown.
+// The function Names returns a fact that shows names of headers or fields. A
+// text that does not look like a name may hold a value, so the fact counts the
+// text and does not show it.
 func Names(name string, names []string) Fact {
 	var shown []string
 	hidden := 0
@@ -83,8 +85,9 @@ func Names(name string, names []string) Fact {
 	return Fact{name, strings.Join(shown, ", ")}
 }
 
-// OneOf makes a fact from a word. If the word is not in the program's own list,
-// the fact does not show it.
+// The function OneOf returns a fact about a word. The argument words lists the
+// words that the fact may show. If the word is not in this list, the fact shows
+// "(another)" instead.
 func OneOf(name, word string, words ...string) Fact {
 	if !slices.Contains(words, word) {
 		word = "(another)"
