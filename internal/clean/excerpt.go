@@ -8,11 +8,12 @@ import (
 	"strings"
 )
 
-// Excerpt describes an answer that is not JSON, such as a firewall's page. With
-// quote, it also quotes the beginning of a page. It quotes nothing if the page
-// has any of the characters that JSON is made of, because some servers write a
-// warning, or a guard against scripts, before the JSON. That JSON may have
-// personal data or the link to the checkout.
+// Excerpt describes an answer that is not JSON, such as a firewall's page. If
+// the parameter quote is true, Excerpt quotes the beginning of an HTML page or
+// of a text. Some servers write a warning before JSON, or a prefix that stops
+// scripts from reading the JSON. That JSON may have personal data or the link
+// to the checkout. So Excerpt quotes nothing if the body has "{" or "[", or if
+// the text to quote has a quotation mark.
 func Excerpt(body string, header http.Header, quote bool) string {
 	body = strings.TrimSpace(body)
 	if body == "" {
@@ -36,6 +37,6 @@ func Excerpt(body string, header http.Header, quote bool) string {
 	return fmt.Sprintf("not JSON (%s): %s", kind, Shorten(text, most))
 }
 
-// tags matches the HTML tags of a page. It also matches a last tag that is cut
-// off.
+// The pattern tags matches the HTML tags of a page. It also matches a tag at the
+// end that has no ">", because the page may be cut off there.
 var tags = regexp.MustCompile(`<[^>]*>?`)

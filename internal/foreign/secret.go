@@ -15,7 +15,9 @@ import (
 // secrets, and occur in ordinary words.
 const leastSecret = 6
 
-// maxUnescaped is the size of the largest body in which Repeats decodes escapes.
+// maxUnescaped is the size of the largest body in which Repeats decodes escapes,
+// to find a secret that has escaped characters. If a larger body has escapes,
+// Repeats takes it for a body that shows the secret.
 const maxUnescaped = 64 << 10
 
 // Repeats reports whether an answer shows the secret of its request. Characters
