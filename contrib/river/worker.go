@@ -138,7 +138,7 @@ type Config[TTx any] struct {
 const (
 	minTimeout     = 10 * time.Second
 	defaultTimeout = 2 * time.Minute
-	endTimeout     = 10 * time.Second // limit of the transaction after a call, which does not depend on the limit of the try
+	endTimeout     = 10 * time.Second // limit of the transaction after a call, independent of the limit of the try
 )
 
 // AddWorkers adds the workers for captures, cancels, refunds and payment links,
