@@ -55,7 +55,7 @@ func TestLaterRunLooksForItsLink(t *testing.T) {
 	for name, tc := range map[string]struct {
 		say   say
 		found bool
-		is    error // FindLink's error must match this error, if it is not nil
+		is    error // the error that FindLink's error must match, or nil
 		fails bool  // FindLink returns an error, so the run does not send its link
 	}{
 		"there":      {say: always(http.StatusOK, linkOf("CREATED", 5000)), found: true},

@@ -91,9 +91,9 @@ const (
 	// Cancelled: somebody cancelled the job before it had an answer. It is not
 	// known what happened to the call.
 	Cancelled Why = "cancelled"
-	// GivenUp: that was the job's last try. If the function [Config.Ended]
-	// returned an error in that try, the final answer to the call is in the
-	// Outcome. Otherwise it is not known what happened to the call.
+	// GivenUp: that was the job's last try. It is not known what happened
+	// to the call, unless the function [Config.Ended] returned an error in
+	// that try.
 	GivenUp Why = "given up"
 	// Contradicted: another run of the job has already called Ended, and now
 	// this run has a different answer, such as a second refund or a second
