@@ -30,10 +30,10 @@ type MoneyArgs interface {
 	river.JobArgs
 	check() error
 	subject() (orderID, reference string)
-	// findExisting looks for the call's effect in the books. It returns nil if
-	// the books do not show the effect. An error means that the call must not
-	// be sent now. If again is true, an earlier run of the job may have sent
-	// the call.
+	// findExisting looks for the call's effect in the books. It returns nil
+	// if the books do not show the effect. An error means that the call
+	// must not be sent now. If the parameter again is true, an earlier run
+	// of the job may have sent the call.
 	findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error)
 	send(ctx context.Context, client *plural.Client) (*result, error)
 }
@@ -88,7 +88,7 @@ func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, ag
 	defer cancel()
 	o, err := client.Captures.Find(ctx, a.OrderID, a.Reference)
 	if err != nil {
-		return nil, nil //nolint:nilnil // the effect is not certain, so the call is made
+		return nil, nil //nolint:nilnil // Find returned no capture, so the job makes the call
 	}
 	var sum plural.Amount
 	for _, c := range o.Captures() {
@@ -99,7 +99,7 @@ func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, ag
 			sum.Currency = c.CaptureAmount.Currency
 		}
 		if sum, err = sum.Add(c.CaptureAmount); err != nil {
-			return nil, nil //nolint:nilnil // the effect is not certain, so the call is made
+			return nil, nil //nolint:nilnil // the amounts cannot be added up, so the job makes the call
 		}
 	}
 	if sum != a.Amount {
@@ -131,13 +131,13 @@ func (a CancelArgs) subject() (orderID, reference string) { return a.OrderID, ""
 
 func (a CancelArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
 	if !again {
-		return nil, nil //nolint:nilnil // the first run does not look
+		return nil, nil //nolint:nilnil // the first run makes the call without reading the books
 	}
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
 	o, err := client.Orders.Get(ctx, a.OrderID)
 	if err != nil || o.Status != plural.OrderStatusCancelled {
-		return nil, nil //nolint:nilnil // the effect is not certain, so the call is made
+		return nil, nil //nolint:nilnil // the books did not show a cancelled order, so the job makes the call
 	}
 	return ofOrder(o, nil)
 }

@@ -13,10 +13,11 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// A worker is paused between its look and its call. Meanwhile another worker
-// makes the call and ends the job. Then the first worker makes a second link or
-// refund. Even if the books do not show both yet, a person learns of it,
-// because the two workers have two documents.
+// A worker is paused after it has read the books, and before it makes its call.
+// Meanwhile another worker makes the call and ends the job. Then the first
+// worker makes a second link or refund. At that time the books cannot be read.
+// A person still learns of the second link or refund, because its id differs
+// from the id of the first.
 func TestASecondDocumentContradicts(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string]func(*testing.T, *refunds) pluralriver.MoneyArgs{
@@ -63,9 +64,9 @@ func TestASecondDocumentContradicts(t *testing.T) {
 	}
 }
 
-// A worker is paused between its look and its call, as above, and the answer to
-// its late call is lost. No later run settles that call, because the job has
-// ended. So a person learns of it.
+// As above, a worker is paused before it makes its call. Then the answer to its
+// late call is lost. No later run settles that call, because the job has ended.
+// So a person learns of it.
 func TestALateCallWithoutAnAnswerContradicts(t *testing.T) {
 	t.Parallel()
 	g := newGate("looked")

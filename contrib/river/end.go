@@ -39,8 +39,8 @@ func (r record) hasEnded() bool {
 	return false
 }
 
-// wasGivenUp reports whether the record says that the job was cancelled or
-// given up in the row's last attempt.
+// wasGivenUp reports whether the record has the state Cancelled or GivenUp. A
+// record counts only if it is about the row's last attempt.
 func (r record) wasGivenUp(row *rivertype.JobRow) bool {
 	return r.Attempt == row.Attempt && (r.State == string(Cancelled) || r.State == string(GivenUp))
 }
@@ -81,8 +81,9 @@ func (r record) isSame(other record) bool {
 }
 
 // isOurs reports whether no other worker has begun the job since this worker
-// began. It compares the times of the attempts, because River sometimes counts
-// attempts down.
+// began. It compares the times at which the attempts began. The numbers of the
+// attempts are not enough: two attempts may have the same number, because River
+// does not count an attempt that ends with a snooze.
 func isOurs(row, job *rivertype.JobRow) bool {
 	return row.AttemptedAt != nil && job.AttemptedAt != nil && row.AttemptedAt.Equal(*job.AttemptedAt)
 }
@@ -125,9 +126,9 @@ func (w *worker[TTx, TArgs]) end(ctx context.Context, job *river.Job[TArgs], o O
 	})
 }
 
-// contradict is called if another run has ended the job. If this run has a
-// different answer, or if the answer to its call was lost, contradict calls
-// Unsettled.
+// The method contradict is called if another run has already ended the job. It
+// calls the function Unsettled if this run has a different answer, or if the
+// answer to this run's call was lost.
 func (w *worker[TTx, TArgs]) contradict(ctx context.Context, tx TTx, o Outcome, ended record) error {
 	if isFinal(o.Err) && endOf(ended.Attempt, o).isSame(ended) {
 		return nil
@@ -136,10 +137,12 @@ func (w *worker[TTx, TArgs]) contradict(ctx context.Context, tx TTx, o Outcome, 
 	return w.cfg.Unsettled(ctx, tx, o, Attempt{ended.Attempt, Contradicted, errors.Join(err, o.Err)})
 }
 
-// unsettled returns the error of a try that did not end the job. If there is a
-// reason to call Unsettled, it calls Unsettled first. If the try sent its call
-// and another run has ended the job, nobody tries again, so the effect of the
-// call would stay unknown.
+// The method unsettled returns the error of a try that did not end the job. In
+// two cases it first calls the function Unsettled:
+//   - There is a reason in a.Why, and no other worker has taken or ended the
+//     job.
+//   - The answer to the try's call was lost, and another run has ended the job.
+//     No later try finds out what that call did.
 func (w *worker[TTx, TArgs]) unsettled(
 	ctx context.Context, job *river.Job[TArgs], o Outcome, a Attempt, wasSent bool,
 ) error {

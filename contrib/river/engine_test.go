@@ -46,9 +46,9 @@ type engine[TTx any] struct {
 	exec        func(ctx context.Context, tx TTx, statement string) error
 	query       func(ctx context.Context, query string, into ...any) error
 
-	// hold prevents transactions of this process until release is called.
-	// Otherwise the process may be suspended in a transaction, and keep
-	// SQLite's lock.
+	// The function hold prevents transactions of this process until
+	// somebody calls the function release. Otherwise the process may be
+	// suspended in a transaction, and keep SQLite's lock.
 	hold func() (release func(), err error)
 }
 

@@ -58,7 +58,7 @@ func testReadmeFunctions(t *testing.T, e *engine[*sql.Tx]) {
 			return err
 		})
 	}
-	finds(pluralriver.LookArgs{Reference: "order-1"}) // quiet leaves out the old order, which nobody has paid
+	finds(pluralriver.LookArgs{Reference: "order-1"}) // the function quiet leaves out the unpaid order that is too old
 
 	paid := plural.Payment{
 		Status: plural.PaymentStatusProcessed, PaymentMethod: plural.PaymentMethodCard, PaymentAmount: plural.INR(10000),

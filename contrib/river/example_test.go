@@ -87,8 +87,9 @@ func Example() {
 	// Output: done
 }
 
-// A webhook, or a sweep every five minutes, leads to a look at the order. Then
-// the function seen stores the order's document.
+// A webhook inserts a job that reads the order from Plural. A sweep every five
+// minutes does so too. The job then calls the function seen, which stores what
+// Plural's books show about the order.
 func ExampleAddLooks() {
 	db, gateway, pluralClient, closeAll := openShop()
 	defer closeAll()
@@ -134,7 +135,7 @@ func ExampleAddLooks() {
 	gateway.SetWebhookURL(web.URL + "/plural/webhook")
 	holdOf(gateway, "order-1")
 	var good bool
-	for !good { // until the webhook has led to a look
+	for !good { // wait until the webhook's job has read the order
 		time.Sleep(10 * time.Millisecond)
 		if err := db.QueryRowContext(ctx, `SELECT good FROM orders`).Scan(&good); err != nil {
 			log.Fatal(err)
@@ -213,7 +214,7 @@ const tables = `
 		amount     bigint  NOT NULL,
 		order_id   text    NOT NULL DEFAULT '',
 		status     text    NOT NULL DEFAULT '',
-		good       boolean NOT NULL DEFAULT false, -- held or paid as it was asked for, and not cancelled since
+		good       boolean NOT NULL DEFAULT false, -- held or paid as the shop asked, and not cancelled since
 		may_change boolean NOT NULL DEFAULT true,
 		seen_at    bigint  NOT NULL DEFAULT 0, -- the document's updated_at
 		looked_at  bigint  NOT NULL DEFAULT 0,
@@ -230,7 +231,7 @@ const tables = `
 	CREATE UNIQUE INDEX one_end ON decisions (order_id)
 		WHERE kind IN ('plural_capture', 'plural_cancel') AND state NOT IN ('refused', 'given up');`
 
-// ended stores how a decision ended.
+// The function ended stores the result of a decision.
 func ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) error {
 	var state string
 	switch {
@@ -251,8 +252,9 @@ func ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) error {
 	return err
 }
 
-// unsettled stores why a person has to look. The decision stays open, unless
-// the reason is a contradiction: then the decision has already ended.
+// The function unsettled stores the reason why a person has to look. If the
+// reason is Contradicted, the decision has already ended. Otherwise the
+// decision stays open.
 func unsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
 	_, err := tx.ExecContext(ctx, `UPDATE decisions SET note = $1
 		WHERE kind = $2 AND order_id = $3 AND reference = $4 AND (state = 'decided' OR $5)`,
@@ -260,7 +262,7 @@ func unsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralr
 	return err
 }
 
-// seen stores what Plural's books show of an order.
+// The function seen stores what Plural's books show about an order.
 func seen(ctx context.Context, tx *sql.Tx, o *plural.Order) error {
 	var paise int64
 	err := tx.QueryRowContext(ctx, `SELECT amount FROM orders WHERE number = $1`, o.MerchantOrderReference).Scan(&paise)
@@ -313,8 +315,9 @@ func seen(ctx context.Context, tx *sql.Tx, o *plural.Order) error {
 	return nil
 }
 
-// quiet finds orders that may change or have a pending refund, and that nobody
-// has looked at for ten minutes.
+// The function quiet finds orders that nobody has looked at for ten minutes. It
+// returns an order only if the order has a pending refund, or if the order may
+// change and is less than 60 days old.
 func quiet(ctx context.Context, tx *sql.Tx) (looks []pluralriver.LookArgs, err error) {
 	now := time.Now()
 	rows, err := tx.QueryContext(ctx, `UPDATE orders SET looked_at = $1 WHERE number IN (SELECT number FROM orders

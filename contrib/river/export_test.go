@@ -16,15 +16,15 @@ func OnStep[TTx any](cfg Config[TTx], step func(name string)) Config[TTx] {
 	return cfg
 }
 
-// Daily changes how long a job waits for its next try if a person has to look
-// at the job.
+// Daily sets the wait before the next try of a job that a person has to look
+// at.
 func Daily[TTx any](cfg Config[TTx], wait time.Duration) Config[TTx] {
 	cfg.daily = wait
 	return cfg
 }
 
 // FindLink returns what a job about a payment link finds before it sends
-// anything. For a later run of the job, again is true.
+// anything. For a later run of the job, the parameter again is true.
 func FindLink(
 	ctx context.Context, client *plural.Client, args MoneyArgs, again bool,
 ) (*plural.PaymentLink, error) {

@@ -12,10 +12,10 @@ import (
 )
 
 // ErrOtherWaiting means that another job with the same reference has not ended,
-// and asks for something else. A cancel never gets this error, because all
-// cancels of one order or link ask for the same. Nothing was inserted. Wait
-// until the other job has ended, or cancel that job and find out what happened
-// to its call.
+// and that its arguments are different. Nothing was inserted. A cancel never
+// gets this error, because all cancels of one order or link have the same
+// arguments. Wait until the other job has ended, or cancel that job and find
+// out what happened to its call.
 var ErrOtherWaiting = errors.New("pluralriver: a job with this reference that asks for something else has not ended")
 
 // InsertTx stores a money call in the shop's transaction. It checks the request
@@ -23,10 +23,11 @@ var ErrOtherWaiting = errors.New("pluralriver: a job with this reference that as
 // later. The error of that check is a plural.ValidationError.
 //
 // While another job with the same reference has not ended, nothing is inserted.
-// If the other job asks for the same, the result has UniqueSkippedAsDuplicate
-// set, and its Job is the other job. If the other job asks for something else,
-// the error is [ErrOtherWaiting]. After the other job has ended, the same call
-// can be inserted again. The new job finds in Plural's books what was done.
+// If the other job has the same arguments, InsertTx returns a result with the
+// other job, and with UniqueSkippedAsDuplicate set to true. If the other job
+// has different arguments, the error is [ErrOtherWaiting]. After the other job
+// has ended, the same call can be inserted again. The new job finds in Plural's
+// books what was done.
 //
 // The opts may be nil. Their UniqueOpts are ignored.
 func InsertTx[TTx any](
@@ -42,7 +43,7 @@ func InsertTx[TTx any](
 	if opts != nil {
 		with = *opts
 	}
-	with.UniqueOpts = river.UniqueOpts{} // those of args are used
+	with.UniqueOpts = river.UniqueOpts{} // River then uses the UniqueOpts of args
 	inserted, err := client.InsertTx(ctx, tx, args, &with)
 	if err != nil {
 		return nil, fmt.Errorf("pluralriver: insert: %w", err)

@@ -14,8 +14,8 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// Options of the shop do not change which jobs are the same: a job of another
-// reference is never the same, and neither is a job that has ended.
+// InsertTx skips a job exactly if an earlier job with the same reference has
+// not ended. The options that the shop gives to InsertTx do not change this.
 func TestOptionsDoNotChangeWhatIsUnique(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string]*river.InsertOpts{
@@ -52,9 +52,9 @@ func TestOptionsDoNotChangeWhatIsUnique(t *testing.T) {
 	}
 }
 
-// A time in another zone, or with parts of a second, is the same time for
-// Plural. So it is the same job, such as when the shop has read the time from
-// its database again.
+// Plural gets ExpireBy in UTC and in whole seconds. So two jobs are the same if
+// their times differ only in the zone, or in parts of a second. Times may
+// differ like this after the shop has read a time from its database.
 func TestTheSameTimeInAnotherForm(t *testing.T) {
 	t.Parallel()
 	e, err := openSQLite(filepath.Join(t.TempDir(), "shop.db"))
@@ -96,8 +96,9 @@ func TestTheSameTimeInAnotherForm(t *testing.T) {
 	}
 }
 
-// An empty list or map asks for the same as none, such as when the shop has
-// read the metadata from its database again.
+// Two jobs are the same if one has an empty list or map, and the other has no
+// list or map. The shop may get an empty list or map when it reads the metadata
+// from its database.
 func TestAnEmptyListIsTheSameAsNone(t *testing.T) {
 	t.Parallel()
 	e, err := openSQLite(filepath.Join(t.TempDir(), "shop.db"))

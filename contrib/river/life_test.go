@@ -71,7 +71,8 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Equal(t, rivertype.JobStateCompleted, row.State)
 	require.Len(t, s.gateway.Captures(id), 1)
 
-	// Ended fails, so its writes are rolled back, and the job is tried again.
+	// The function Ended returns an error. So its writes are rolled back,
+	// and the job is tried again.
 	id = authorized(t, s.gateway, "order-3")
 	row = s.waitFor(t, s.insert(t, pluralriver.CaptureArgs{OrderID: id, Reference: "hook", Full: true}), isFinalized)
 	require.Equal(t, rivertype.JobStateCompleted, row.State)

@@ -51,7 +51,7 @@ func (LinkArgs) Kind() string { return KindLink }
 func (LinkArgs) InsertOpts() river.InsertOpts { return oneThatHasNotEnded() }
 
 // MarshalJSON writes ExpireBy as Plural gets it, in UTC and in whole seconds.
-// So [InsertTx] sees that two jobs ask for the same.
+// So [InsertTx] recognises two jobs that ask for the same link.
 func (a LinkArgs) MarshalJSON() ([]byte, error) {
 	type plain LinkArgs // without its methods
 	a.ExpireBy = a.ExpireBy.UTC().Truncate(time.Second)
@@ -76,10 +76,11 @@ func (a LinkArgs) subject() (orderID, reference string) { return "", a.Reference
 //
 // The first run of a job looks once, because an earlier job may have had the
 // same reference. A later run looks for longer, because an earlier run may have
-// made the link a moment ago. The later run sends the link only if the books
-// have said for three seconds that they do not have it. Until then the job has
-// not ended. If ExpireBy has passed, the first run looks as long as a later
-// run, because the call would end the job.
+// made the link a moment ago. The later run sends the link only if Plural has
+// answered for three seconds that it does not have the link. If the books
+// cannot be read, the run fails, and the job is tried again. If ExpireBy has
+// passed, the call would end the job. So in that case the first run looks for
+// as long as a later run.
 func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
@@ -89,7 +90,7 @@ func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again
 		case err == nil:
 			return a.sameLink(l)
 		case !again && !a.isLate():
-			return nil, nil //nolint:nilnil // the effect is not certain, so the call is made
+			return nil, nil //nolint:nilnil // the first run did not find the link, so it makes the call
 		case !isAbsent(err):
 			return nil, err
 		case time.Since(began) >= absence:
@@ -103,12 +104,12 @@ func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again
 	}
 }
 
-// isLate reports whether ExpireBy has passed, or passes before the call can
-// compare it with the time.
+// isLate reports whether ExpireBy has passed, or will pass in less than a
+// second. The second is needed because the call checks ExpireBy a little later.
 func (a LinkArgs) isLate() bool { return !a.ExpireBy.IsZero() && time.Until(a.ExpireBy) < time.Second }
 
-// absence is how long the books must say that they do not have a link, before a
-// later run makes the link.
+// The constant absence is the time for which a later run reads the books. The
+// run makes the link only if the books do not have the link in all that time.
 const absence = 3 * time.Second
 
 // isAbsent reports whether Plural said that it has no such link. A firewall's
@@ -156,13 +157,13 @@ func (a LinkCancelArgs) subject() (orderID, reference string) { return a.Payment
 
 func (a LinkCancelArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
 	if !again {
-		return nil, nil //nolint:nilnil // the first run does not look
+		return nil, nil //nolint:nilnil // the first run makes the call without reading the books
 	}
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
 	l, err := client.PaymentLinks.Get(ctx, a.PaymentLinkID)
 	if err != nil || l.Status != plural.PaymentLinkStatusCancelled {
-		return nil, nil //nolint:nilnil // the effect is not certain, so the call is made
+		return nil, nil //nolint:nilnil // the books did not show a cancelled link, so the job makes the call
 	}
 	o, err := client.Orders.Get(ctx, l.OrderID)
 	if err != nil || !isUnpaid(o) {

@@ -45,8 +45,8 @@ func linkOf(status string, amount int64) string {
 
 const noLink = `{"code":"ORDER_NOT_FOUND","message":"no"}`
 
-// A later run of a job does not send its link until the books have said for
-// three seconds that there is no such link. If the link expires meanwhile, the
+// A later run of a job sends its link only if Plural has answered for three
+// seconds that it does not have the link. If the link expires meanwhile, the
 // job does not end, because the link may have been paid.
 func TestLaterRunLooksForItsLink(t *testing.T) {
 	t.Parallel()
@@ -55,8 +55,8 @@ func TestLaterRunLooksForItsLink(t *testing.T) {
 	for name, tc := range map[string]struct {
 		say   say
 		found bool
-		is    error // what the look's error matches
-		fails bool  // whether the look fails, so the job is tried again
+		is    error // the error that FindLink's error must match, or nil
+		fails bool  // FindLink returns an error, so the run does not send its link
 	}{
 		"there":      {say: always(http.StatusOK, linkOf("CREATED", 5000)), found: true},
 		"not there":  {say: always(http.StatusUnprocessableEntity, noLink)},
@@ -150,7 +150,7 @@ func TestFirstRunAfterTheLinkExpired(t *testing.T) {
 		status int
 		body   string
 		found  bool
-		fails  bool          // whether the look fails, so the job is tried again
+		fails  bool          // FindLink returns an error, so the run does not send its link
 		left   time.Duration // until ExpireBy
 	}{
 		"there":     {status: http.StatusOK, body: linkOf("PROCESSED", 5000), found: true},

@@ -60,7 +60,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	require.NoError(t, other.StopAndCancel(t.Context()))
 	renew("answered")
 
-	// Both workers go on at once.
+	// Both workers go on at the same time.
 	id, order = begin("at-once")
 	s.rescue(t, id, rivertype.JobStateAvailable)
 	second = newGate("answered")

@@ -32,20 +32,21 @@ func (LookArgs) Kind() string { return KindLook }
 // InsertOpts allows only a few tries, because the next sweep looks again.
 func (LookArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 5} }
 
-// Looks configures how orders are read. TTx is the transaction type of River's
-// driver: pgx.Tx, or *sql.Tx.
+// Looks is the configuration of the jobs that read orders. TTx is the
+// transaction type of River's driver: pgx.Tx, or *sql.Tx.
 type Looks[TTx any] struct {
 	// Client reads the orders.
 	Client *plural.Client
-	// Transact runs work in a transaction, like that of [Config].
+	// Transact runs the function work in a transaction of River's database,
+	// and commits the transaction if work returns nil. Use [Pgx] or [SQL].
 	Transact func(ctx context.Context, work func(tx TTx) error) error
-	// Seen is called with the order from Plural's books, in a transaction. Two
-	// looks at one order may overlap, and Plural's books lag, so an older
-	// document may come after a newer document. Compare UpdatedAt with the time
-	// in the shop's own row of the order. If UpdatedAt is zero, the document
-	// has no time: accept it. If UpdatedAt is in the future, accept the
-	// document too, and do not store the time: all later documents would seem
-	// older.
+	// Seen is called with the order from Plural's books, in a transaction.
+	// Two look jobs may read one order at the same time, and Plural's books
+	// lag. So an older document may come after a newer document. Compare
+	// UpdatedAt with the time in the shop's own row of the order. If
+	// UpdatedAt is zero, the document has no time: accept it. If UpdatedAt
+	// is in the future, accept the document too, and do not store the time:
+	// all later documents would seem older.
 	Seen func(ctx context.Context, tx TTx, o *plural.Order) error
 
 	// Quiet returns orders that may still change (see [MayChange]), and about
@@ -60,18 +61,19 @@ type Looks[TTx any] struct {
 	// delete old events of an inbox. Prune may be nil.
 	Prune func(ctx context.Context) error
 
-	// HoldFor is how long after the payment's authorisation an order can safely
-	// be captured. Plural does not document how long a hold lasts. Ask Plural
-	// how long, and subtract a day. If an order is still AUTHORIZED after
-	// HoldFor, each look calls Lapsing after Seen, in the same transaction. Set
-	// both HoldFor and Lapsing, or neither.
+	// HoldFor is how long after the payment's authorisation an order can
+	// safely be captured. Plural does not document how long a hold lasts.
+	// So ask Plural, and subtract a day from the answer. If an order is
+	// still AUTHORIZED after HoldFor, each look job first calls the
+	// function Seen, and then the function Lapsing in the same transaction.
+	// Set both HoldFor and Lapsing, or neither.
 	HoldFor time.Duration
 	Lapsing func(ctx context.Context, tx TTx, o *plural.Order) error
 
-	// Queue is the queue of the looks that a sweep inserts; "" is River's
-	// default queue.
+	// Queue is the queue for the jobs that a sweep inserts. If Queue is "",
+	// these jobs go to River's default queue.
 	Queue string
-	// Timeout limits one look; the default is a minute.
+	// Timeout limits one look job. The default is a minute.
 	Timeout time.Duration
 }
 
@@ -92,13 +94,14 @@ func AddLooks[TTx any](workers *river.Workers, looks Looks[TTx]) error {
 	)
 }
 
-// LookTx inserts a look at an order. The look runs once the transaction is
-// committed. The opts may be nil. Their UniqueOpts are ignored.
+// LookTx inserts a job that reads an order, called a look job. The job runs
+// once the transaction is committed. The opts may be nil. Their UniqueOpts are
+// ignored.
 //
-// Normally only one look waits for each order, even if much happens to the
-// order. If a look is waiting already and is due early enough, LookTx inserts
-// nothing. A look that is already running is not enough, because it may have
-// read the order before the latest change.
+// Normally only one look job waits for each order, even if much happens to the
+// order. If a look job already waits and is due early enough, LookTx inserts
+// nothing. A look job that is already running does not count, because it may
+// have read the order before the latest change.
 func LookTx[TTx any](
 	ctx context.Context, client *river.Client[TTx], tx TTx, args LookArgs, opts *river.InsertOpts,
 ) error {
@@ -127,7 +130,7 @@ func LookTx[TTx any](
 		}
 		oneWaits = oneWaits || !isRunning
 	}
-	if oneWaits { // all lanes are taken, and each waiting look is due later than asked for
+	if oneWaits { // every lane has a job, and one of these jobs waits, although it is due later
 		return nil
 	}
 	with.UniqueOpts = river.UniqueOpts{}
@@ -137,17 +140,18 @@ func LookTx[TTx any](
 	return nil
 }
 
-// If a waiting look is due at most aMoment later than the look that was asked
-// for, no new look is inserted.
+// The constant aMoment is the delay that LookTx accepts. If a look job already
+// waits, and is due at most this much later than the caller asks for, LookTx
+// inserts no new job.
 const aMoment = time.Second
 
-// maxLanes limits the looks at one order that are running or are due later. If
-// there are that many looks and one of them is waiting, no further look is
-// inserted.
+// maxLanes is the number of lanes of an order. If every lane has a job, and one
+// of these jobs waits, LookTx inserts no new job. If all of these jobs are
+// running, LookTx inserts a job without a lane.
 const maxLanes = 8
 
-// lookInLane is a [LookArgs] with a lane. In each lane, at most one look at an
-// order can be waiting or running.
+// lookInLane is a [LookArgs] with a lane. In each lane, at most one look job
+// for an order can be waiting or running.
 type lookInLane struct {
 	OrderID   string `json:"order_id,omitzero"  river:"unique"`
 	Reference string `json:"reference,omitzero" river:"unique"`
@@ -162,8 +166,9 @@ var errNotOne = errors.New("pluralriver: look: either an order's id or its refer
 
 func (a LookArgs) isOne() bool { return (a.OrderID == "") != (a.Reference == "") }
 
-// LookOnEvent makes a function for the inbox of contrib/sqlstore. The function
-// inserts a look at the order of the webhook. The opts may be nil.
+// LookOnEvent makes a function for the inbox of contrib/sqlstore. For each
+// webhook, that function inserts a job that reads the webhook's order. The opts
+// may be nil.
 //
 //	look := pluralriver.LookOnEvent(riverClient, nil)
 //	http.Handle("/plural/webhook", inbox.Handler(verifier, look))
@@ -189,14 +194,20 @@ func LookOnEvent[TTx any](
 	}
 }
 
-// MayChange reports whether an order may still change by itself. While it may,
-// [Looks.Quiet] should return the order again and again. The order may change
-// if it is unpaid or on hold, or if one of its payments or refunds is under
-// way. It may also change if the order, a payment or a refund is in a status
-// that package plural does not know. The order does not change by itself if it
-// is CANCELLED, FAILED, FULLY_REFUNDED or paid, and its refunds have ended.
-// MayChange does not depend on how much was taken, because the document of a
-// sale that was paid outright by card never shows that amount.
+// MayChange reports whether an order may still change by itself. As long as
+// MayChange returns true, [Looks.Quiet] should return the order again and
+// again. MayChange returns false for these orders:
+//   - an order that is CANCELLED or FAILED
+//   - an order that is FULLY_REFUNDED, if all its refunds have ended
+//   - an order that is PROCESSED, PARTIALLY_CAPTURED or PARTIALLY_REFUNDED, if
+//     all its payments and refunds have ended
+//
+// For all other orders MayChange returns true, for example for an order that is
+// unpaid or on hold. If package plural does not know the status of an order,
+// the order may change. A payment or a refund counts as not ended if package
+// plural does not know its status. MayChange does not use the captured amount,
+// because the document of a sale that was paid outright by card never shows
+// that amount.
 //
 // A document may leave out captures or refunds. If the shop needs a sum that
 // the document does not show, Quiet should return the order as well. Such sums
@@ -326,8 +337,9 @@ type sweeper[TTx any] struct {
 	looks *Looks[TTx]
 }
 
-// Work inserts a look at each order that Quiet returns. Each look has only a
-// few tries, so looks do not pile up while Plural is down.
+// The method Work calls the function Quiet, and inserts a look job for each
+// order that Quiet returns. Each look job has only a few tries, so these jobs
+// do not accumulate while Plural is down.
 func (s *sweeper[TTx]) Work(ctx context.Context, _ *river.Job[sweepArgs]) error {
 	var pruned error
 	if s.looks.Prune != nil {

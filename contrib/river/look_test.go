@@ -94,14 +94,14 @@ func TestLooks(t *testing.T) {
 	require.NoError(t, gateway.Capture(id, "capture-1", pluraltest.Amount{}))
 	seen(id, "PROCESSED")
 	require.Zero(t, e.count(t, `lapsing WHERE order_id = '%s'`, lost), "nothing is on hold")
-	// The event of a refund leads to a look at the order.
+	// After the event of a refund, a look job reads the order.
 	_, err = gateway.Refund(id, "refund-1", pluraltest.Amount{Value: 10_000, Currency: "INR"})
 	require.NoError(t, err)
 	seen(id, "FULLY_REFUNDED")
 	require.Equal(t, 2, e.count(t, `seen`))
 
-	// An id that no order can have is not tried again. If Plural does not have
-	// the order, the look ends.
+	// An id that no order can have is not tried again. If Plural does not
+	// have the order, the look job ends.
 	for args, want := range map[pluralriver.LookArgs]rivertype.JobState{
 		{OrderID: "a/b"}:                 rivertype.JobStateCancelled,
 		{}:                               rivertype.JobStateCancelled,
@@ -118,8 +118,9 @@ func TestLooks(t *testing.T) {
 	}
 }
 
-// Only one look waits, no matter how much happens to an order. A further look
-// is inserted if the others are running, or are due later.
+// Only one look job waits for an order, no matter how much happens to the
+// order. If the other look jobs are running, or are due later, LookTx inserts a
+// further look job.
 func TestLooksAreUniqueWhileTheyWait(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "shop.db")
@@ -153,15 +154,16 @@ func TestLooksAreUniqueWhileTheyWait(t *testing.T) {
 	require.Equal(t, 6, look(a))
 	e.execute(t, `DELETE FROM river_job`)
 
-	// A look that is due next week does not replace a look that is due now.
+	// A look job that is due next week does not replace a look job that is
+	// due now.
 	next := &river.InsertOpts{ScheduledAt: time.Now().Add(7 * 24 * time.Hour)}
 	require.NoError(t, tryLook(a, next))
 	require.NoError(t, tryLook(a, next))
 	require.Equal(t, 1, e.count(t, `river_job`))
 	require.Equal(t, 2, look(a))
 
-	// In an outage looks do not pile up. Even if many looks are running, a new
-	// look is inserted.
+	// During an outage, at most eight look jobs wait for an order. If all
+	// eight are running, LookTx inserts a further look job.
 	for n := range 12 {
 		set("retryable", ", scheduled_at = datetime('now', '+1 hour')")
 		require.Equal(t, min(3+n, 8), look(a))

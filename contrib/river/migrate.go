@@ -9,7 +9,8 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 )
 
-// migrating is the key of the advisory lock for migrations.
+// The constant migrating is the key of PostgreSQL's advisory lock for
+// migrations.
 const migrating = 5390217447
 
 // Migrate creates River's tables, or brings them up to date. On PostgreSQL

@@ -48,9 +48,12 @@ func (a RefundArgs) isInSight(ctx context.Context, client *plural.Client) bool {
 	})
 }
 
-// look reads the books. It returns no refund and no error if the job may send
-// the refund. The refund must not be sent if the books show it, once or twice,
-// with this or another amount, or if the books cannot be read.
+// The method look reads the books. If the job may send the refund, it returns
+// no refund and no error. The job must not send the refund in these cases:
+//   - The books show a refund under this reference that has not failed, with
+//     any amount.
+//   - The books show two refunds under this reference.
+//   - The books cannot be read, or are unclear.
 func (a RefundArgs) look(ctx context.Context, client *plural.Client) (*plural.Order, error) {
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
@@ -62,13 +65,13 @@ func (a RefundArgs) look(ctx context.Context, client *plural.Client) (*plural.Or
 		return nil, err
 	}
 	if errors.Is(err, plural.ErrNotFound) || errors.Is(err, plural.ErrNotApplied) || errors.Is(err, plural.ErrConflict) {
-		return nil, nil //nolint:nilnil // no refund was found; the call finds out what that means
+		return nil, nil //nolint:nilnil // Find returned no refund, so the job may make the call
 	}
 	return nil, err
 }
 
-// withLookTimeout limits the time of a look, so most of the try's time is left
-// for the call.
+// withLookTimeout limits the time for reading the books, so most of the try's
+// time is left for the call.
 func withLookTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, remaining(ctx)*2/5)
 }

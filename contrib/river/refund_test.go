@@ -17,8 +17,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// refunds is a shop whose gateway makes a refund for each request, even if the
-// reference was used before.
+// The type refunds is a shop. Its gateway makes a refund or a link for each
+// request, even if the reference was used before.
 type refunds struct {
 	*shop[*sql.Tx]
 
@@ -160,7 +160,7 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 	}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			var lost time.Time // only the fault plan uses lost, and the gateway never makes two calls of the plan at once
+			var lost time.Time // only the fault plan uses this variable, and the shop sends one request at a time
 			s := openRefunds(t, asItIs)
 			args := s.captured(t, "order")
 			s.gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
@@ -205,9 +205,9 @@ func TestARefundDecidedAgain(t *testing.T) {
 	require.Len(t, s.gateway.Refunds(args.OrderID), 1)
 }
 
-// A worker is paused between its look and its call. Meanwhile another worker
-// makes the refund and ends the job. Then the first worker makes a second
-// refund, which is reported to a person.
+// A worker is paused after it has read the books, and before it makes its call.
+// Meanwhile another worker makes the refund and ends the job. Then the first
+// worker makes a second refund, which is reported to a person.
 func TestASecondRefundContradicts(t *testing.T) {
 	t.Parallel()
 	g := newGate("looked")

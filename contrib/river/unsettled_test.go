@@ -31,8 +31,9 @@ func testUnsettled[TTx any](t *testing.T, e *engine[TTx]) {
 		return job.Job.ID
 	}
 
-	// Nothing in the books explains the rejection. So the job is reported after
-	// one whole call, and the call is made again a day later.
+	// Plural rejects the capture, and nothing in the books explains why. So
+	// the function Unsettled is called after the first try of the job, and
+	// the next try is a day later.
 	order := unpaidOrder(t, s.gateway, "order-1")
 	id := insert(pluralriver.CaptureArgs{OrderID: order, Reference: "unpaid", Full: true}, 25)
 	s.waitForRows(t, 1, `unsettled WHERE reference = 'unpaid'`)
@@ -127,7 +128,7 @@ func testCancelled[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Equal(t, 3, s.count(t, `unsettled`))
 }
 
-// testEndedFails runs a job of a shop whose Ended fails.
+// testEndedFails runs a job of a shop whose function Ended returns an error.
 func testEndedFails[TTx any](t *testing.T, e *engine[TTx]) {
 	s := e.open(t, func(cfg pluralriver.Config[TTx]) pluralriver.Config[TTx] {
 		cfg.UnsettledAfter = 2
@@ -150,7 +151,7 @@ func testEndedFails[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Equal(t, 1, s.count(t, `unsettled WHERE why = 'given up' AND attempt = 3 AND good = 1`))
 	require.Len(t, s.gateway.Captures(order), 1)
 
-	// Once the bug is fixed, Ended succeeds.
+	// After the bug is fixed, the function Ended returns no error.
 	require.NoError(t, s.river.StopAndCancel(t.Context()))
 	s.river = s.startAnother(t, nil)
 	_, err := s.river.JobRetry(t.Context(), job.Job.ID)

@@ -50,10 +50,11 @@ type Outcome struct {
 	Kind      string // the kind of the job, such as [KindCapture]
 	OrderID   string // the order's id; the link's id if the job cancels a link; "" if the job makes a link
 	Reference string // the merchant's reference; "" for a cancel
-	// Order is the order that the call returned. It is nil if Err is not nil.
-	// For a refund, Order is the refund. The refund's Status may be PENDING for
-	// days, because Plural has accepted it, but the bank may still refuse it. A
-	// webhook or a look at the order shows the final status.
+	// Order is the order that the call returned. It is nil if Err is not
+	// nil. For a refund, Order is the refund. The refund's Status may be
+	// PENDING for days, because Plural has accepted the refund, but the
+	// bank may still refuse it. To learn the final status, read the order
+	// again later (see [LookTx]).
 	Order *plural.Order
 	// Link is the result of a job about a payment link. Such a job has no
 	// Order.
@@ -69,10 +70,10 @@ type Outcome struct {
 type Attempt struct {
 	Number int // 1 for the first try; 0 if the job was not tried
 	Why    Why
-	Err    error // why the job has not ended; for EndedFails, the error that Ended returned
+	Err    error // why the try did not end the job; if Why is EndedFails, this is the error of the function Ended
 }
 
-// Why is the reason why [Config.Unsettled] is called.
+// A Why is a reason for which [Config.Unsettled] is called.
 type Why string
 
 // The reasons.
@@ -83,14 +84,16 @@ const (
 	NeedsReview Why = "needs review"
 	// StillUnknown: the call has been tried [Config.UnsettledAfter] times.
 	StillUnknown Why = "still unknown"
-	// EndedFails: the call has a final answer, which is in the Outcome. But the
-	// job has been tried [Config.UnsettledAfter] times, and Ended still fails.
+	// EndedFails: the call has a final answer, which is in the Outcome. But
+	// the job has been tried [Config.UnsettledAfter] times, and the
+	// function [Config.Ended] still returns an error.
 	EndedFails Why = "ended fails"
 	// Cancelled: somebody cancelled the job before it had an answer. It is not
 	// known what happened to the call.
 	Cancelled Why = "cancelled"
-	// GivenUp: that was the job's last try. If Ended did not fail in that try,
-	// it is not known what happened to the call.
+	// GivenUp: that was the job's last try. It is not known what happened
+	// to the call, unless the function [Config.Ended] returned an error in
+	// that try.
 	GivenUp Why = "given up"
 	// Contradicted: another run of the job has already called Ended, and now
 	// this run has a different answer, such as a second refund or a second
@@ -103,20 +106,22 @@ const (
 type Config[TTx any] struct {
 	// Client makes the calls.
 	Client *plural.Client
-	// Transact runs work in a transaction of River's database, and commits it
-	// if work returns nil. Use [Pgx] or [SQL].
+	// Transact runs the function work in a transaction of River's database,
+	// and commits the transaction if work returns nil. Use [Pgx] or [SQL].
 	Transact func(ctx context.Context, work func(tx TTx) error) error
-	// Ended is called once a job has a final answer, in the transaction that
-	// completes the job. So the writes of Ended are made at most once, even if
-	// two workers have the job or somebody retries the job after its end. If
-	// Ended fails, the job is tried again. Ended may be nil.
+	// Ended is called once a job has a final answer, in the transaction
+	// that completes the job. So the writes of Ended are made at most once,
+	// even if two workers have the job or somebody retries the job after
+	// its end. If Ended returns an error, the job is tried again. Ended may
+	// be nil.
 	Ended func(ctx context.Context, tx TTx, o Outcome) error
-	// Unsettled is called if a job has not ended and a person has to look: see
-	// [Why]. It may be called more than once for one job. After Ended it is
-	// called only for [Contradicted]. After Unsettled, Ended may still be
-	// called. If [Watch] is one of River's periodic jobs, Unsettled is also
-	// called for jobs that were cancelled or given up while no worker had them.
-	// Unsettled may be nil.
+	// Unsettled is called if a job has not ended and a person has to look:
+	// see [Why]. It may be called more than once for one job. After a call
+	// of Ended that returned nil, Unsettled is called only with the reason
+	// [Contradicted]. After a call of Unsettled, the job may still get a
+	// final answer, and then Ended is called. If [Watch] is one of River's
+	// periodic jobs, Unsettled is also called for jobs that were cancelled
+	// or given up while no worker had them. Unsettled may be nil.
 	Unsettled func(ctx context.Context, tx TTx, o Outcome, a Attempt) error
 	// UnsettledAfter is the number of tries after which Unsettled is called, if
 	// there is no other reason to call it. The default is 8. With River's
@@ -133,7 +138,7 @@ type Config[TTx any] struct {
 const (
 	minTimeout     = 10 * time.Second
 	defaultTimeout = 2 * time.Minute
-	endTimeout     = 10 * time.Second // limits the transaction after a call, even if the try's time is up
+	endTimeout     = 10 * time.Second // limit of the transaction after a call, independent of the limit of the try
 )
 
 // AddWorkers adds the workers for captures, cancels, refunds and payment links,
@@ -231,7 +236,8 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	return nil
 }
 
-// call makes the call, unless the books already show its effect.
+// The method call sends the job's request to Plural. If findExisting returns a
+// result or an error, the method sends nothing.
 func (w *worker[TTx, TArgs]) call(ctx context.Context, job *river.Job[TArgs]) (got *result, wasSent bool, err error) {
 	again := job.Attempt > 1 || len(job.AttemptedBy) > 1 || len(job.Errors) > 0
 	if got, err := job.Args.findExisting(ctx, w.cfg.Client, again); got != nil || err != nil {
@@ -272,8 +278,9 @@ func (w *worker[TTx, TArgs]) reviewReason(job *river.Job[TArgs], err, cause erro
 	return StillUnknown
 }
 
-// leave returns what a worker tells River if it has lost its job to another
-// worker. Whatever it tells River changes the job's row, and so also ends the
-// other worker's try. A nil or an error could end the job for good. After a
-// snooze the job is tried again.
+// The method leave returns the result of Work for a worker that has lost its
+// job to another worker. River changes the job's row because of this result,
+// and so also ends the other worker's try. After the result nil, River would
+// complete the job. After an error, River could give the job up. After a
+// snooze, River tries the job again.
 func (w *worker[TTx, TArgs]) leave() error { return river.JobSnooze(w.cfg.Timeout) }

@@ -183,8 +183,9 @@ func TestSecondOrderOfAnotherAmount(t *testing.T) {
 	require.NotContains(t, staff.get(operatePage(number)).body, "Ship or let go")
 }
 
-// Several tabs go to the payment at once. Plural is slow, and would not notice
-// that all of them want the same order. The order is still made only once.
+// Several tabs go to the payment at the same time. Plural is slow, and would
+// not notice that all of them want the same order. The order is still made only
+// once.
 func TestTwoTabsMakeOneOrder(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
@@ -353,7 +354,7 @@ func TestRefundsThatMayStillComeAreNotTakenBack(t *testing.T) {
 
 // The bank has released a hold, but Plural's books still show AUTHORIZED. After
 // one call the staff see that they have to look at Plural's dashboard. They can
-// also cancel. The customer's page promises nothing.
+// also cancel. The customer's page does not say what happened to the money.
 func TestHoldThatLapsedAtTheBank(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t)
@@ -381,7 +382,7 @@ func TestHoldThatLapsedAtTheBank(t *testing.T) {
 }
 
 // Plural may refuse a cancel just as it may refuse a capture. The staff can
-// write the cancel off, and decide to cancel again.
+// close that decision ("Write it off"), and then decide to cancel again.
 func TestCancelsCanBeDecidedAgain(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t)
@@ -475,8 +476,9 @@ func TestAJobWithTwoAnswers(t *testing.T) {
 }
 
 // If somebody sends a signed return again and again, the repeats cause no
-// request to Plural and no job. Returns that name an unknown order cause only
-// few requests.
+// request to Plural and no job. A signed return may have the id of an order
+// that the shop does not know. Repeats of such a return cause only few
+// requests.
 func TestReplayedReturns(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
@@ -513,8 +515,9 @@ func TestReplayedReturns(t *testing.T) {
 		}
 		return n
 	}
-	// Returns make the shop read the order at most once in each period of
-	// aMoment. If it reads an old document, it may read the order again.
+	// If the same return comes again and again, the shop reads the order at
+	// most once in each period of aMoment. If the shop gets an old
+	// document, it may read the order again.
 	looks := func(begun time.Time) int { return 1 + int(time.Since(begun)/aMoment) }
 	n, begun := reads(id), time.Now()
 	require.Contains(t, replay(declined.Form).body, "nothing was taken")

@@ -45,7 +45,7 @@ func (a *arrival) Text() string {
 	return "arrived: UTR " + a.UTR
 }
 
-// A call of read gets the latest settlements from Plural, and stores their
+// The method read gets the latest settlements from Plural, and stores their
 // lines. It skips a settlement whose lines are all stored and all paid out,
 // unless the settlement has changed since then.
 func (b *bank) read(ctx context.Context) error {
@@ -110,9 +110,10 @@ func (b *bank) readLines(ctx context.Context, s *plural.Settlement) (isPaidOut b
 	return isPaidOut, nil
 }
 
-// hasNoLines reports whether Plural lists a settlement, but cannot be asked for
-// its lines: the settlement has no usable UTR, or Plural does not find it. Such
-// a settlement must not keep the job from reading the others.
+// hasNoLines reports whether err means that the lines of a settlement do not
+// exist or cannot be asked for. Either the settlement in Plural's list has no
+// usable UTR, or Plural does not find the settlement under its UTR. The job
+// must still read the other settlements.
 func hasNoLines(err error) bool {
 	_, isInvalid := errors.AsType[*plural.ValidationError](err)
 	return isInvalid || errors.Is(err, plural.ErrNotFound)
@@ -130,7 +131,8 @@ func (b *bank) skipIncomplete(ctx context.Context, err error) error {
 	return nil
 }
 
-// bankArgs has the arguments of the nightly job, which needs none.
+// bankArgs is the type of the nightly job's arguments. It has no fields,
+// because the job needs no arguments.
 type bankArgs struct{}
 
 func (bankArgs) Kind() string { return "storefront_bank" }

@@ -24,7 +24,8 @@ func openBank(t *testing.T, database string) (*bank, *pluraltest.Server) {
 	return &bank{&books{db: db, log: slog.New(slog.DiscardHandler)}, client}, gateway
 }
 
-// settled adds a settlement of yesterday with one payment.
+// The function settled adds a settlement to the gateway. It has yesterday's
+// date and one payment.
 func settled(t *testing.T, gateway *pluraltest.Server, utr, payment, payout string) {
 	t.Helper()
 	at := gateway.Now().Add(-24 * time.Hour)
@@ -35,8 +36,8 @@ func settled(t *testing.T, gateway *pluraltest.Server, utr, payment, payout stri
 	}))
 }
 
-// arrived returns the status of a payment's arrival, or "" if it has not
-// arrived.
+// The method arrived returns the status of a payment's arrival, or "" if it has
+// not arrived.
 func (b *bank) arrived(t *testing.T, payment string) (status string) {
 	t.Helper()
 	require.NoError(t, b.db.QueryRowContext(t.Context(),
@@ -44,8 +45,9 @@ func (b *bank) arrived(t *testing.T, payment string) (status string) {
 	return status
 }
 
-// A settlement whose lines cannot be asked for, or which Plural lists but does
-// not have, does not keep the job from reading the other settlements.
+// Some settlements have no usable UTR, so the job cannot ask for their lines.
+// Plural may also list a settlement, and then not find it. In both cases the
+// job still reads the other settlements.
 func TestOddSettlementsStopNothing(t *testing.T) {
 	t.Parallel()
 	for name, utr := range map[string]string{

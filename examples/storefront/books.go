@@ -24,8 +24,8 @@ type books struct {
 	log   *slog.Logger
 }
 
-// place stores an order. If an order with this number exists, it returns that
-// order.
+// The method place stores an order. If there already is an order with this
+// number, the method returns that order, and stores nothing.
 func (s *books) place(ctx context.Context, o *order) (*order, error) {
 	err := s.db.transact(ctx, func(tx *sql.Tx) error {
 		isNew, err := s.db.insertOrder(ctx, tx, o)
@@ -40,8 +40,8 @@ func (s *books) place(ctx context.Context, o *order) (*order, error) {
 	return s.db.order(ctx, s.db, o.Number)
 }
 
-// seen stores what Plural's books show about an order. Every job that reads an
-// order calls seen.
+// The method seen stores what Plural's books show about an order. Every look
+// job of contrib/river calls this method.
 func (s *books) seen(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
 	number := booked.MerchantOrderReference
 	if !orderNumber.MatchString(number) || firstNumber(number) != number {
@@ -55,8 +55,8 @@ func (s *books) seen(ctx context.Context, tx *sql.Tx, booked *plural.Order) erro
 	return err
 }
 
-// lapsing is called for a hold that the bank may release on any day. It adds a
-// note to the order's history, but only once.
+// The method lapsing is called if the bank may release a hold on any day. It
+// adds a note to the order's history, but only once.
 func (s *books) lapsing(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
 	o, err := s.db.orderByPluralID(ctx, tx, booked.OrderID)
 	if errors.Is(err, errUnknownOrder) {
@@ -73,8 +73,9 @@ func (s *books) lapsing(ctx context.Context, tx *sql.Tx, booked *plural.Order) e
 	return err
 }
 
-// quiet finds the orders to read again. That is needed because customers close
-// their browsers, webhooks come late, and reads may lag behind a capture.
+// The method quiet finds the orders to read again. That is needed because
+// customers close their browsers, webhooks come late, and reads may lag behind
+// a capture.
 func (s *books) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]pluralriver.LookArgs, error) {
 	orders, err := s.db.quiet(ctx, tx, after)
 	looks := make([]pluralriver.LookArgs, 0, len(orders))
@@ -99,14 +100,16 @@ func (s *books) lookSoon(ctx context.Context, tx *sql.Tx, args pluralriver.LookA
 	return pluralriver.LookTx(ctx, s.river, tx, args, &river.InsertOpts{Queue: queueBooks, MaxAttempts: 3})
 }
 
-// A call of keep does the same as a call of record, in a transaction of its
-// own.
+// The method keep does the same as the method record, but in a transaction of
+// its own.
 func (s *books) keep(ctx context.Context, number string, booked *plural.Order) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.record(ctx, tx, number, booked) })
 }
 
-// record stores what Plural's books say about an order, or about its twin. If a
-// document cannot belong to this shop, record only logs an error. A person has
+// The method record stores what Plural's books say about an order. If Plural
+// has a second order under the same number, the document may be about that
+// second order: see twins.go. If the document has a wrong reference, no id or a
+// wrong amount, the method stores nothing, and logs an error. Then a person has
 // to look, because another read would not help.
 func (s *books) record(ctx context.Context, tx *sql.Tx, number string, booked *plural.Order) error {
 	if booked.MerchantOrderReference != firstNumber(number) || booked.OrderID == "" ||
@@ -224,8 +227,8 @@ func (s *books) refuseRefunds(ctx context.Context, tx *sql.Tx, number string, re
 	return nil
 }
 
-// settle stores the state of a decision, and adds an entry to the order's
-// history.
+// The method settle stores the state of a decision, and adds an entry to the
+// order's history.
 func (s *books) settle(ctx context.Context, tx *sql.Tx, d *decision, state, reason string) error {
 	if d.State == state && d.Reason == reason {
 		return nil

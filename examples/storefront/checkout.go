@@ -42,7 +42,7 @@ func (s *shop) payOrder(w http.ResponseWriter, r *http.Request) {
 }
 
 // orderOf returns the order that the request's path names. The order may be a
-// twin.
+// second order under one number: see twins.go.
 func (s *shop) orderOf(r *http.Request) (*order, error) {
 	number := r.PathValue("number")
 	if !orderNumber.MatchString(number) {
@@ -51,8 +51,9 @@ func (s *shop) orderOf(r *http.Request) (*order, error) {
 	return s.db.order(r.Context(), s.db, number)
 }
 
-// customersOrder does the same as orderOf, but never returns a twin, because
-// customers do not see twins.
+// customersOrder does the same as orderOf, but only for the first order under a
+// number. Customers do not see a second order under the same number: see
+// twins.go.
 func (s *shop) customersOrder(r *http.Request) (*order, error) {
 	if number := r.PathValue("number"); firstNumber(number) != number {
 		return nil, errUnknownOrder
@@ -83,8 +84,8 @@ func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// unreachable is a URL query for an order's page. With this query, the page
-// explains why the customer did not get to the payment.
+// The constant unreachable is a URL query for an order's page. With this query,
+// the page explains why the customer did not get to the payment.
 const unreachable = "unreachable=1"
 
 // comeBack handles the request with which the payer's browser comes back from
@@ -128,7 +129,7 @@ type orderView struct {
 	Head, Text string
 	Mood       string // good, bad or ""
 	CanPay     bool
-	Twice      bool // a twin of the order is paid as well
+	Twice      bool // a second order under the same number is paid as well: see twins.go
 }
 
 func (s *shop) showOrder(w http.ResponseWriter, r *http.Request) {
@@ -171,8 +172,9 @@ func (s *shop) viewOrder(ctx context.Context, o *order) (orderView, error) {
 }
 
 // describe tells the customer the state of an order. It uses what Plural's
-// books said, and not what the browser sent. If it is in doubt what happened to
-// a capture or a cancel, it promises nothing about the hold.
+// books said, and not what the browser sent. If the shop does not know what
+// happened to a capture or a cancel, the text does not promise anything about
+// the hold.
 func describe(o *order, decisions []*decision) orderView {
 	v := orderView{order: o, CanPay: o.payable()}
 	left := plural.INR(o.Captured.Value - o.Refunded.Value)

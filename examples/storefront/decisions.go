@@ -77,14 +77,15 @@ func (d *decision) args(o *order) pluralriver.MoneyArgs {
 	return pluralriver.RefundArgs{OrderID: o.PluralID, Reference: d.Reference, Amount: d.Amount}
 }
 
-// sums adds up the decisions about an order, except the refused ones.
+// The type sums has totals of the decisions about an order. Refused decisions
+// do not count.
 type sums struct {
 	ends      int           // number of captures and cancels
 	cancels   int           // number of cancels that wait or were carried out
 	isInDoubt bool          // a person has to look at a capture or cancel, or has written it off
 	captured  plural.Amount // sum of the captures that were carried out
 	refunded  plural.Amount // sum of the refunds that were carried out
-	refunding plural.Amount // sum of all refunds that were decided and not written off, carried out or not
+	refunding plural.Amount // sum of all decided refunds, except those that were refused or written off
 	waiting   int           // number of decisions that wait to be carried out
 }
 
@@ -123,15 +124,17 @@ func (s *sums) addRefund(d *decision) {
 	}
 }
 
-// canCapture reports whether the hold of an order can be captured. For a twin
-// it reports false, because the customer owes the money only once.
+// canCapture reports whether the hold of an order can be captured. If the order
+// is a second order under one number (see twins.go), canCapture returns false,
+// because the customer owes the money only once.
 func (s *sums) canCapture(o *order) bool {
 	return o.Status == plural.OrderStatusAuthorized && s.ends == 0 && o.TwinOf == ""
 }
 
-// canCancel reports whether the hold of an order can be released. That is
-// possible even if it is in doubt what happened to a capture. Plural carries
-// out either the capture or the cancel, never both, and its books show which.
+// canCancel reports whether the hold of an order can be released. A hold can be
+// released even if the shop does not know what happened to a capture. Plural
+// carries out either the capture or the cancel, never both, and its books show
+// which.
 func (s *sums) canCancel(o *order) bool {
 	return o.Status == plural.OrderStatusAuthorized && s.cancels == 0 && (s.ends == 0 || s.isInDoubt)
 }

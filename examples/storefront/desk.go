@@ -19,10 +19,10 @@ import (
 // Plural's books say what happened. It has nothing to do with pages.
 type desk struct{ *books }
 
-// decide stores an operator's decision, together with the job that carries it
-// out. It refuses the decision if the order has changed since the page was
-// shown. If two operators decide, or if one of them clicks twice, only the
-// first decision counts.
+// The method decide stores an operator's decision, together with the job that
+// carries it out. It refuses the decision if the order has changed since the
+// page was shown. If two operators decide, or if one of them clicks twice, only
+// the first decision counts.
 func (s *desk) decide(ctx context.Context, d *decision, version int64) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.decideTx(ctx, tx, d, version) })
 }
@@ -78,7 +78,8 @@ func (s *desk) decideTx(ctx context.Context, tx *sql.Tx, d *decision, version in
 	)
 }
 
-// ended is called once for each decision, in the transaction that ends its job.
+// The method ended is called once for each decision, in the transaction that
+// ends its job.
 func (s *desk) ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) error {
 	d, err := s.decisionOf(ctx, tx, o)
 	if d == nil || err != nil {
@@ -98,8 +99,9 @@ func (s *desk) ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) err
 	return s.lookSoon(ctx, tx, pluralriver.LookArgs{OrderID: o.OrderID})
 }
 
-// unsettled is called if a decision has no final answer, and a person has to
-// look. The order's page then says so, and shows what can be done.
+// The method unsettled is called if a decision has no final answer or two
+// different answers, and a person has to look. The order's page then shows
+// that, and what can be done.
 func (s *desk) unsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
 	s.log.ErrorContext(ctx, "a person has to look at Plural's dashboard",
 		"order", o.OrderID, "reference", o.Reference, "why", a.Why, "error", a.Err)
@@ -157,8 +159,10 @@ func endOf(err error) (state, reason string) {
 	return stateReview, refusal(err)
 }
 
-// endAgain turns a second final result of a call into the decision's state. Two
-// runs of a job may each have made a refund.
+// endAgain is needed if two runs of a job have different results. The decision
+// d has the first result, and err is the second result. endAgain returns the
+// new state of the decision, and the reason for this state. If each run made a
+// refund, the reason says so.
 func endAgain(d *decision, err error) (state, reason string) {
 	state, reason = endOf(err)
 	switch {
@@ -187,8 +191,9 @@ func refusal(err error) string {
 	return "look at Plural's dashboard"
 }
 
-// retry runs a job now instead of later. River would run even a job that has
-// ended. So retry checks that the job's decision still waits.
+// The method retry runs a job now instead of later. River would run even a job
+// that has ended. So the method checks that the job's decision still has the
+// state "waiting".
 func (s *desk) retry(ctx context.Context, number string, job int64) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {
 		// Lock the job's row before the order's row, because the end of a job
@@ -213,8 +218,8 @@ func (s *desk) retry(ctx context.Context, number string, job int64) error {
 }
 
 // writeOff closes a decision after a person has looked at it. The job is not
-// tried again. If the job is running at this moment, the shop still records its
-// effect.
+// tried again. If the job is running at this moment, Plural may still carry out
+// the decision. Then the shop records that it was carried out.
 func (s *desk) writeOff(ctx context.Context, number, reference string, version int64) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.writeOffTx(ctx, tx, number, reference, version) })
 }

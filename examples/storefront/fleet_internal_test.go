@@ -110,8 +110,9 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// pick returns the address of a running process, of each in turn. If none runs,
-// it returns the address of a stopped one.
+// The method pick returns the address of a running process. It takes the
+// running processes in turn. If no process is running, it returns the address
+// of a stopped process.
 func (f *fleet) pick() *url.URL {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -133,7 +134,7 @@ func (f *fleet) start(i int) {
 	f.processes[i], f.up[i] = p, true
 }
 
-// kill ends a process at once.
+// The method kill ends a process at once.
 func (f *fleet) kill(i int) {
 	f.mu.Lock()
 	p := f.processes[i]
@@ -146,8 +147,8 @@ func (f *fleet) kill(i int) {
 	f.mu.Unlock()
 }
 
-// havoc kills and restarts processes until ctx ends. Sometimes it makes Plural
-// fail instead, for longer than the SDK retries a request.
+// The method havoc kills and restarts processes until ctx ends. Sometimes it
+// makes Plural fail instead, for longer than the SDK retries a request.
 func (f *fleet) havoc(ctx context.Context, random *rand.Rand, usual func(pluraltest.Request) pluraltest.Fault) {
 	for n := 0; ; n++ {
 		select {
@@ -183,11 +184,11 @@ func outage(r pluraltest.Request) pluraltest.Fault {
 	return pluraltest.UnavailableBeforeApply
 }
 
-// TestFleet plays a sale. Customers make orders. Some customers pay, and some
-// of those come back to the shop. Two operators capture, cancel and refund,
-// sometimes against each other. Plural's answers get lost, and the shop's
-// processes are killed. Afterwards the shop's database and Plural's books agree
-// to the paisa.
+// TestFleet simulates a sale with many customers. The customers make orders.
+// Some customers pay, and some of those come back to the shop. Two operators
+// capture, cancel and refund, sometimes against each other. Plural's answers
+// get lost, and the shop's processes are killed. Afterwards the shop's database
+// and Plural's books agree to the paisa.
 //
 // STOREFRONT_PURCHASES is the number of customers, and `make sale` sets it.
 func TestFleet(t *testing.T) {
@@ -292,8 +293,8 @@ func (v *visit) run() {
 	}
 }
 
-// browser returns the HTTP client of a customer, or of a member of staff if
-// user is set.
+// The method browser returns the HTTP client of a customer. If user is set, it
+// returns the HTTP client of a member of staff.
 func (v *visit) browser(user string) *http.Client {
 	shop := (&site{t: v.f.t, url: v.f.balancer.URL, gateway: v.f.gateway}).customer()
 	c := shop.http
@@ -316,7 +317,7 @@ func (a asUser) RoundTrip(r *http.Request) (*http.Response, error) {
 	return a.next.RoundTrip(r)
 }
 
-// A call of do repeats a request until a process gives an answer that is not a
+// The method do repeats a request until a process gives an answer that is not a
 // server error.
 func (v *visit) do(c *http.Client, method, path string, form url.Values) page {
 	for range 200 {
@@ -347,8 +348,8 @@ func request(ctx context.Context, c *http.Client, method, link string, form url.
 	return page{res.StatusCode, res.Request.URL, res.Header.Get("Location"), string(body)}, err
 }
 
-// order makes an order, and reports whether the customer gets to Plural's page
-// and stays there.
+// The method order makes an order, and reports whether the customer gets to
+// Plural's page and stays there.
 func (v *visit) order(c *http.Client) bool {
 	v.do(c, http.MethodPost, "/cart", url.Values{"product": {products[v.random.IntN(len(products))].ID}})
 	cart := v.do(c, http.MethodGet, "/cart", nil)
@@ -368,8 +369,8 @@ func (v *visit) order(c *http.Client) bool {
 	return v.random.IntN(10) > 0 // some customers close the browser
 }
 
-// pay acts as the payer on Plural's page. Not all payers come back to the shop.
-// pay reports whether the order was paid.
+// The method pay acts as the payer on Plural's page. Not all payers come back
+// to the shop. The method reports whether the order was paid.
 func (v *visit) pay(c *http.Client) bool {
 	if v.random.IntN(5) == 0 {
 		back, err := v.f.gateway.Pay(v.id, pluraltest.Decline("insufficient funds"))
@@ -393,8 +394,9 @@ func (v *visit) pay(c *http.Client) bool {
 	return true
 }
 
-// version waits until the operator's page offers a decision. It returns the
-// version of the order on that page, or "" if the page never offers one.
+// The method version waits until the operator's page offers a decision. Then it
+// returns the version of the order on that page. If the page never offers the
+// decision, the method returns "".
 func (v *visit) version(c *http.Client, offer string) string {
 	for range 1200 {
 		p := v.do(c, http.MethodGet, operatePage(v.number), nil)
@@ -407,8 +409,8 @@ func (v *visit) version(c *http.Client, offer string) string {
 	return ""
 }
 
-// decide captures or cancels. Sometimes a second operator decides differently
-// at the same time.
+// The method decide acts as an operator, who decides to capture or to cancel.
+// Sometimes a second operator decides about the same order at the same time.
 func (v *visit) decide() (captured bool) {
 	staff := v.browser("operator")
 	version := v.version(staff, "/capture")
@@ -441,7 +443,8 @@ func (v *visit) decide() (captured bool) {
 	return len(v.f.gateway.Cancels(v.id)) == 0 && kind == "capture" && v.random.IntN(2) == 0
 }
 
-// refund waits until money was captured, and gives some or all of it back.
+// The method refund waits until money was captured, and gives some or all of it
+// back.
 func (v *visit) refund() {
 	staff := v.browser("operator")
 	for range 1200 {
@@ -468,7 +471,8 @@ type ledger struct {
 	gateway *pluraltest.Server
 }
 
-// compare lists the differences between the two.
+// The method compare returns a list of the differences between the shop's
+// database and Plural's books.
 func (b *ledger) compare() string {
 	b.t.Helper()
 	var differ strings.Builder
@@ -543,8 +547,8 @@ func (b *ledger) compareDecisions(o pluraltest.Order, say func(format string, ar
 	}
 }
 
-// events fails the test unless each webhook reached the shop and took effect
-// only once.
+// The method events fails the test unless each webhook reached the shop and
+// took effect only once.
 func (b *ledger) events() {
 	b.t.Helper()
 	for _, d := range b.gateway.Deliveries() {

@@ -126,9 +126,10 @@ func sender(r *http.Request) string {
 	return network.String()
 }
 
-// A browser that has given the right password is known for some time. So wrong
-// passwords from other browsers behind the same proxy do not lock it out. A
-// known browser still has to give the password.
+// The shop remembers a browser that has given the right password, for the time
+// knownFor. Wrong passwords from other browsers behind the same proxy do not
+// lock out such a known browser. A known browser still has to give the
+// password.
 const (
 	knownCookie = "known"
 	knownFor    = 90 * 24 * time.Hour

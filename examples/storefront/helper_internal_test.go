@@ -121,8 +121,8 @@ type browser struct {
 	user string // the staff's user name; "" for a customer
 }
 
-// customer makes a customer's browser. It does not follow redirects that lead
-// out of the shop.
+// The method customer makes a customer's browser. The browser does not follow
+// redirects that lead out of the shop.
 func (s *site) customer() *browser {
 	jar, err := cookiejar.New(nil)
 	require.NoError(s.t, err)
@@ -189,8 +189,8 @@ func (p page) field(t *testing.T, name string) string {
 	return found[1]
 }
 
-// order puts a product into the cart and goes to the checkout. It returns the
-// order's number and its id at Plural.
+// The method order puts a product into the cart and goes to the checkout. It
+// returns the order's number and its id at Plural.
 func (b *browser) order(product string) (number, id string) {
 	b.t.Helper()
 	require.Equal(b.t, http.StatusOK, b.post("/cart", "product", product).status)
@@ -222,7 +222,7 @@ func (b *browser) comeBack(form url.Values) page {
 	return page{status: res.StatusCode, at: res.Request.URL, body: html.UnescapeString(string(body))}
 }
 
-// A call of pays orders a product and pays for it.
+// The method pays makes an order with one product, and pays for the order.
 func (b *browser) pays(product string) (number, id string) {
 	b.t.Helper()
 	number, id = b.order(product)
@@ -234,14 +234,16 @@ func (b *browser) pays(product string) (number, id string) {
 	return number, id
 }
 
-// A call of decides posts a decision from the operator's page of an order.
+// The method decides sends an operator's decision about an order. The decision
+// has the version that the operator's page shows.
 func (b *browser) decides(number, kind string, pairs ...string) page {
 	b.t.Helper()
 	version := b.get("/operator/orders/"+number).field(b.t, "version")
 	return b.post("/operator/orders/"+number+"/"+kind, append(pairs, "version", version)...)
 }
 
-// A call of eventually waits until the page shows all of the texts.
+// The method eventually loads a page again and again, until the page shows all
+// of the texts.
 func (b *browser) eventually(path string, texts ...string) {
 	b.t.Helper()
 	var last string
@@ -270,7 +272,8 @@ func (s *site) query(t *testing.T, statement string) (value string) {
 	return value
 }
 
-// A call of eventually waits until an SQL statement finds the wanted value.
+// The method eventually runs an SQL statement again and again, until the
+// statement finds the wanted value.
 func (s *site) eventually(t *testing.T, want, statement string) {
 	t.Helper()
 	require.Eventually(t, func() bool { return s.query(t, statement) == want }, 30*time.Second, 50*time.Millisecond)

@@ -88,7 +88,8 @@ func stopJobs(ctx context.Context, jobs *river.Client[*sql.Tx]) {
 	}
 }
 
-// levelled passes on the log records that have at least a given level.
+// The type levelled is a log handler. It passes on only the log records that
+// have at least the given level.
 type levelled struct {
 	slog.Handler
 

@@ -48,7 +48,7 @@ func main() {
 	}
 	if err != nil {
 		log.Error("stopped", "error", err)
-		os.Exit(1) //nolint:gocritic // os.Exit skips stop, which is not needed here
+		os.Exit(1) //nolint:gocritic // os.Exit skips the deferred call of stop, and nothing needs that call here
 	}
 }
 
@@ -141,7 +141,7 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	return nil
 }
 
-// grace is the time that running requests and jobs get to end after the program
-// was told to stop. A customer who goes to Plural's page may wait half a minute
-// for Plural.
+// The constant grace limits how long the program waits for running requests and
+// jobs after it was told to stop. A customer who goes to Plural's page may wait
+// half a minute for Plural.
 const grace = 35 * time.Second

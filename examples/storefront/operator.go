@@ -125,9 +125,9 @@ func (s *staff) viewOrder(ctx context.Context, o *order) (*staffOrderView, error
 	return v, nil
 }
 
-// moves reports whether the page may soon show something else. That is so while
-// a decision is being carried out, and while Plural's books do not show its
-// effect yet.
+// The method moves reports whether the page may soon show something else. That
+// is so while a decision is being carried out, and while Plural's books do not
+// show its effect yet.
 func (v *staffOrderView) moves(now time.Time) bool {
 	return slices.ContainsFunc(v.Decisions, func(d decisionView) bool {
 		if d.State == stateWaiting {
@@ -194,8 +194,9 @@ func (s *staff) writeOff(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, "write off", err)
 }
 
-// sureView is the page that asks again before the whole amount is captured,
-// released or refunded, or a decision is written off.
+// sureView is the page that asks the operator to confirm a decision. The shop
+// shows this page before the whole amount is captured, released or refunded.
+// The shop also shows it before a person closes a decision ("Write it off").
 type sureView struct {
 	Number    string
 	Version   int64

@@ -14,7 +14,7 @@ import (
 // order at the last read.
 type order struct {
 	Number    string
-	TwinOf    string // number of the order whose twin this is; see twins.go
+	TwinOf    string // for a second order under one number: the number of the first order; see twins.go
 	PluralID  string
 	Link      string
 	Lines     []line
@@ -69,17 +69,19 @@ func (o *order) StatusText() string {
 	return statusText(o.Status)
 }
 
-// statusText describes a status in words. It returns the status itself if it
-// has no words for it.
+// statusText describes a status in words. If there are no words for the status,
+// statusText returns the status itself.
 func statusText(status plural.OrderStatus) string {
 	return cmp.Or(status.Text(), string(status), "not at Plural yet")
 }
 
-// orderNumber matches an order's number, with the suffix of a twin if it has
-// one.
+// orderNumber matches an order's number. If Plural has several orders under one
+// number, the shop's numbers of the later orders have a suffix such as -1: see
+// twins.go.
 var orderNumber = regexp.MustCompile(`^(order-[a-z2-7]{26})(-[1-9][0-9]?)?$`)
 
-// firstNumber returns a number without the suffix of a twin.
+// firstNumber returns a number without its suffix, if it has one: see
+// orderNumber.
 func firstNumber(number string) string {
 	if found := orderNumber.FindStringSubmatch(number); found != nil {
 		return found[1]

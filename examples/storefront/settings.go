@@ -107,9 +107,9 @@ func parseSettings(args []string) (settings, error) {
 	return s, nil
 }
 
-// configured reports whether any of the SDK's variables is set. If one is set,
-// the program does not use the emulator, and ends with an error if another
-// variable that it needs is missing.
+// The function configured reports whether any of the SDK's variables is set. If
+// one is set, the program does not use the emulator, and ends with an error if
+// another variable that it needs is missing.
 func configured() bool {
 	return slices.ContainsFunc(
 		[]string{"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL"},
@@ -138,8 +138,8 @@ func fromEnv(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gatew
 	return &gateway{client, emulator.ClientSecret, emulator.Close}, nil
 }
 
-// If the settings name no database, temporary makes a temporary one, and remove
-// deletes it.
+// If the settings name no database, the method temporary makes a folder for a
+// temporary database. The function remove deletes that folder.
 func (s *settings) temporary() (remove func(), err error) {
 	if s.Database != "" {
 		return func() {}, nil

@@ -25,8 +25,8 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 
 var india = time.FixedZone("IST", 5*3600+1800)
 
-// shop has the pages. It trusts only its own database and Plural's books, which
-// it uses through till and desk.
+// The type shop serves the shop's pages. It trusts only its own database and
+// Plural's books. Its fields till and desk read and change Plural's books.
 type shop struct {
 	till     *till
 	desk     *desk
@@ -40,9 +40,10 @@ type shop struct {
 	gate     gate // protects the staff's pages
 }
 
-// routes makes the shop's handler. It refuses forms that other sites post, with
-// two exceptions: the payer's return and the webhooks come from outside, and
-// the shop verifies their signatures.
+// The method routes makes the shop's HTTP handler. The handler refuses forms
+// that other sites post, with two exceptions: the payer's return and the
+// webhooks. These two come from outside, and the shop verifies their
+// signatures.
 func (s *shop) routes() http.Handler {
 	static, err := fs.Sub(files, "static")
 	if err != nil {
@@ -145,7 +146,7 @@ func (s *shop) notFound(w http.ResponseWriter) {
 	s.message(w, http.StatusNotFound, "Nothing here", "This page does not exist, or no longer exists.")
 }
 
-// failed answers a request that ended with an error.
+// The method failed writes the answer to a request if an error has occurred.
 func (s *shop) failed(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if errors.Is(err, errUnknownOrder) {
 		s.notFound(w)

@@ -30,7 +30,7 @@ var schema embed.FS
 
 // store is the shop's database, with all SQL. The statements are the same for
 // SQLite and PostgreSQL. They run directly on the database, or in a
-// transaction. The rules for orders are elsewhere, in books and desk.
+// transaction. The rules for orders are in the types books and desk.
 type store struct {
 	*sql.DB
 	orderRows
@@ -164,9 +164,10 @@ func (orderRows) orderByPluralID(ctx context.Context, q querier, id string) (*or
 	return scanOrder(q.QueryRowContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE plural_id = $1`, id))
 }
 
-// locked returns an order, and locks it and its twins until the transaction
-// ends. For that it locks one row, which all callers lock first: the row of the
-// order whose number has no twin suffix.
+// The method locked returns an order. Until the transaction ends, another
+// caller of locked has to wait if it asks for this order, or for another order
+// under the same number (see twins.go). For this the method locks one row: the
+// row of the order whose number has no suffix.
 func (orderRows) locked(ctx context.Context, tx *sql.Tx, number string) (*order, error) {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET version = version WHERE number = $1`, firstNumber(number))
 	if err != nil {
@@ -175,8 +176,9 @@ func (orderRows) locked(ctx context.Context, tx *sql.Tx, number string) (*order,
 	return orderRows{}.order(ctx, tx, number)
 }
 
-// orders lists the orders that need a decision, then the paid orders, and then
-// all others. Each of the three groups begins with its newest order.
+// The method orders lists the orders that need a decision, then the paid
+// orders, and then all others. Each of the three groups begins with its newest
+// order.
 func (orderRows) orders(ctx context.Context, q querier, most int) ([]*order, error) {
 	rows, err := q.QueryContext(ctx, `SELECT `+orderColumns+` FROM orders
 		ORDER BY CASE WHEN status = 'AUTHORIZED' THEN 0 WHEN captured > 0 THEN 1 ELSE 2 END, created_at DESC, number
@@ -191,7 +193,8 @@ func (orderRows) orders(ctx context.Context, q querier, most int) ([]*order, err
 // its own, called a twin. Then it knows about all money that is on hold or
 // taken. The order that was paid first keeps the number.
 
-// twins returns the twins of the order with this number, the oldest first.
+// The method twins returns the twins of the order with this number, the oldest
+// first.
 func (orderRows) twins(ctx context.Context, q querier, number string) ([]*order, error) {
 	rows, err := q.QueryContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE twin_of = $1
 		ORDER BY created_at, number`, number)
@@ -226,8 +229,9 @@ func (orderRows) saveBooks(ctx context.Context, tx *sql.Tx, o *order) error {
 	return err
 }
 
-// standFor copies o's id at Plural, its link, and what Plural's books show
-// about it, into the row of another number.
+// The method standFor copies values of the order o into the row of another
+// order. The parameter number is the number of that other order. The values are
+// the id at Plural, the payment link, and what Plural's books show.
 func (orderRows) standFor(ctx context.Context, tx *sql.Tx, number string, o *order) error {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET plural_id = $2, link = $3, status = $4, unsettled = $5,
 		captured = $6, refunded = $7, booked_at = $8, looked_at = $9, version = version + 1 WHERE number = $1`,
@@ -290,8 +294,10 @@ func (orderRows) isNews(ctx context.Context, q querier, o *order, status plural.
 		o.Number, micro(now), string(status), micro(now.Add(-aMoment))))
 }
 
-// quiet finds orders about which the shop has heard nothing for some time. It
-// records for each of them that the shop reads it now.
+// The method quiet finds orders that the shop has not read for some time. They
+// may still change, or they do not agree with the shop's decisions. In the row
+// of each of these orders, the method stores the current time as the time of
+// the last read.
 func (orderRows) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]order, error) {
 	now := time.Now()
 	rows, err := tx.QueryContext(ctx, `SELECT number, plural_id FROM orders o
@@ -344,14 +350,15 @@ func scanDecision(row interface{ Scan(dest ...any) error }) (*decision, error) {
 	return &d, err
 }
 
-// decisions lists the decisions about an order, the oldest first.
+// The method decisions lists the decisions about an order, the oldest first.
 func (decisionRows) decisions(ctx context.Context, q querier, number string) ([]*decision, error) {
 	rows, err := q.QueryContext(ctx, `SELECT `+decisionColumns+` FROM decisions
 		WHERE order_number = $1 ORDER BY decided_at`, number)
 	return collect(rows, err, func(rows *sql.Rows) (*decision, error) { return scanDecision(rows) })
 }
 
-// decision finds a decision about an order by the decision's reference.
+// The method decision finds a decision about an order by the decision's
+// reference.
 func (decisionRows) decision(ctx context.Context, q querier, number, reference string) (*decision, error) {
 	d, err := scanDecision(q.QueryRowContext(ctx, `SELECT `+decisionColumns+` FROM decisions
 		WHERE order_number = $1 AND reference = $2`, number, reference))
@@ -387,8 +394,8 @@ func (decisionRows) refundDone(ctx context.Context, tx *sql.Tx, number, referenc
 	return d, err
 }
 
-// waiting returns, for each order, a text about the decisions that have not
-// ended.
+// The method waiting returns texts about the decisions that wait, or that a
+// person has to look at. The keys of the map are the numbers of the orders.
 func (decisionRows) waiting(ctx context.Context, q querier) (map[string]string, error) {
 	kinds := map[string]string{}
 	rows, err := q.QueryContext(ctx, `SELECT d.order_number, d.kind,
@@ -471,8 +478,9 @@ func (historyRows) history(ctx context.Context, q querier, number string) ([]ent
 	})
 }
 
-// note adds an entry to an order's history. The type of a webhook's event may
-// contain a zero byte, which PostgreSQL refuses. So note replaces zero bytes.
+// The method note adds an entry to an order's history. The type of a webhook's
+// event may contain a zero byte, which PostgreSQL refuses. So the method
+// replaces zero bytes.
 func (historyRows) note(ctx context.Context, q querier, number, what string) error {
 	_, err := q.ExecContext(ctx, `INSERT INTO history (order_number, happened_at, what) VALUES ($1, $2, $3)`,
 		number, micro(time.Now()), strings.ReplaceAll(what, "\x00", "\uFFFD"))
@@ -490,7 +498,7 @@ func (historyRows) noteOnce(ctx context.Context, tx *sql.Tx, number, what string
 // arrivalRows has the SQL statements about money that has reached the bank.
 type arrivalRows struct{}
 
-// arrivals returns the arrivals of an order's payments.
+// The method arrivals returns the arrivals of an order's payments.
 func (arrivalRows) arrivals(ctx context.Context, q querier, number string) ([]arrival, error) {
 	rows, err := q.QueryContext(ctx, `SELECT a.payment_id, a.utr, a.day, a.status FROM arrivals a
 		JOIN payments p ON p.id = a.payment_id WHERE p.order_number = $1 ORDER BY a.day, a.utr, a.payment_id`, number)
@@ -537,7 +545,7 @@ func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) 
 	return list, rows.Err()
 }
 
-// changed reports whether a statement changed any row.
+// The function changed reports whether a statement has changed any row.
 func changed(result sql.Result, err error) (bool, error) {
 	if err != nil {
 		return false, err

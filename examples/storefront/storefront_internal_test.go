@@ -245,7 +245,7 @@ func TestWhatOperatorsAreShown(t *testing.T) {
 	gateway.AssertExactlyOnce(t)
 }
 
-// The retry policy later delays each try by an hour.
+// The type later is a retry policy. It delays each try by an hour.
 type later struct{}
 
 func (later) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(time.Hour) }

@@ -55,20 +55,23 @@ func startTelemetry(ctx context.Context) (*telemetry, error) {
 	return t, nil
 }
 
-// client returns options for the client of package plural. With them the client
-// records a span with the name of each operation, and metrics of its calls.
+// The method client returns options for the client of package plural. With them
+// the client records a span with the name of each operation, and metrics of its
+// calls.
 func (t *telemetry) client() []plural.Option {
 	return pluralotel.Instrument(pluralotel.WithTracerProvider(t.tracers), pluralotel.WithMeterProvider(t.meters))
 }
 
-// jobs returns River middleware that records spans and metrics of jobs.
+// The method jobs returns middleware for River. The middleware records spans
+// and metrics of jobs.
 func (t *telemetry) jobs() []rivertype.Middleware {
 	return []rivertype.Middleware{otelriver.NewMiddleware(&otelriver.MiddlewareConfig{
 		DurationUnit: "s", MeterProvider: t.meters, TracerProvider: t.tracers,
 	})}
 }
 
-// stop sends the data that was not sent yet.
+// The method stop sends the spans and metrics that were not sent yet, and ends
+// the telemetry.
 func (t *telemetry) stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()

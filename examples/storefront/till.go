@@ -11,8 +11,9 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// till takes customers to Plural and back. It makes orders at Plural, and reads
-// what happened to them. It has nothing to do with pages.
+// The type till takes customers to Plural's payment page, and handles their
+// return. It makes orders at Plural, and reads what happened to them. It has
+// nothing to do with pages.
 type till struct {
 	*books
 
@@ -92,11 +93,12 @@ var (
 	errBeingCreated = errors.New("the order is still being made at Plural")
 )
 
-// When a payer's browser comes back from Plural's page, isNews reports whether
-// the shop has to read Plural's books. Anybody who has a signed return can send
-// it again at any time. So the shop ignores returns once the order is paid, or
-// has ended unpaid. Before that, returns with the same status make the shop
-// read the books at most once in aMoment.
+// When a payer's browser comes back from Plural's page, the method isNews
+// reports whether the shop has to read Plural's books. Anybody who has a signed
+// return can send it again at any time. So the shop ignores returns once the
+// order is paid, or has ended unpaid. Until then, the shop reads the books for
+// a return with a new status. If a return has the same status as the return
+// before it, the shop reads the books at most once in the time aMoment.
 func (s *till) isNews(ctx context.Context, o *order, status plural.OrderStatus) (bool, error) {
 	if o.isPaid() || o.isOver() {
 		return false, nil
@@ -110,7 +112,10 @@ func (s *till) confirm(ctx context.Context, o *order, callback *plural.Callback)
 	confirmed, err := s.client.Orders.Confirm(ctx, callback, plural.Expected{
 		MerchantOrderReference: o.Reference(), OrderAmount: o.Amount,
 	})
-	isBehind := confirmed == nil // also set below, if the document may be old
+	// If there is no usable document, or the document shows an order that
+	// may still be paid, the books may be older than the return. Then a job
+	// reads the order again.
+	isBehind := confirmed == nil
 	if notPaid, ok := errors.AsType[*plural.NotPaidError](err); ok && !notPaid.Mismatch {
 		confirmed, isBehind = notPaid.Order, notPaid.MayStillBePaid()
 	}
@@ -132,7 +137,7 @@ const aMoment = 10 * time.Second
 // orderAtPlural finds the shop's order by Plural's id. If the shop has no order
 // with that id, it reads the order at Plural, and finds its own order by the
 // number. The shop does not know the id if a process died before it had stored
-// it, or if Plural has a second order under the number.
+// it, or if Plural has a second order under the same number.
 func (s *till) orderAtPlural(ctx context.Context, id string) (*order, error) {
 	o, err := s.db.orderByPluralID(ctx, s.db, id)
 	if !errors.Is(err, errUnknownOrder) {

@@ -17,7 +17,8 @@ import (
 // its own, called a twin. Then it knows about all money that is on hold or
 // taken. The order that was paid first keeps the number.
 
-// otherOrders returns the other orders under o's number.
+// otherOrders returns the other orders that Plural has under the number of the
+// order o.
 func (s *books) otherOrders(ctx context.Context, o *order) ([]*order, error) {
 	list, err := s.db.twins(ctx, s.db, o.Reference())
 	if err != nil || o.TwinOf == "" {
@@ -36,7 +37,8 @@ const maxTwins = 99
 var errManyTwins = errors.New("too many orders at Plural under one number")
 
 // orderFor returns the shop's order that has this id at Plural, and locks it.
-// If Plural has a second order under the number, orderFor stores it as a twin.
+// If Plural has a second order under the same number, orderFor stores the
+// second order as a twin.
 func (s *books) orderFor(ctx context.Context, tx *sql.Tx, number, id string, amount plural.Amount) (*order, error) {
 	first, err := s.db.locked(ctx, tx, firstNumber(number))
 	if err != nil || first.PluralID == id {
@@ -71,9 +73,12 @@ func (s *books) orderFor(ctx context.Context, tx *sql.Tx, number, id string, amo
 	return s.db.order(ctx, tx, twin.Number)
 }
 
-// settleTwins gives the number to a twin that was paid. It does so only if the
-// order that has the number was not paid, and if nobody has decided anything
-// about either of the two orders.
+// settleTwins exchanges a twin that was paid and the first order, so the paid
+// order gets the number without a suffix. There are three conditions:
+//   - For the first order no money is held or taken, and no payment is under
+//     way.
+//   - The two orders have the same amount.
+//   - Nobody has decided anything about either of the two orders.
 func (s *books) settleTwins(ctx context.Context, tx *sql.Tx, number string) error {
 	twins, err := s.db.twins(ctx, tx, firstNumber(number))
 	if err != nil || len(twins) == 0 {
@@ -98,8 +103,8 @@ func (s *books) settleTwins(ctx context.Context, tx *sql.Tx, number string) erro
 	return nil
 }
 
-// trade exchanges the Plural orders of two of the shop's orders, with their
-// payments.
+// The method trade exchanges the Plural orders of two of the shop's orders,
+// with their payments.
 func (s *books) trade(ctx context.Context, tx *sql.Tx, first, twin *order) error {
 	return errors.Join(
 		s.db.tradePayments(ctx, tx, first.Number, twin.Number),
@@ -109,9 +114,9 @@ func (s *books) trade(ctx context.Context, tx *sql.Tx, first, twin *order) error
 	)
 }
 
-// link stores the id and the payment link that Plural returned for an order. If
-// Plural has several orders under the shop's number, they are stored with the
-// shop's order that has this id.
+// The method link stores the id and the payment link that Plural returned for
+// an order. If Plural has several orders under the shop's number, the method
+// stores the link with the order that has this id.
 func (s *books) link(ctx context.Context, o *order, pluralID, link string) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {
 		o, err := s.orderFor(ctx, tx, o.Number, pluralID, o.Amount)

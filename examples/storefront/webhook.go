@@ -11,9 +11,9 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// event handles a webhook, in the transaction that also records the webhook as
-// handled. A webhook is only a hint that something happened. The shop then
-// reads the order from Plural, and trusts only what it has read.
+// The method event handles a webhook, in the transaction that also records the
+// webhook as handled. A webhook only shows that something may have happened.
+// The shop then reads the order from Plural, and trusts only what it has read.
 //
 // The SDK's README shows Orders.ConfirmEvent, which reads the order at once.
 // Here a job reads the order, for two reasons. The transaction of the webhook
@@ -48,8 +48,9 @@ func (s *till) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 }
 
 // orderOfEvent finds the shop's order by the number in the event. It returns
-// nil if the order belongs to another shop. It is needed if the shop has not
-// stored the order's id at Plural yet, and for a second order under the number.
+// nil if the order belongs to another shop. The method is needed in two cases:
+// the shop has not stored Plural's id of the order yet, or Plural has a second
+// order under the same number.
 func (s *till) orderOfEvent(ctx context.Context, tx *sql.Tx, e *plural.Event) (*order, error) {
 	booked, err := e.Order()
 	if err != nil || hasZero(booked.MerchantOrderReference) {

@@ -74,7 +74,7 @@ func TestRiver(t *testing.T) {
 		}
 		for _, f := range s.findings {
 			if strings.HasPrefix(f.kind, "question: ") || strings.HasPrefix(f.kind, "claim: ") {
-				continue // an error of the root module, whose own test reports it
+				continue // the root module's own test reports findings of these kinds
 			}
 			kinds[f.kind]++
 			if kinds[f.kind] == 1 {
@@ -90,7 +90,8 @@ func TestRiver(t *testing.T) {
 	require.NotZero(t, rescues)
 }
 
-// migrated returns the content of a database file with River's tables.
+// The function migrated makes a database file with River's tables. It returns
+// the file's content.
 func migrated(t *testing.T) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "empty.db")
@@ -314,7 +315,7 @@ func (d dozing) RoundTrip(r *http.Request) (*http.Response, error) {
 		rng := d.rng("doze "+callOf(r.Context()).name(), d.writes)
 		d.mu.Unlock()
 		if chance(rng, 0.2) {
-			time.Sleep(between(rng, 0, 50*time.Second)) // maybe past the deadline, like a suspended machine
+			time.Sleep(between(rng, 0, 50*time.Second)) // the deadline may pass during this wait, as on a suspended machine
 		}
 	}
 	return d.gateway.RoundTrip(r)

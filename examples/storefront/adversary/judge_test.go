@@ -39,7 +39,9 @@ func (f *fleet) decisions(o *shopOrder) (list []decision) {
 	return list
 }
 
-// watch records when each decision is first seen in each state, until ctx ends.
+// The method watch reads all decisions again and again, until ctx ends. For
+// each state of a decision, it records when it first sees the decision in that
+// state.
 func (f *fleet) watch(ctx context.Context) {
 	for isPast(ctx, 100*time.Millisecond) {
 		for _, o := range f.orders {
@@ -103,7 +105,7 @@ func (f *fleet) unsettled(o *shopOrder, decisions []decision) (left []string) {
 	return left
 }
 
-// judge lists what the shop got wrong.
+// The method judge returns a list of the shop's mistakes.
 func (f *fleet) judge(o *shopOrder, decisions []decision) (wrong []string) {
 	wrong = f.unsettled(o, decisions)
 	o.mu.Lock()

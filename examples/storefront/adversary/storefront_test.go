@@ -74,7 +74,7 @@ func TestStorefront(t *testing.T) {
 	watching.Go(func() { f.watch(watched) })
 	work.Wait()
 	for _, o := range f.orders {
-		o.wg.Wait() // until the calls that take effect late have done so
+		o.wg.Wait() // wait for the calls that take effect late
 		o.mu.Lock()
 		o.well = true
 		o.record("-", "the gateway is well")
@@ -83,7 +83,7 @@ func TestStorefront(t *testing.T) {
 	well := time.Since(began)
 	f.settle()
 	for _, o := range f.orders {
-		o.wg.Wait() // until the last tries have taken effect
+		o.wg.Wait() // wait until the last tries have taken effect
 	}
 	f.settle()
 	settled := time.Since(began)
@@ -128,7 +128,7 @@ type shopOrder struct {
 
 	number string
 	hold   int64
-	seen   map[string]map[string]time.Time // when each state was first seen, by a decision's reference and the state
+	seen   map[string]map[string]time.Time // when each state was first seen; keys: a decision's reference, then a state
 }
 
 func open(t *testing.T, first, n int) *fleet {
