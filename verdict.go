@@ -15,7 +15,7 @@ const (
 	verdictOpen                       // not carried out, and still possible
 	verdictApplied                    // carried out
 	// a row of evidence shows that the write was not carried out as asked
-	// for, and never will be
+	// for, and never will be.
 	verdictFinal
 )
 
