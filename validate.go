@@ -48,19 +48,18 @@ func (c *requestCheck) limit(ok bool, field, rule string) {
 	}
 }
 
-// addPart checks a part of the request, unless it is nil. It builds the full
-// name of a field only if something is wrong with the field.
+// addPart checks a part of the request, unless it is nil. The part's check names
+// the fields inside the part, and addPart puts the part's name before them.
 func addPart[T any](c *requestCheck, name string, part *T, check func(*T, *requestCheck)) {
 	if part == nil {
 		return
 	}
-	var found requestCheck
-	check(part, &found)
-	for _, f := range found.always {
-		c.must(false, name+f.Field, f.Rule)
-	}
-	for _, f := range found.limits {
-		c.limit(false, name+f.Field, f.Rule)
+	always, limits := len(c.always), len(c.limits)
+	check(part, c)
+	for _, found := range [][]FieldError{c.always[always:], c.limits[limits:]} {
+		for i := range found {
+			found[i].Field = name + found[i].Field
+		}
 	}
 }
 
