@@ -282,14 +282,11 @@ func (v *Verifier) webhookKeyOf(head *webhookHead, body []byte) int {
 // as a webhook.
 func isWebhookID(id string) bool { return isWord(id) && len(id) <= maxWebhookID }
 
-// parseTimestamp reads a number of seconds since 1970. The number cannot
-// overflow, because the number of digits is limited.
+// parseTimestamp reads seconds since 1970. It allows only digits, and so few of
+// them that the number cannot overflow.
 func parseTimestamp(digits string) (seconds int64, ok bool) {
-	if len(digits) > maxWebhookTimestamp || !allDigits(digits) {
-		return 0, false
-	}
-	seconds, err := strconv.ParseInt(digits, 10, 64)
-	return seconds, err == nil
+	n, err := strconv.ParseUint(digits, 10, 63) // unlike ParseInt, it refuses a sign
+	return int64(n), err == nil && len(digits) <= maxWebhookTimestamp
 }
 
 // webhookSignatures are the signatures of version v1.

@@ -97,7 +97,7 @@ func Find(h http.Header, wanted ...*Header) {
 	for key, values := range h {
 		for _, w := range wanted {
 			switch {
-			case len(key) != len(w.Name) || !strings.EqualFold(key, w.Name):
+			case key != w.Name && (len(key) != len(w.Name) || !strings.EqualFold(key, w.Name)):
 			case w.Values == nil:
 				w.Values = values
 			default:
