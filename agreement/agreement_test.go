@@ -219,8 +219,9 @@ func takings(yield func(books) bool) {
 	for _, legs := range []func(func([]leg) bool){singles, pairs} {
 		for list := range legs {
 			for _, status := range orderStatuses() {
-				// The counter n selects one coupon and one value of pre_auth. The
-				// function expectations combines every coupon with every value.
+				// The counter n selects one coupon and one value of pre_auth.
+				// The function expectations combines every coupon with every
+				// value.
 				n++
 				d := books{status: status, legs: list, coupon: coupons()[n/3%2], preAuth: []string{"true", "false", ""}[n%3]}
 				if !yield(d) {
