@@ -46,8 +46,8 @@ type tally struct {
 	wellEnds  map[string]int
 	settled   map[string]int // results of the calls of Settle
 	minutes   int            // calls with a deadline of a minute
-	unknown   int            // calls among these whose outcome is unknown, without NeedsReview
-	unknownOf map[string]int // the same calls, counted by the order's state before the call
+	unknown   int            // calls with a deadline of a minute, without a final answer or a request for a person
+	unknownOf map[string]int // the same calls, counted by the order's state at the start of the scenario
 	later     int            // the sum of otherAmount over all oracles
 	kinds     map[string]int
 	shortest  map[string]string // the shortest trace for each kind of finding
@@ -141,7 +141,7 @@ func (y *tally) run(t *testing.T, seed uint64) {
 	}
 }
 
-// play runs one scenario in its own bubble of synctest.
+// The function play runs one scenario in a synctest bubble of its own.
 func play(t *testing.T, sc *scenario) *oracle {
 	t.Helper()
 	g := newGateway(sc)
@@ -178,8 +178,9 @@ func play(t *testing.T, sc *scenario) *oracle {
 	return o
 }
 
-// follow makes the calls of a plan at their times, until one of them reports
-// that the plan has ended. It returns whether one did.
+// The method follow makes the calls of a plan at their times. If a call reports
+// that the plan has ended, the method returns true and makes no more calls.
+// Otherwise it returns false after the last call.
 func (p plan) follow(call func(n int) bool) bool {
 	time.Sleep(p.at) // wait until the plan begins
 	for n := range p.times {
@@ -195,8 +196,8 @@ func (p plan) follow(call func(n int) bool) bool {
 // the gateway is healthy.
 var tenMore = plan{times: 10, gap: time.Minute}
 
-// settle makes up to ten more calls to the gateway, which is healthy by now.
-// One of them must give a final answer, or ask for a person.
+// The method settle makes up to ten more calls to the gateway, which is healthy
+// by now. One of these calls must give a final answer, or ask for a person.
 func (o *oracle) settle(client *plural.Client, p plan) {
 	p.deadline = time.Minute
 	for _, c := range slices.Backward(o.calls) {
@@ -226,8 +227,8 @@ func (o *oracle) settle(client *plural.Client, p plan) {
 	o.report(c, kind, "%v", c.err)
 }
 
-// If the outcome of a call is unknown, ask sometimes calls Settle, which only
-// reads. It reports whether that gave a final answer.
+// If the outcome of a call is unknown, the method ask sometimes calls Settle,
+// which only reads. The method returns true if Settle gave a final answer.
 func (o *oracle) ask(c *call) bool {
 	unknown, ok := errors.AsType[*plural.OutcomeUnknownError](c.err)
 	if !ok || !chance(o.rng("settle "+c.id, 0), 0.3) {
@@ -242,7 +243,8 @@ func (o *oracle) ask(c *call) bool {
 	return again.ended()
 }
 
-// look calls Find on the healthy gateway, and checks the result.
+// The method look calls Find on the healthy gateway, and checks the result. It
+// does nothing for a cancel, because there is no Find for cancels.
 func (o *oracle) look(client *plural.Client, p plan) {
 	if p.op == "cancel" {
 		return
@@ -330,12 +332,17 @@ func (y *tally) report(t *testing.T) {
 	}
 }
 
-// isBeyondACall reports whether docs/finals.md says that a call cannot prevent
-// this kind of wrong answer. One reason is that another process may use the
-// same reference. Another is that Plural may not keep references unique, or may
-// free a reference after a failure. In these cases a final answer holds only
-// for requests that were made before it. A third reason is that a final answer
-// is only about the order and the amount of its call.
+// isBeyondACall reports whether no call can prevent this kind of wrong answer.
+// docs/finals.md explains the reasons:
+//
+//   - Another process may use the same reference.
+//   - Plural may not enforce that references are unique. Or it may allow a
+//     reference to be used again after a refund has failed.
+//   - A final answer is about one order and one amount: those in the call. The
+//     reference may also belong to another order.
+//
+// In the first two cases, a final answer covers only requests that were made
+// before the answer.
 func isBeyondACall(kind string) bool {
 	return strings.HasPrefix(kind, "question: ") && (strings.Contains(kind, "rival") ||
 		strings.Contains(kind, "later request") || strings.Contains(kind, "for another order"))

@@ -7,7 +7,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// finding is a mistake that the package has made.
+// A finding is one mistake of the package under test.
 type finding struct {
 	kind, detail string
 }
@@ -62,8 +62,8 @@ func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f do
 	if holds {
 		hold = truth.held()
 	}
-	// No document shows that a hold has lapsed at the bank. A document without
-	// payments does not show either that a capture is under way.
+	// No document shows that a hold has lapsed at the bank. If a document has
+	// no payments, it also does not show that a capture is under way.
 	if !truth.lapsed && (holds || !f.noPayments) {
 		amount("CapturableAmount", o.CapturableAmount, hold)
 		if o.CanCapture() && !holds {
@@ -76,8 +76,9 @@ func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f do
 	g.checkPaid(&o, truth, f, bad)
 }
 
-// checkPaid checks that the money of an order that Expected.Check accepts was
-// really held or taken in full.
+// If Expected.Check accepts an order, checkPaid checks that the gateway really
+// holds or has taken money for the order. If the payments have no offer and no
+// fee, this money must be the order's amount less the coupon.
 func (g *gateway) checkPaid(o *plural.Order, truth order, f docFault, bad func(kind, format string, args ...any)) {
 	want := plural.Expected{MerchantOrderReference: truth.reference, OrderAmount: plural.INR(truth.amount)}
 	if want.Check(o) != nil || truth.lapsed {

@@ -22,7 +22,7 @@ type writeFault struct {
 	late         time.Duration
 	hang         time.Duration // if set, the connection breaks after this time, without an answer
 	answer       *answer       // replaces the true answer
-	delta        int64         // by how much the amount carried out differs from the request
+	delta        int64         // the gateway adds this to the requested amount, and carries out the sum
 	legFails     bool          // the capture from the last of two payments fails
 	legGap       time.Duration
 	midStatus    string
@@ -50,8 +50,9 @@ type readFault struct {
 	docFault
 }
 
-// codes returns answers with each of the API's error codes and its statuses,
-// and some other answers.
+// The function codes returns error answers. They have most of the API's error
+// codes, with the statuses that belong to the codes. A few answers do not fit
+// the API's documentation, such as a code that the API does not have.
 func codes() []answer {
 	var all []answer
 	add := func(status int, codes ...string) {

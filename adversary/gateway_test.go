@@ -77,7 +77,7 @@ type version struct {
 // effect is a write that was really carried out. The oracle compares the
 // results of the calls with these effects.
 type effect struct {
-	op, order, reference, by string // by: the id of the call, or a name for somebody else
+	op, order, reference, by string // by: the id of the call, "somebody else" or "an earlier run"
 	refund                   string
 	amount                   int64
 	arrived, at              time.Time
@@ -104,13 +104,15 @@ type gateway struct {
 	background
 }
 
-// background runs late effects, and waits for those that are still to come.
+// The type background runs functions at a later time. The field wg can wait for
+// all of them.
 type background struct{ wg sync.WaitGroup }
 
-// The method after calls f when the time d has passed on the test's clock.
+// The method named after waits in the background until the time d has passed on
+// the test's clock. Then it calls the function f.
 func (b *background) after(d time.Duration, f func()) {
 	b.wg.Go(func() {
-		time.Sleep(d) // f is a late effect, or what somebody else does later
+		time.Sleep(d) // f is a late effect, or an action of somebody else
 		f()
 	})
 }
@@ -127,8 +129,8 @@ func (g *gateway) rng(class string, n int) *rand.Rand {
 	return rand.New(rand.NewPCG(g.sc.seed, h+uint64(n)*0x9e3779b97f4a7c15))
 }
 
-// record adds a line to the trace. If the line is the same as the last one,
-// record only counts it.
+// The method record adds a line to the trace. If the new line repeats the last
+// line, the trace keeps only one of them, and shows the number of repetitions.
 func (g *gateway) record(who, format string, args ...any) {
 	line := fmt.Sprintf("%-9s ", who) + fmt.Sprintf(format, args...)
 	if line == g.last {
@@ -214,7 +216,7 @@ type refusal struct {
 	code   string
 }
 
-// capture takes the money from one payment after the other.
+// The method capture takes the money from one payment after the other.
 func (g *gateway) capture(
 	o *order, reference string, amount int64, f writeFault, by string, arrived, now time.Time,
 ) *refusal {
@@ -299,8 +301,9 @@ func (g *gateway) capture(
 	return nil
 }
 
-// hang makes an order PENDING for some time. After that the write is carried
-// out, the order fails, or the order gets its old state back.
+// The method hang makes an order PENDING for some time. Afterwards one of three
+// things happens: the write is carried out, the order fails, or the order is
+// AUTHORIZED again.
 func (g *gateway) hang(o *order, reference string, amount int64, f writeFault, now time.Time, carryOut func()) {
 	o.busy, o.status = true, pending
 	left := amount
@@ -372,8 +375,8 @@ func (g *gateway) cancel(o *order, f writeFault, by string, arrived, now time.Ti
 	return nil
 }
 
-// refund gives money back. The second result is the refund that the answer
-// shows.
+// The method refund gives money back. Its second result is the id of the refund
+// that the answer shows.
 func (g *gateway) refund(
 	o *order, reference string, amount int64, f writeFault, by string, arrived, now time.Time,
 ) (*refusal, string) {
@@ -450,7 +453,8 @@ func (g *gateway) setRefund(o *order, r refund, by string, now time.Time) {
 	g.commit(o, now)
 }
 
-// pay pays the order for the payer, if it can still be paid.
+// The method pay acts for the payer. If the order can still be paid, the payer
+// pays by card, and the money is held.
 func (g *gateway) pay(o *order, now time.Time) {
 	if o.status != created && o.status != attempted && o.status != pending || o.busy {
 		return

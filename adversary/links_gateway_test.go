@@ -28,7 +28,7 @@ type link struct {
 	id, reference, status string
 	amount                int64
 	preAuth               bool
-	by                    string // the call or the person who made the link
+	by                    string // who made the link: the id of a call, or an earlier run of the shop
 
 	orderID, orderStatus string
 	paid                 int64  // all money that was held or taken, even if it was released later
@@ -47,13 +47,13 @@ type linkScenario struct {
 
 	isUnique      bool
 	setup         string
-	heldReads     string   // the link's status once the money of its order is on hold
+	heldReads     string   // the status of a link while the money of its order is on hold
 	cancels       []string // the statuses from which a link can be cancelled
 	voidsOrder    bool     // the order of a cancelled link is CANCELLED
 	saysPreAuth   string   // how documents write pre_auth: "", "bool", "text"
 	wraps         bool
-	withoutAmount float64 // how many of the links' documents lack the amount, from 0 to 1
-	withoutList   float64 // how many of the orders' documents lack the list of payments
+	withoutAmount float64 // the share of the links' documents without the amount, from 0 to 1
+	withoutList   float64 // the share of the orders' documents without the list of payments, from 0 to 1
 	lifetime      time.Duration
 	plans         []linkPlan
 	events        []outside
@@ -247,9 +247,10 @@ func (g *linkGateway) happenTo(id, what string) {
 	}
 }
 
-// happen does to a link what the payer, the clock or a person at the dashboard
-// would do. A payment that was begun before the link ended may still succeed
-// after that.
+// The method happen changes a link and its order after an action of the payer,
+// of the clock or of a person at the dashboard. A payment may begin before the
+// link ends, and succeed after the link has ended. The method returns true if
+// it changed the link or its order.
 func (g *linkGateway) happen(l *link, what string) bool {
 	isOver := l.status == cancelled || l.status == expired
 	isOpen := l.orderStatus == created || l.orderStatus == attempted
@@ -278,7 +279,9 @@ func (g *linkGateway) happen(l *link, what string) bool {
 	return true
 }
 
-// cancel handles a request to cancel a link as Plural does.
+// The method cancel carries out a request to cancel a link. Like Plural, it
+// refuses the request if money was held or paid, or if a link with this status
+// cannot be cancelled.
 func (g *linkGateway) cancel(l *link) *refusal {
 	if l.paid > 0 || !slices.Contains(g.sc.cancels, l.status) {
 		return &refusal{422, "OPERATION_NOT_ALLOWED"}
@@ -338,7 +341,8 @@ func (g *linkGateway) serve(r *http.Request, body []byte, c *linkCall, answers c
 	}
 }
 
-// read answers one read of the books. Each answer comes from its own replica.
+// The method read handles one request to read a link or an order. Each answer
+// comes from its own replica.
 func (g *linkGateway) read(c *linkCall, path string, answers chan<- linkAnswer) {
 	g.mu.Lock()
 	rng := g.rng("read", g.reads)
@@ -436,8 +440,8 @@ func jsonDoc(doc map[string]any, wraps bool) answer {
 	return answer{status: 200, body: string(data)}
 }
 
-// write makes or cancels a link, with the faults that the scenario has for this
-// request.
+// The method write makes or cancels a link, with the faults that the scenario
+// has for this request.
 func (g *linkGateway) write(c *linkCall, method, path string, body []byte, answers chan<- linkAnswer) {
 	g.mu.Lock()
 	n := g.writes

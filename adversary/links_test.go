@@ -18,8 +18,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// linkCall is one call about a payment link, with what the gateway has shown to
-// it.
+// linkCall is one call about a payment link, together with the links that the
+// gateway has shown to the call.
 type linkCall struct {
 	linkPlan
 
@@ -30,8 +30,8 @@ type linkCall struct {
 	err        error
 	shown      []link // the true states behind the documents that the call has seen
 	sends      int
-	refused    int  // answers with status 401, after each of which the request is sent again with a new token
-	again      bool // a create was sent again although an answer had shown its link to the call
+	refused    int  // number of answers with status 401; after such an answer, the SDK sends again with a new token
+	again      bool // the call sent a create after an answer had shown a link with the same reference
 }
 
 func (c *linkCall) name() string {
@@ -120,8 +120,9 @@ func playLinks(t *testing.T, sc *linkScenario) *linkOracle {
 	return o
 }
 
-// settle makes a few more calls when the gateway is healthy and the payer has
-// gone. One of them must give a final answer, or ask for a person.
+// The method settle makes up to ten more calls. By now the gateway is healthy,
+// and the payer does nothing more. One of the calls must give a final answer,
+// or ask for a person.
 func (o *linkOracle) settle(client *plural.Client, p linkPlan) {
 	for _, c := range slices.Backward(o.calls) {
 		if c.process == p.process {
@@ -196,8 +197,9 @@ func (o *linkOracle) judge(c *linkCall) {
 	}
 }
 
-// sentinels checks that an error is not of two kinds at once, and that it has
-// the right type for its kind.
+// The method sentinels checks that an error is not of two kinds at once, and
+// that it has the right type for its kind. It also checks rules for all calls,
+// such as the deadline.
 func (o *linkOracle) sentinels(c *linkCall) {
 	is := func(target error) bool { return errors.Is(c.err, target) }
 	final := is(plural.ErrNotApplied) || is(plural.ErrConflict)
@@ -227,10 +229,13 @@ func (o *linkOracle) sentinels(c *linkCall) {
 	}
 }
 
-// created checks the result of a call that makes a link. After a success there
-// must be one link with the reference, and it must have the values of the call.
-// After a conflict there must be a second link with the reference, or one with
-// other values.
+// The method created checks the result of a call that makes a link.
+//
+//   - After a success, the link in the result must exist and must have the
+//     values of the call. The call must not have seen two links with its
+//     reference.
+//   - After a conflict, there must be two links with the reference, or one link
+//     with the reference and other values.
 func (o *linkOracle) created(c *linkCall) {
 	same, others := 0, 0
 	for _, l := range o.links {
@@ -271,9 +276,10 @@ func (o *linkOracle) created(c *linkCall) {
 	}
 }
 
-// cancelled checks the result of a call that cancels a link. If it is nil, the
-// link must be CANCELLED. If it is a conflict, the payer must have paid through
-// the link. If it is ErrNotApplied, the link must have expired.
+// The method cancelled checks the result of a call that cancels a link. If the
+// error is nil, the link must be CANCELLED. If the error is a conflict, the
+// payer must have paid through the link. If the error is ErrNotApplied, the
+// link must have expired.
 func (o *linkOracle) cancelled(c *linkCall) {
 	var now link
 	wasPaid := false
@@ -298,8 +304,9 @@ func (o *linkOracle) cancelled(c *linkCall) {
 	}
 }
 
-// TestLinkOracle checks the oracle itself. It gives the oracle results with
-// known mistakes, and the oracle must report each of them.
+// TestLinkOracle checks the oracle itself. The test makes results with known
+// mistakes, and the oracle must report each mistake. The test also makes right
+// results, and the oracle must report nothing.
 func TestLinkOracle(t *testing.T) {
 	t.Parallel()
 	conflict := func(op string) error {

@@ -11,8 +11,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// TestOracle checks the oracle itself. It gives the oracle results with known
-// mistakes, and the oracle must report each of them.
+// TestOracle checks the oracle itself. The test makes results with known
+// mistakes, and the oracle must report each mistake. The test also makes right
+// results, and the oracle must report nothing.
 func TestOracle(t *testing.T) {
 	t.Parallel()
 	notApplied := &plural.StateError{Op: "x", Reason: "x"}
@@ -30,7 +31,7 @@ func TestOracle(t *testing.T) {
 		setup string
 		plan  plan
 		fault writeFault
-		sent  bool // the gateway carries out the plan's write before the check
+		sent  bool // before the oracle judges, the gateway carries out the write of the plan
 		err   error
 		kind  string // how the finding begins; "": the result is right
 	}{

@@ -22,10 +22,11 @@ type call struct {
 	served     []served
 	sends      int
 	answers    string // the answers to the call's writes
-	reads      bool   // the call is one of Settle or Find, which only read
+	reads      bool   // this is a call of Settle or Find, which only read
 }
 
-// served is the true state from which a document was made that a call received.
+// The type served describes one document that a call received. It has the true
+// state that the document was made from.
 type served struct {
 	at     time.Time
 	order  order
@@ -91,8 +92,10 @@ func (o *oracle) judge() {
 	}
 }
 
-// sentinels checks that an error does not match two sentinels that exclude each
-// other. It also checks that a final error has the right type for its kind.
+// The method sentinels checks that an error does not match two sentinels that
+// contradict each other, such as ErrNotApplied and ErrConflict. It also checks
+// that a final error has the right type. And it checks rules for all calls,
+// such as the deadline.
 func (o *oracle) sentinels(c *call) {
 	is := func(target error) bool { return errors.Is(c.err, target) }
 	if is(plural.ErrNotApplied) && is(plural.ErrConflict) {
@@ -151,8 +154,8 @@ func (o *oracle) askedAmount(c *call) int64 {
 	return -1
 }
 
-// success checks a call that reported success. Its write must have been carried
-// out once, and exactly as the call asked for it.
+// The method success checks a call that reported success. The gateway must have
+// carried out the write exactly as the call asked.
 func (o *oracle) success(c *call) {
 	if c.got == nil {
 		o.report(c, "wrong success: nil without a document", "")
@@ -193,8 +196,8 @@ func (o *oracle) refunded(c *call) {
 			if r.reference != c.reference {
 				continue
 			}
-			// A refund that was good still counts as good while a replica may
-			// show it so.
+			// A replica that lags may still show a refund as good. So a refund
+			// that is no longer good counts for some more seconds.
 			if o.wasGood(c.order, r.id, c.end) {
 				good++
 				if r.amount == c.amount {
@@ -240,12 +243,13 @@ func (o *oracle) wasGood(orderID, id string, end time.Time) bool {
 	return false
 }
 
-// sawTwo reports whether an answer showed the call a list with two good refunds
-// under its reference.
+// sawTwo reports whether the call received a list with at least two good
+// refunds under the call's reference.
 func (c *call) sawTwo() bool { return c.sawRefunds(2) }
 
-// sawRefunds reports whether an answer showed the call a list with at least
-// this many good refunds under its reference.
+// sawRefunds reports whether the call received a list of refunds that has
+// enough good refunds under the call's reference. The parameter least is the
+// number that is enough.
 func (c *call) sawRefunds(least int) bool {
 	return slices.ContainsFunc(c.served, func(s served) bool {
 		if s.refund != nil || s.order.id != c.order || (s.fault.noRefunds || s.fault.emptyRefunds) &&
@@ -262,8 +266,8 @@ func (c *call) sawRefunds(least int) bool {
 	})
 }
 
-// notApplied checks that nothing was carried out, and that nothing can be
-// carried out later.
+// The method notApplied checks that nothing was carried out, and that nothing
+// can be carried out later.
 func (o *oracle) notApplied(c *call) {
 	of := o.find(c.order)
 	switch c.op {
@@ -335,8 +339,8 @@ func (o *oracle) notRefunded(c *call, of *order) {
 	}
 }
 
-// conflict checks that the true state really differs from what the call asked
-// for.
+// The method conflict checks that the true state really differs from what the
+// call asked for.
 func (o *oracle) conflict(c *call) {
 	effects, sum := o.effectsUnder(c)
 	of := o.find(c.order)
@@ -381,8 +385,9 @@ func (o *oracle) conflict(c *call) {
 	}
 }
 
-// If documents list entries twice, repeats returns a text that says so, to be
-// added to the kind of a finding.
+// The method repeats returns the last part of a finding's kind. If the
+// scenario's documents list entries twice, this text says so. Otherwise the
+// text is empty.
 func (o *oracle) repeats() string {
 	if o.sc.leaves.entriesTwice || o.sc.leaves.entriesOnEveryLeg || o.sc.leaves.refundsTwice {
 		return ", with lists that repeat entries"
@@ -390,8 +395,9 @@ func (o *oracle) repeats() string {
 	return ""
 }
 
-// sawExact reports whether an answer showed the call a document with its
-// capture.
+// sawExact reports whether the call received a document that shows the call's
+// capture. The captures under the call's reference must add up to the amount
+// want, and no money may be left on hold.
 func (c *call) sawExact(want int64) bool {
 	return slices.ContainsFunc(c.served, func(s served) bool {
 		if s.refund != nil || s.fault.noCaptures || s.fault.noPayments || s.fault.noEntryReference {
@@ -409,7 +415,9 @@ func (c *call) sawExact(want int64) bool {
 	})
 }
 
-// If references are unique, noDoubles checks that each has at most one refund.
+// The method noDoubles checks that no order has two good refunds with the same
+// reference. The oracle does not call it if the gateway lets two good refunds
+// have the same reference.
 func (o *oracle) noDoubles() {
 	for _, of := range o.orders {
 		count := map[string]int{}
@@ -426,8 +434,8 @@ func (o *oracle) noDoubles() {
 	}
 }
 
-// found checks the result of Find on a healthy gateway. Find does not know the
-// amount of the refund or capture that it looks for.
+// The method found checks the result of Find on a healthy gateway. Find does
+// not know the amount of the refund or capture that it looks for.
 func (o *oracle) found(c *call) {
 	effects, sum := o.effectsUnder(c)
 	if c.op == "refund" {

@@ -21,7 +21,8 @@ func (u uniqueness) String() string {
 	return [...]string{"unique", "unique but for refunds that failed", "not unique"}[u]
 }
 
-// plan is the call that one process makes, and when it makes and repeats it.
+// A plan is a call that one process makes and repeats. The plan has the time of
+// the first call, the greatest number of calls, and the time between two calls.
 type plan struct {
 	process   int
 	op        string
@@ -81,8 +82,8 @@ func (sc *scenario) scale(times ...*time.Duration) {
 	}
 }
 
-// outside is something that the payer, the bank or a person at the dashboard
-// does.
+// The type outside describes an action of the payer, of the bank or of a person
+// at the dashboard.
 type outside struct {
 	at   time.Duration
 	what string

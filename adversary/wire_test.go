@@ -20,8 +20,8 @@ type answer struct {
 	err    error
 }
 
-// RoundTrip passes a request to the gateway. The gateway deals with the request
-// to the end, even if the client has hung up.
+// RoundTrip passes a request to the gateway. Even if the client hangs up, the
+// gateway finishes its work on the request.
 func (g *gateway) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body []byte
 	if r.Body != nil {
@@ -83,7 +83,8 @@ func (g *gateway) serve(r *http.Request, body []byte, c *call, answers chan<- an
 	}
 }
 
-// read answers one read of the books. Each answer comes from its own replica.
+// The method read handles one request to read an order or a refund. Each answer
+// comes from its own replica.
 func (g *gateway) read(c *call, r *http.Request, id, reference string, answers chan<- answer) {
 	g.mu.Lock()
 	n := g.reads
@@ -151,8 +152,9 @@ func (g *gateway) look(c *call, id, reference string, f readFault) (answer, stri
 	return g.document(c, h.o, h.r, doc, f.docFault), lagging + f.String() + summary(doc)
 }
 
-// document makes an answer that contains doc. It also compares what the package
-// says about doc with the true state from which doc was made.
+// The method document makes an answer that contains the document doc. It also
+// compares what the package says about doc with the true state from which doc
+// was made.
 func (g *gateway) document(c *call, o order, r *refund, doc map[string]any, f docFault) answer {
 	data, err := json.Marshal(map[string]any{"data": doc})
 	if err != nil {
@@ -176,8 +178,8 @@ type writeBody struct {
 	} `json:"order_amount"`
 }
 
-// write carries out a capture, cancel or refund, with the faults that the
-// scenario has for this request.
+// The method write carries out a capture, cancel or refund, with the faults
+// that the scenario has for this request.
 func (g *gateway) write(c *call, r *http.Request, path string, body []byte, answers chan<- answer) {
 	var in writeBody
 	if len(body) > 0 {

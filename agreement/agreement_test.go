@@ -41,9 +41,9 @@ const (
 	ourRefund = "refund-1"
 )
 
-// worths returns payments that have nothing but an amount, which differs from
-// payment to payment. Some amounts are in a foreign currency, with or without a
-// base amount.
+// The function worths returns payments with different amounts and without other
+// data. Some amounts are in a foreign currency, with or without a base amount.
+// One amount cannot be read. The last payment has no amount.
 func worths() []leg {
 	return []leg{
 		{amount: rupees(2000)},
@@ -76,7 +76,8 @@ func entryLists() [][]bookEntry {
 	}
 }
 
-// singles returns lists of one payment, for orders with one attempt to pay.
+// The function singles yields lists of one payment, for orders with one attempt
+// to pay.
 func singles(yield func([]leg) bool) {
 	extras := []leg{{}, {extra: noOffer}, {extra: offered, explains: true}, {extra: charged, explains: true}}
 	for _, method := range []string{"CARD", "UPI", "POINTS"} {
@@ -100,8 +101,9 @@ func singles(yield func([]leg) bool) {
 	}
 }
 
-// pairs returns lists of two payments. They are points together with a card, or
-// one attempt to pay after another.
+// The function pairs yields lists of two payments. In some lists the payer paid
+// with points and a card together. In the others the payer tried twice to pay
+// by UPI.
 func pairs(yield func([]leg) bool) {
 	garbled, dollars := money{currency: "INR", garbled: true}, money{paise: 18, currency: "USD"}
 	worths := [][2]leg{
@@ -209,14 +211,18 @@ func refundLists() [][]bookRefund {
 
 func coupons() []money { return []money{{}, rupees(500)} }
 
-// takings combines singles and pairs with every status of an order. It returns
-// documents without refunds.
+// The function takings combines each list of payments from the functions
+// singles and pairs with each status of an order. It yields documents without
+// refunds.
 func takings(yield func(books) bool) {
 	n := 0
 	for _, legs := range []func(func([]leg) bool){singles, pairs} {
 		for list := range legs {
 			for _, status := range orderStatuses() {
-				n++ // n picks only one coupon and preAuth; expectations tries all their values
+				// The counter n selects one coupon and one value of pre_auth.
+				// The function expectations combines every coupon with every
+				// value.
+				n++
 				d := books{status: status, legs: list, coupon: coupons()[n/3%2], preAuth: []string{"true", "false", ""}[n%3]}
 				if !yield(d) {
 					return
@@ -226,7 +232,9 @@ func takings(yield func(books) bool) {
 	}
 }
 
-// givings returns documents of orders with refunds.
+// The function givings yields documents of orders with refunds. It combines
+// lists of payments with lists of refunds, each status of an order, and each
+// coupon.
 func givings(yield func(books) bool) {
 	for _, legs := range fewLegs() {
 		for _, refunds := range refundLists() {
@@ -241,8 +249,8 @@ func givings(yield func(books) bool) {
 	}
 }
 
-// expectations returns documents of orders that differ in their coupon and in
-// pre_auth.
+// The function expectations yields documents of orders that differ in their
+// coupon and in pre_auth.
 func expectations(yield func(books) bool) {
 	unread := money{paise: 500, currency: "USD"}
 	garbled := money{currency: "INR", garbled: true}

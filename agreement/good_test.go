@@ -9,15 +9,21 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// goodBooks is a document, with the amounts that the package must report for
-// it.
+// The type goodBooks has a document, and the amounts that the package must
+// report for the document.
 type goodBooks struct {
 	name  string
 	books books
-	// These are the expected amounts: captured; held (may still be captured);
-	// refunded; refunding (the part of refunded that is still on its way); left
-	// (may still be refunded). An amount that is nil is not checked. A zero
-	// told means that the package must report the amount as not known.
+	// These are the expected amounts:
+	//
+	//   - captured
+	//   - held: may still be captured
+	//   - refunded
+	//   - refunding: the part of refunded that is still on its way
+	//   - left: may still be refunded
+	//
+	// If an amount is nil, the test does not check it. If an amount is the zero
+	// value of the type told, the package must report the amount as not known.
 	captured, held, refunded, refunding, left *told
 	paid                                      bool // Expected.Check must return nil
 	canCapture, canRefund                     bool

@@ -78,7 +78,7 @@ func (r bookRefund) json() string {
 	return b.String() + "}"
 }
 
-// books is a document about an order.
+// The type books is a document about an order.
 type books struct {
 	status  string
 	preAuth string // "": the field is absent
@@ -141,8 +141,8 @@ func (l leg) write(b *strings.Builder, n int) {
 	b.WriteByte('}')
 }
 
-// told is an amount that a document shows. Its zero value means that the
-// document does not show the amount.
+// The type told is an amount that a document shows. Its zero value means that
+// the document does not show the amount.
 type told struct {
 	paise int64
 	known bool
@@ -247,7 +247,9 @@ func entriesTruth(settled []leg) told {
 		sum += own
 	}
 	if sum > wholePrice {
-		return told{} // more than the order; a fee must not raise the refundable amount
+		// The captures are more than the order's amount. A fee may explain
+		// this, but a fee must not raise the amount that can be refunded.
+		return told{}
 	}
 	return knownToBe(sum)
 }

@@ -94,9 +94,9 @@ func questions() []question {
 	}
 }
 
-// sampleEvery returns a factor for the distance between two documents that are
-// tested. With PLURAL_EXHAUSTIVE=full it is 1. Under the race detector it is
-// larger than otherwise.
+// The tests check only some of the documents. The larger the result of
+// sampleEvery, the fewer documents they check. With PLURAL_EXHAUSTIVE=full the
+// result is 1. Under the race detector the result is larger than otherwise.
 func sampleEvery() int {
 	switch {
 	case os.Getenv("PLURAL_EXHAUSTIVE") == "full":
@@ -148,11 +148,13 @@ func TestVerdictsAgreeWithAmounts(t *testing.T) {
 	})
 }
 
-// ofCapture has what a document shows about the captures of an order.
+// The type ofCapture describes the captures of an order, as a document shows
+// them. Payments that failed or were cancelled do not count.
 type ofCapture struct {
-	ours, others   int  // captures from payments that have not failed or been cancelled
-	sum, once      told // sums of the captures with our reference; once counts equal captures from a payment once
-	without        bool // some payment has neither failed nor been cancelled, and lists no capture
+	ours, others   int  // the number of captures with our reference, and of all other captures
+	sum            told // the sum of the captures with our reference
+	once           told // the same sum, but equal captures from one payment count as one capture
+	without        bool // at least one payment lists no capture
 	underWay, odd  bool
 	settled, named bool // named: each capture has a reference
 }
@@ -192,7 +194,7 @@ func (f *findings) verdict(d books, name string, mode int, o *plural.Order, err 
 	v := truthOf(d)
 	parent := new(plural.Order)
 	if json.Unmarshal([]byte(d.json()), parent) != nil || d.status == "" {
-		return // calls cannot use an order without a status; the test of amounts covers it
+		return // a call cannot use such a document; TestAmountsAgreeOnEveryDocument tests such documents
 	}
 	notApplied, conflict := errors.Is(err, plural.ErrNotApplied), errors.Is(err, plural.ErrConflict)
 	noHold := errors.Is(err, plural.ErrNoHold)

@@ -154,7 +154,7 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	_ = get(b, chromedp.Steps(steps...))
 }
 
-// get runs an action and returns its value.
+// The function get runs an action and returns the action's value.
 func get[T any](b *tab, action chromedp.Action[T]) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
@@ -166,8 +166,8 @@ func get[T any](b *tab, action chromedp.Action[T]) T {
 	return value
 }
 
-// A call of where describes what the tab shows, for the message of a failed
-// test.
+// The method where describes what the tab shows. The message of a failed test
+// contains this description.
 func (b *tab) where() string {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
@@ -178,20 +178,21 @@ func (b *tab) where() string {
 
 func (b *tab) open(link string) { b.t.Helper(); b.do(chromedp.Navigate(link)) }
 
-// click presses the button or link with these words.
+// The method click clicks the button or link with these words.
 func (b *tab) click(words string) {
 	b.t.Helper()
 	b.do(chromedp.Click(withText(words, "button", "a")))
 }
 
-// press clicks the button or link, and waits until a page shows the text.
+// The method press clicks the button or link, and waits until a page shows the
+// text.
 func (b *tab) press(words, next string) {
 	b.t.Helper()
 	b.click(words)
 	b.sees(next)
 }
 
-// A call of sees waits until the page shows the text, for example in a heading
+// The method sees waits until the page shows the text, for example in a heading
 // or a paragraph.
 func (b *tab) sees(text string) {
 	b.t.Helper()
@@ -212,7 +213,8 @@ func (b *tab) fill(selector, value string) {
 	b.do(chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), value))
 }
 
-// A call of sets gives a control a value, like a user who chooses from a list.
+// The method sets gives a value to a form control, like a user who chooses from
+// a list.
 func (b *tab) sets(selector, value string) {
 	b.t.Helper()
 	b.do(chromedp.SetValue(chromedp.CSS(selector), value))
@@ -223,13 +225,15 @@ func (b *tab) choose(selector string) {
 	b.do(chromedp.Click(chromedp.CSS(selector)))
 }
 
-// text runs a script and returns its result, which is a string.
+// The method text runs a script and returns the script's result, which is a
+// string.
 func (b *tab) text(script string) string {
 	b.t.Helper()
 	return get(b, chromedp.Evaluate[string](script))
 }
 
-// picture saves the whole page as a PNG and checks it with wellMade.
+// The method picture saves the whole page as a PNG, and checks the page with
+// wellMade.
 func (b *tab) picture(name string) {
 	b.t.Helper()
 	b.wellMade(name)

@@ -25,8 +25,8 @@ func onEachScreen(t *testing.T, test func(b *tab, leave func(next string))) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			b := openTab(t, s)
-			// leave waits for the shop's page. Without JavaScript the payer has
-			// to press a button to get there.
+			// This function waits until the tab shows the shop's page. Without
+			// JavaScript the payer has to press a button to get there.
 			test(b, func(next string) {
 				t.Helper()
 				if s.javaScript {
@@ -177,9 +177,9 @@ func TestPayerWithoutShop(t *testing.T) {
 	})
 }
 
-// TestPayerLeavesSecurePage pays on a page with TLS and returns to a shop
-// without TLS. Browsers let a page with TLS post a form to an address without
-// TLS only if that address is on loopback.
+// TestPayerLeavesSecurePage pays on a page with TLS. This page then posts a
+// form to a shop without TLS. Browsers allow that only because the shop's
+// address is on loopback.
 func TestPayerLeavesSecurePage(t *testing.T) {
 	t.Parallel()
 	shop := openShop(t, pluraltest.WithTLS())

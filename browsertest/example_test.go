@@ -37,8 +37,9 @@ func TestReturnWithoutExemption(t *testing.T) {
 	b.do(chromedp.WaitVisible(withText("cross-origin request detected", "pre")))
 }
 
-// TestWebhookExample buys at examples/webhook, and comes back to a page of that
-// shop. The shop is protected against requests from other sites.
+// TestWebhookExample orders and pays at the shop of examples/webhook.
+// Afterwards the browser comes back to a page of that shop. The shop is
+// protected against requests from other sites.
 func TestWebhookExample(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command(buildExample(t, "webhook"), "-addr", "127.0.0.1:0")

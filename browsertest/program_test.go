@@ -17,8 +17,8 @@ import (
 // programs is the folder for the examples' binaries. It is removed at the end.
 var programs string
 
-// builds has a function for each example. The function builds the example once
-// for all tests.
+// The map builds has a function for each example. Each function builds its
+// example once, for all tests.
 var builds sync.Map
 
 // buildExample builds an example with go build.

@@ -28,8 +28,8 @@ type shop struct {
 	returns []back
 }
 
-// One back says how the payer's browser came back to the shop, and what the
-// shop found out.
+// The type back describes how a payer's browser came back to the shop, and what
+// the shop found out.
 type back struct {
 	path     string
 	callback *plural.Callback
@@ -94,8 +94,9 @@ func (s *shop) sell(reference string, change func(*plural.CreateOrderRequest)) (
 	return order.OrderID, order.RedirectURL
 }
 
-// comeBack is the merchant's callback handler. It ends with a redirect, so a
-// reload of the next page does not post the return again.
+// comeBack is the merchant's callback handler. It answers with a redirect. If
+// the payer then reloads the next page, the browser does not post the callback
+// again.
 func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	one := back{path: r.URL.Path}
 	one.callback, one.verify = s.verifier.VerifyCallbackRequest(r)
@@ -115,8 +116,9 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/thanks?outcome="+outcome, http.StatusSeeOther)
 }
 
-// A call of last returns what the shop found out when the payer's browser last
-// came back. It fails the test if the signature was not valid.
+// The method last returns what the shop found out when a payer's browser came
+// back most recently. If the signature of that callback was not valid, the test
+// fails.
 func (s *shop) last() back {
 	s.t.Helper()
 	s.mu.Lock()
@@ -127,8 +129,9 @@ func (s *shop) last() back {
 	return one
 }
 
-// A call of paid fails the test unless the gateway's books confirm the payment
-// of the latest return.
+// The method paid checks the most recent callback. The callback must be about
+// the order with this id and have this status, and the gateway's books must
+// confirm the payment. Otherwise the test fails.
 func (s *shop) paid(id string, status plural.OrderStatus) {
 	s.t.Helper()
 	one := s.last()
@@ -139,8 +142,9 @@ func (s *shop) paid(id string, status plural.OrderStatus) {
 	require.Equal(s.t, status, one.order.Status)
 }
 
-// A call of unpaid fails the test unless Confirm reported that the order of the
-// latest return is not paid.
+// The method unpaid checks the most recent callback. The callback must be about
+// the order with this id, and Confirm must have reported that the order is not
+// paid. Otherwise the test fails.
 func (s *shop) unpaid(id string, status plural.OrderStatus, code plural.ErrorCode) back {
 	s.t.Helper()
 	one := s.last()

@@ -40,12 +40,13 @@ func openStorefront(t *testing.T, opts ...pluraltest.Option) *storefront {
 	return s
 }
 
-// staff returns the address of a page for the staff.
+// The method staff returns the address of a page for the staff. The address
+// contains the user name and the password.
 func (s *storefront) staff(path string) string {
 	return strings.Replace(s.url, "http://", "http://operator:"+staffPassword+"@", 1) + path
 }
 
-// order returns the only order at Plural.
+// The method order returns the only order at Plural.
 func (s *storefront) order(t *testing.T) pluraltest.Order {
 	t.Helper()
 	orders := s.srv.Orders()
@@ -53,7 +54,7 @@ func (s *storefront) order(t *testing.T) pluraltest.Order {
 	return orders[0]
 }
 
-// A call of buys puts a lamp into the cart and goes to the hosted page.
+// The method buys puts a lamp into the cart and goes to the hosted page.
 func (s *storefront) buys(b *tab) {
 	b.t.Helper()
 	b.open(s.url)
@@ -61,14 +62,16 @@ func (s *storefront) buys(b *tab) {
 	b.press("Go to the payment", "Pay ₹1,499.50")
 }
 
-// A call of pays orders a lamp, pays for it, and comes back to the shop.
+// The method named pays lets a customer order a lamp, pay for it, and come back
+// to the shop.
 func (s *storefront) pays(b *tab) {
 	b.t.Helper()
 	s.buys(b)
 	s.approves(b)
 }
 
-// A call of approves pays on the hosted page, and comes back to the shop.
+// The method approves lets a customer pay on the hosted page, and come back to
+// the shop.
 func (s *storefront) approves(b *tab) {
 	b.t.Helper()
 	b.press("Authorise", "Confirm your payment")
@@ -262,7 +265,8 @@ func TestStorefrontReturns(t *testing.T) {
 	}
 }
 
-// A call of posts sends a form from a page of another site.
+// The method posts opens a page of another site, and sends a form from that
+// page.
 func (b *tab) posts(from, to string, form url.Values) {
 	b.t.Helper()
 	b.open(from)

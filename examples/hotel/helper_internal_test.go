@@ -36,9 +36,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// runHotel is the main function of a hotel process, which runs until it is
-// killed, or until it reads a line, as after a signal. It has the program's
-// usual settings, but shorter times between tries.
+// runHotel is the main function of a hotel process. The process runs until it
+// is killed, or until it reads a line. A line stops the process in the same way
+// as a signal. The process has the program's usual settings, but shorter times
+// between tries.
 func runHotel() {
 	ctx, stop := context.WithCancel(context.Background())
 	go func() {
@@ -76,7 +77,7 @@ func (soon) NextRetry(job *rivertype.JobRow) time.Time {
 	return time.Now().Add(min(time.Duration(job.Attempt)*100*time.Millisecond, time.Second))
 }
 
-// chain is one hotel that runs as several processes.
+// The type chain is one hotel that runs as several processes.
 type chain struct {
 	t         *testing.T
 	gateway   *pluraltest.Server
@@ -88,8 +89,8 @@ type chain struct {
 	next      atomic.Uint64
 }
 
-// open starts a hotel with an empty database. All its processes start at the
-// same time.
+// The function open starts a hotel with an empty database. All its processes
+// start at the same time.
 func open(t *testing.T, gateway *pluraltest.Server, processes int, env ...string) *chain {
 	t.Helper()
 	postgres, redis := servertest.StartPostgres(t), servertest.StartRedis(t)
@@ -139,14 +140,14 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// page is an answer of the hotel.
+// The type page is the hotel's answer to a request.
 type page struct {
 	status   int
 	location string
 	body     string
 }
 
-// ask sends a request, and repeats it until a process answers.
+// The method ask sends a request, and repeats it until a process answers.
 func (c *chain) ask(method, path string, form url.Values) page {
 	client := &http.Client{
 		Timeout:       30 * time.Second,
@@ -177,8 +178,8 @@ func (c *chain) ask(method, path string, form url.Values) page {
 	return page{}
 }
 
-// book makes a booking. It returns the booking's number and Plural's id of its
-// order.
+// The method book makes a booking. It returns the booking's number, and
+// Plural's id of the order for the booking.
 func (c *chain) book() (number, id string) {
 	p := c.ask(http.MethodPost, "/bookings", url.Values{"room": {"Lake"}, "nights": {"2"}})
 	for range 50 {
@@ -199,8 +200,8 @@ func (c *chain) atPlural(link string) (id string, ok bool) {
 	return c.text(`SELECT plural_id FROM bookings WHERE link = $1`, link), true
 }
 
-// pay makes the guest pay at Plural. If comesBack is true, the guest's browser
-// then comes back to the hotel.
+// The method pay lets the guest pay at Plural. If comesBack is true, the
+// guest's browser then comes back to the hotel.
 func (c *chain) pay(id string, comesBack bool) {
 	back, err := c.gateway.Pay(id, pluraltest.Approve)
 	if err != nil {
@@ -212,8 +213,8 @@ func (c *chain) pay(id string, comesBack bool) {
 	}
 }
 
-// A call of held books a room and pays, and waits until the hotel knows that
-// the deposit is held.
+// The method held books a room and pays the deposit. Then it waits until the
+// hotel knows that the deposit is held.
 func (c *chain) held(comesBack bool) (number, id string) {
 	number, id = c.book()
 	c.pay(id, comesBack)
@@ -221,8 +222,8 @@ func (c *chain) held(comesBack bool) (number, id string) {
 	return number, id
 }
 
-// A call of shows waits until the desk's page of a booking contains the text,
-// and returns the page.
+// The method shows waits until the desk's page of a booking contains the text.
+// Then it returns the page.
 func (c *chain) shows(number, text string) string {
 	var body string
 	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
@@ -236,8 +237,8 @@ func (c *chain) shows(number, text string) string {
 
 var beforeField = regexp.MustCompile(`name="before" value="([0-9]+)"`)
 
-// decide waits until the desk's page has a button for the decision, and presses
-// that button.
+// The method decide waits until the desk's page has a button for the decision,
+// and presses that button.
 func (c *chain) decide(number, kind, amount string) page {
 	body := c.shows(number, "/desk/"+number+"/"+kind+`"`)
 	found := beforeField.FindStringSubmatch(body)
@@ -247,7 +248,7 @@ func (c *chain) decide(number, kind, amount string) page {
 	return c.ask(http.MethodPost, "/desk/"+number+"/"+kind, url.Values{"before": found[1:], "amount": {amount}})
 }
 
-// text returns the one value that an SQL statement finds.
+// The method text returns the one value that an SQL statement finds.
 func (c *chain) text(statement string, args ...any) (value string) {
 	if err := c.db.QueryRowContext(c.t.Context(), statement, args...).Scan(&value); err != nil {
 		c.t.Errorf("%s: %v", statement, err)
@@ -255,7 +256,8 @@ func (c *chain) text(statement string, args ...any) (value string) {
 	return value
 }
 
-// A call of becomes waits until an SQL statement finds the wanted value.
+// The method becomes repeats an SQL statement until the statement finds the
+// wanted value.
 func (c *chain) becomes(want, statement string, args ...any) {
 	var got string
 	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {

@@ -78,9 +78,10 @@ var (
 
 const perNight = 6_000_00
 
-// book stores a booking. mobile is "" unless the guest booked by telephone. The
-// deposit is the price of the nights plus 5,000 rupees for extras. The fee for
-// a guest who does not come is the price of one night.
+// The method book stores a booking. If the guest did not book by telephone, the
+// parameter mobile is "". The deposit is the price of the nights plus 5,000
+// rupees for extras. The fee for a guest who does not come is the price of one
+// night.
 func (h *hotel) book(ctx context.Context, room string, nights int, mobile string) (number string, err error) {
 	number = "booking-" + strings.ToLower(rand.Text()) // not guessable, because anybody who knows it may see the booking
 	_, err = h.pool.Exec(ctx, `INSERT INTO bookings (number, reference, mobile, room, nights, deposit, fee)
@@ -105,12 +106,12 @@ func (h *hotel) decisions(ctx context.Context, number string) ([]*decision, erro
 		WHERE number = $1 ORDER BY made_at`, number))
 }
 
-// wayToPay returns the link to the page where the guest pays the deposit. It
-// returns "" if nothing is left to pay. It makes the order that holds the
-// deposit, unless the booking has one. If Plural's answer with the link was
-// lost, nobody has that link, so wayToPay makes another order. For a guest who
-// booked by telephone it makes no order, because such a guest gets a payment
-// link by text message.
+// wayToPay returns the link to the page where the guest pays the deposit. If
+// nothing is left to pay, it returns "". If the booking has no link yet, it
+// makes the order that holds the deposit, and stores the order's link. If
+// Plural's answer with the link was lost, nobody has that link, so wayToPay
+// makes another order. For a guest who booked by telephone it makes no order,
+// because such a guest gets a payment link by text message.
 func (h *hotel) wayToPay(ctx context.Context, number string) (link string, err error) {
 	const tries = 3
 	for range tries {
@@ -142,10 +143,10 @@ func (b *booking) payable() string {
 	return b.Link
 }
 
-// decide stores a decision, together with the job that carries it out. before
-// is the number of decisions that the desk's page showed. If there are more
-// decisions now, decide stores nothing. So if a button is clicked twice, only
-// the first click counts.
+// The method decide stores a decision, together with the job that carries out
+// the decision. The parameter before is the number of decisions that the desk's
+// page showed. If this number has changed since then, the method stores
+// nothing. So if a button is clicked twice, only the first click counts.
 func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 	return h.transact(ctx, func(tx pgx.Tx) error {
 		b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
@@ -220,15 +221,17 @@ func (h *hotel) giveUp(ctx context.Context, number, reference string) error {
 	})
 }
 
-// linked stores the link that was sent to a guest, and the id of the link's
-// order.
+// The method linked stores the link that Plural sent to a guest, and the id of
+// the link's order. If the booking already has a link, the method changes
+// nothing.
 func (h *hotel) linked(ctx context.Context, tx pgx.Tx, reference, pluralID, link string) error {
 	_, err := tx.Exec(ctx, `UPDATE bookings SET plural_id = $2, link = $3
 		WHERE number = (SELECT number FROM decisions WHERE reference = $1) AND link = ''`, reference, pluralID, link)
 	return err
 }
 
-// decided stores the result of a decision. For a cancel, reference is "".
+// The method decided stores the result of a decision. For a cancel, the
+// parameter reference is "", and the booking's last cancel gets the result.
 func (h *hotel) decided(ctx context.Context, tx pgx.Tx, pluralID, reference, state, note string) error {
 	_, err := tx.Exec(ctx, `UPDATE decisions SET state = $3, note = $4 WHERE reference = $2 OR $2 = '' AND reference = (
 		SELECT decisions.reference FROM decisions JOIN bookings USING (number) WHERE plural_id = $1 AND kind = 'cancel'
@@ -236,8 +239,8 @@ func (h *hotel) decided(ctx context.Context, tx pgx.Tx, pluralID, reference, sta
 	return err
 }
 
-// inDoubt is called when it is not known whether a decision was carried out.
-// note is the reason why a person has to look.
+// The method inDoubt is called when it is not known whether a decision was
+// carried out. The parameter note is the reason why a person has to look.
 func (h *hotel) inDoubt(ctx context.Context, tx pgx.Tx, pluralID, reference, note string) error {
 	_, err := tx.Exec(ctx, `UPDATE decisions SET state = 'look', note = $3 WHERE state IN ('under way', 'look')
 		AND (reference = $2 OR $2 = '' AND kind = 'cancel'
@@ -245,7 +248,7 @@ func (h *hotel) inDoubt(ctx context.Context, tx pgx.Tx, pluralID, reference, not
 	return err
 }
 
-// sight has what Plural's books show about a deposit.
+// The type sight describes a deposit as Plural's books show it.
 type sight struct {
 	Reference, PluralID, Status string
 	Deposit                     int64
@@ -273,16 +276,21 @@ func (s *sight) bankRefused() (references []string) {
 	return references
 }
 
-// seen stores what Plural's books show about an order. Plural itself chooses
-// the reference for the order of a payment link, so seen finds such an order by
-// its id. Plural's books lag, so a document that is older than the stored one
-// changes nothing. If the order's id or amount does not fit the booking, seen
-// only logs an error, because a person has to look.
+// The method seen stores what Plural's books show about an order. It finds the
+// order's booking by the order's reference. Plural itself chooses the reference
+// for the order of a payment link. So if the guest booked by telephone, the
+// method finds the booking by the order's id. Plural's books lag, so a document
+// that is older than the stored one changes nothing. If the order's id or
+// amount does not fit the booking, the method stores nothing and logs an error,
+// because a person has to look.
 func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
 	b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
 		WHERE mobile = '' AND reference = $1 OR mobile <> '' AND plural_id = $2 FOR UPDATE`, s.Reference, s.PluralID))
 	if errors.Is(err, errUnknown) {
-		return nil // the order is not the hotel's, or no guest was sent to it
+		// No booking has this order. Perhaps it is not the hotel's order, or
+		// its link was lost. Or it is the order of a payment link, and the
+		// hotel has not stored its id yet.
+		return nil
 	}
 	if err != nil {
 		return err
@@ -293,7 +301,9 @@ func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
 	}
 	const clocksApart = 5 * time.Minute
 	if s.At > time.Now().Add(clocksApart).UnixMicro() {
-		s.At = 0 // a time in the future counts as none, because all later documents would seem older
+		// With a time in the future, this document would make all later
+		// documents seem older. So the hotel ignores the time.
+		s.At = 0
 	}
 	tag, err := tx.Exec(ctx, `UPDATE bookings SET plural_id = $2, status = $3, held = $4, may_change = $5,
 			taken = COALESCE($6, taken), refunded = COALESCE($7, refunded), lapsing = lapsing AND $4,
@@ -311,7 +321,8 @@ func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
 	return err
 }
 
-// lapsing marks the booking of a hold that may end any day.
+// The method lapsing is called when a hold may end on any day. It marks the
+// booking of this hold.
 func (h *hotel) lapsing(ctx context.Context, tx pgx.Tx, pluralID string) error {
 	_, err := tx.Exec(ctx, `UPDATE bookings SET lapsing = true WHERE plural_id = $1`, pluralID)
 	return err
@@ -321,9 +332,10 @@ func (h *hotel) lapsing(ctx context.Context, tx pgx.Tx, pluralID string) error {
 // if the hotel does not know the id.
 type orderName struct{ PluralID, Reference string }
 
-// quiet returns the orders to read again. These are orders that may still
-// change, and orders for which a decision was carried out that their row does
-// not show yet.
+// The method quiet returns the orders that the hotel should read again. Some of
+// these orders may still change. For the others a decision was carried out, but
+// the booking's row does not show the effect yet. The method leaves out orders
+// that were read a short time ago, and old bookings without a recent decision.
 func (h *hotel) quiet(ctx context.Context, tx pgx.Tx) ([]*orderName, error) {
 	rows, err := tx.Query(ctx, `UPDATE bookings SET looked_at = now() WHERE number IN (
 		SELECT number FROM bookings b WHERE looked_at < now() - $1::interval

@@ -21,7 +21,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// The test plays a season at a hotel that runs as two processes. Some guests
+// The test has many guests, at a hotel that runs as two processes. Some guests
 // come, some do not come, some cancel, and some get money back. Plural's
 // answers get lost, its books lag, and each webhook comes three times. Both
 // processes are killed in the middle of a capture. Afterwards the hotel's rows
@@ -98,7 +98,7 @@ func TestSeason(t *testing.T) {
 	require.LessOrEqual(t, gateway.TokensIssued(), 5, "processes share a token")
 }
 
-// agree waits until the hotel's rows agree with Plural's books.
+// The method agree waits until the hotel's rows agree with Plural's books.
 func (c *chain) agree() {
 	c.t.Helper()
 	differ := c.differ()
@@ -176,9 +176,9 @@ func TestLapsedHolds(t *testing.T) {
 	number, _ := c.held(true)
 	c.shows(number, "may end any day")
 
-	// The hold ends only at the bank. Plural refuses the capture, but Plural's
-	// books still show the hold. The desk gives up the capture, and releases
-	// the hold.
+	// The bank has released the hold, but Plural's books still show it. Plural
+	// refuses the capture. The desk gives up the capture, and cancels the
+	// order.
 	number, id := c.held(true)
 	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseAtBank))
 	c.decide(number, kindCheckOut, "13250.50")
@@ -190,7 +190,7 @@ func TestLapsedHolds(t *testing.T) {
 	c.shows(number, "cancel ₹0.00: done")
 	c.becomes("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
 
-	// The hold ends at the bank and in the books.
+	// The bank has released the hold, and Plural's books show that.
 	number, id = c.held(true)
 	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseEverywhere))
 	c.becomes("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
@@ -199,8 +199,9 @@ func TestLapsedHolds(t *testing.T) {
 	require.Equal(t, http.StatusConflict, c.ask(http.MethodPost, "/desk/"+number+"/check-out",
 		url.Values{"before": {"0"}, "amount": {"100"}}).status)
 
-	// The hold ends in the books while the desk decides. The check-out fails,
-	// and nothing is taken.
+	// The bank has released the hold, and Plural's books show that. The hotel
+	// may not know it yet, because the webhooks are delayed. The desk tries to
+	// check the guest out. The check-out fails, and nothing is taken.
 	number, id = c.held(true)
 	gateway.HoldWebhooks()
 	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseEverywhere))
@@ -322,9 +323,10 @@ func TestDepositByTelephone(t *testing.T) {
 	gateway.AssertExactlyOnce(t)
 }
 
-// The desk gives up a link that Plural sends after all. If the desk asks for
-// the link again, the guest gets no second link, even if Plural would make one.
-// Only the desk sees the guest's mobile number.
+// The desk gives up the decision to send a link, although Plural has sent the
+// link. If the desk asks for the link again, the guest gets no second link,
+// even if Plural would make a second one. Only the desk sees the guest's mobile
+// number.
 func TestLinkThatWasGivenUp(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateLinks(pluraltest.DuplicateAccepted))

@@ -12,7 +12,7 @@ import (
 )
 
 // The desk can give up a decision long after its job has ended. River deletes a
-// job that has ended after a day.
+// job one day after the job has ended.
 func TestGivenUpAfterItsJobIsDeleted(t *testing.T) {
 	t.Parallel()
 	c := open(t, pluraltest.NewServer(t), 1)
@@ -20,7 +20,7 @@ func TestGivenUpAfterItsJobIsDeleted(t *testing.T) {
 	c.decide(number, kindCheckOut, "13250.50")
 	c.becomes("done", `SELECT state FROM decisions WHERE number = $1`, number)
 	for _, statement := range []string{
-		`UPDATE decisions SET state = 'look'`, // as after an ErrConflict
+		`UPDATE decisions SET state = 'look'`, // the state after an ErrConflict
 		`DELETE FROM river_job WHERE id IN (SELECT job_id FROM decisions)`,
 	} {
 		_, err := c.db.ExecContext(t.Context(), statement)
@@ -54,7 +54,7 @@ func TestLateRefundOfAnOldBooking(t *testing.T) {
 }
 
 // A document comes from a server of Plural whose clock is fast. Later documents
-// have earlier times, and count all the same.
+// have earlier times. The hotel still uses these later documents.
 func TestADocumentFromTheFuture(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
@@ -70,8 +70,8 @@ func TestADocumentFromTheFuture(t *testing.T) {
 }
 
 // Plural's books have two refunds under one reference. The first refund failed,
-// and the second one was carried out. So the guest has the money, and the
-// decision must not become refused.
+// and the second one was carried out. The guest has the money, so the decision
+// must keep the state "done".
 func TestOneOfTwoRefundsFailed(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateRefunds(pluraltest.DuplicateAccepted))

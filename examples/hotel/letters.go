@@ -16,8 +16,8 @@ type letterArgs struct {
 // Kind returns the job's name in River's tables.
 func (letterArgs) Kind() string { return "letter" }
 
-// write stores a job in the transaction. Once the transaction is committed, the
-// job sends a letter.
+// The method write stores a job in the transaction. After the transaction is
+// committed, the job sends a letter.
 func (h *hotel) write(ctx context.Context, tx pgx.Tx, number, text string) error {
 	_, err := h.money.river.InsertTx(ctx, tx, letterArgs{number, text}, nil)
 	return err
@@ -31,7 +31,7 @@ type postman struct {
 	hotel *hotel
 }
 
-// Work sends a letter.
+// Work carries out a job: it sends one letter.
 func (p *postman) Work(ctx context.Context, job *river.Job[letterArgs]) error {
 	_, err := p.hotel.pool.Exec(ctx, `INSERT INTO letters (number, text) VALUES ($1, $2)`, job.Args.Number, job.Args.Text)
 	return err

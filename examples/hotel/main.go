@@ -43,7 +43,7 @@ type settings struct {
 	Redis                         *redis.Options
 
 	HoldFor time.Duration // for how long a hold can safely be captured
-	Quiet   time.Duration // how long after a read of a booking's order the next read follows, if the order may change
+	Quiet   time.Duration // if an order may still change, the hotel reads it again after this time
 	Sweep   time.Duration // the time between two searches for orders to read again
 	Try     time.Duration // time limit of one try of a call that moves money
 	Rescue  time.Duration // how long until another process gets the job of a dead process
@@ -80,11 +80,11 @@ func main() {
 	}
 	if err != nil {
 		log.Error("stopped", "error", err)
-		os.Exit(1) //nolint:gocritic // os.Exit skips stop, which is not needed here
+		os.Exit(1) //nolint:gocritic // the deferred call of stop does not run, and is not needed
 	}
 }
 
-// run serves the hotel until ctx ends.
+// The function run serves the hotel until ctx ends.
 func run(ctx context.Context, s settings, log *slog.Logger) error {
 	stopTraces, err := startTraces(ctx)
 	if err != nil {

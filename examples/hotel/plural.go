@@ -78,7 +78,7 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 
 		PeriodicJobs:                []*river.PeriodicJob{pluralriver.Watch(), pluralriver.Sweep(set.Sweep)},
 		JobTimeout:                  set.Try,    // for the hotel's own jobs
-		RescueStuckJobsAfter:        set.Rescue, // takes jobs from a process that died; must be more than set.Try
+		RescueStuckJobsAfter:        set.Rescue, // time until another worker gets an unfinished job; more than set.Try
 		RetryPolicy:                 set.Retry,
 		DiscardedJobRetentionPeriod: -1, // jobs that were given up wait for a person
 	})
@@ -96,9 +96,10 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 	return m, nil
 }
 
-// deposit makes the order that holds a booking's deposit, and returns the link
-// to Plural's page for it. Guests who booked by telephone do not need it: for
-// them carryOut stores a job, and Plural sends a payment link.
+// The method deposit makes the order that holds the deposit for a booking. It
+// returns the order's id, and the link to Plural's page where the guest pays. A
+// guest who booked by telephone does not need this order: the method carryOut
+// stores a job, and Plural sends the guest a payment link.
 func (m *money) deposit(ctx context.Context, reference string, paise int64) (id, link string, err error) {
 	o, err := m.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: reference,
@@ -116,8 +117,8 @@ func (m *money) deposit(ctx context.Context, reference string, paise int64) (id,
 	return o.OrderID, o.RedirectURL, nil
 }
 
-// A payer's browser comes back from Plural's page with a POST. A call of
-// returned handles that request, and returns the payer's booking. It trusts
+// A payer's browser comes back from Plural's page with a POST. The method
+// returned handles this request, and returns the payer's booking. It trusts
 // Plural's books, and not the data from the browser.
 func (m *money) returned(r *http.Request) (*booking, error) {
 	callback, err := m.verifier.VerifyCallbackRequest(r)
@@ -166,7 +167,8 @@ func (m *money) carryOut(ctx context.Context, tx pgx.Tx, b *booking, d *decision
 	return inserted.Job.ID, nil
 }
 
-// ended is called once for each decision, with the result of its call.
+// The method ended is called once for each decision, with the result of the
+// decision's call.
 func (m *money) ended(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome) error {
 	state, note := stateDone, "" // an accepted refund may be PENDING: later reads show how it ends
 	if o.Err != nil {            // ErrConflict, or a ValidationError: a person has to look
@@ -185,8 +187,8 @@ func (m *money) ended(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome) err
 	return m.look(ctx, tx, o.OrderID)
 }
 
-// unsettled is called when a person has to look at a decision. The job goes on
-// trying, except after Cancelled and GivenUp.
+// The method unsettled is called when a person has to look at a decision. The
+// job goes on trying, except after Cancelled and GivenUp.
 func (m *money) unsettled(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
 	if a.Why == pluralriver.Contradicted {
 		return m.hotel.decided(ctx, tx, o.OrderID, o.Reference, stateLook, "Plural says two things: "+a.Err.Error())
@@ -194,8 +196,8 @@ func (m *money) unsettled(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome,
 	return m.hotel.inDoubt(ctx, tx, o.OrderID, o.Reference, string(a.Why)+": "+a.Err.Error())
 }
 
-// seen is called with each order that a job or a payer's return has read from
-// Plural's books.
+// The method seen is called with each order that a job or a payer's return has
+// read from Plural's books.
 func (m *money) seen(ctx context.Context, tx pgx.Tx, o *plural.Order) error {
 	s := sight{
 		Reference: o.MerchantOrderReference, PluralID: o.OrderID, Deposit: o.OrderAmount.Value, Status: string(o.Status),
@@ -209,8 +211,8 @@ func (m *money) seen(ctx context.Context, tx pgx.Tx, o *plural.Order) error {
 	return m.hotel.seen(ctx, tx, s)
 }
 
-// known returns the amount in paise, or nil if Plural's document does not show
-// it.
+// The function known returns the amount in paise. If Plural's document does not
+// show the amount, the function returns nil.
 func known(a plural.Amount, ok bool) *int64 {
 	if !ok {
 		return nil
@@ -218,7 +220,7 @@ func known(a plural.Amount, ok bool) *int64 {
 	return &a.Value
 }
 
-// quiet finds the orders to read again.
+// The method quiet finds the orders that the hotel should read again.
 func (m *money) quiet(ctx context.Context, tx pgx.Tx) (looks []pluralriver.LookArgs, err error) {
 	names, err := m.hotel.quiet(ctx, tx)
 	for _, name := range names {

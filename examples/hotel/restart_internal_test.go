@@ -14,8 +14,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// A process that starts does not stand in the way of a transaction of a process
-// that runs, and does not wait for it.
+// A process starts while another process has an open transaction. The new
+// process does not block the transaction, and does not wait for its end.
 func TestAProcessStartsWhileAnotherWrites(t *testing.T) {
 	t.Parallel()
 	c := open(t, pluraltest.NewServer(t), 2)
@@ -40,9 +40,9 @@ func TestAProcessStartsWhileAnotherWrites(t *testing.T) {
 	require.NoError(t, tx.Commit())
 }
 
-// A process that is told to stop first answers the requests that it has. So a
-// guest who has just booked still gets to the payment page, even if Plural does
-// not answer the first try.
+// When a process is told to stop, it first answers the requests that it has. So
+// a guest who has just booked still gets to the payment page, even if Plural
+// does not answer the first try.
 func TestAProcessStops(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
@@ -79,7 +79,7 @@ func TestAProcessStops(t *testing.T) {
 }
 
 // A guest's browser goes away while the hotel makes the order. The hotel still
-// stores the link, and the guest gets to it at the next try.
+// stores the link. When the guest tries again, the guest gets that link.
 func TestAGuestLeavesWhileTheOrderIsMade(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)

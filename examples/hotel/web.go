@@ -21,9 +21,9 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{"rupees": rupe
 
 func rupees(paise int64) string { return fmt.Sprintf("₹%d.%02d", paise/100, paise%100) }
 
-// routes makes the handler. It refuses forms that other sites post, with two
-// exceptions: the payer's return and the webhooks come from outside, and the
-// shop verifies their signatures.
+// The method routes makes the handler. The handler refuses forms that other
+// sites post, with two exceptions: the payer's return and the webhooks come
+// from outside, and the hotel verifies their signatures.
 func (h *hotel) routes(s settings) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { h.show(w, http.StatusOK, "home", nil) })
@@ -110,13 +110,13 @@ func (h *hotel) bookFor(w http.ResponseWriter, r *http.Request, mobile string) (
 
 func (h *hotel) pay(w http.ResponseWriter, r *http.Request) { h.toPayment(w, r, r.PathValue("number")) }
 
-// payTimeout is how long the hotel tries to get a link to the payment page. A
-// process that stops waits for longer than that.
+// payTimeout is how long the hotel tries to get a link to the payment page.
+// When a process stops, it gives its running requests more time than that.
 const payTimeout = 30 * time.Second
 
 // toPayment redirects the guest to the payment page. If there is nothing to
 // pay, it redirects the guest to the booking's page. If the browser leaves in
-// the meantime, the link is stored all the same.
+// the meantime, the hotel still stores the link.
 func (h *hotel) toPayment(w http.ResponseWriter, r *http.Request, number string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), payTimeout)
 	defer cancel()

@@ -12,9 +12,10 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// runDemo sells three times on the emulator. It captures one order in part, and
-// cancels one. It captures the last one over a connection that loses the
-// answer, and refunds a part of it.
+// runDemo sells three times on the emulator. It captures a part of the first
+// order, and cancels the second order. It captures the third order over a
+// connection that loses the answer. Then it refunds a part of the third order's
+// money.
 func runDemo(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -55,12 +56,12 @@ type walk struct {
 	emulator *pluraltest.Server
 	shop     *shop
 	client   *plural.Client
-	captured *plural.Order // set by lostAnswer; refund refunds this order
+	captured *plural.Order // the order that the method lostAnswer captured; the method refund gives a part back
 	effects  []effect      // the effects that the emulator's books must show once
 }
 
-// effect is something that was done to an order. count returns how often the
-// emulator's books show it.
+// An effect is a change to an order, such as a capture. The function count
+// returns how often the emulator's books show this change.
 type effect struct {
 	what  string
 	count func() int
@@ -134,9 +135,9 @@ func (w *walk) cancel(ctx context.Context) error {
 	return w.expectEvent(ctx, plural.EventOrderCancelled)
 }
 
-// lostAnswer captures over a connection that breaks after Plural has done its
-// work. A naive client might then capture a second time, or believe that
-// nothing was captured.
+// lostAnswer captures an order. Plural carries out the capture, but then the
+// connection breaks, and the answer is lost. A naive client might then capture
+// a second time, or believe that nothing was captured.
 func (w *walk) lostAnswer(ctx context.Context) error {
 	w.title("4. An order, held, and a capture whose answer is lost")
 	order, err := w.hold(ctx, "order-1003", plural.INR(75000))
@@ -180,9 +181,9 @@ func (w *walk) refund(ctx context.Context) error {
 	return w.expectEvent(ctx, plural.EventRefundProcessed)
 }
 
-// hold goes through all steps from a new order to money on hold. The shop gets
-// the payment link, verifies the callback, confirms the payment and receives
-// the webhook.
+// The method hold goes through all steps from a new order to money on hold. The
+// shop gets the payment link, verifies the callback, confirms the payment and
+// receives the webhook.
 func (w *walk) hold(ctx context.Context, reference string, amount plural.Amount) (*plural.Order, error) {
 	order, err := w.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: reference,

@@ -19,8 +19,8 @@ func TestDemo(t *testing.T) { //nolint:paralleltest // it sets the environment
 	require.Contains(t, out.String(), "every effect exactly once")
 }
 
-// TestHalfAnEnvironmentIsAnError sets only one variable at a time. With each of
-// them alone, the program has to fail, and must not use the emulator.
+// TestHalfAnEnvironmentIsAnError sets only one of the variables at a time. The
+// program then must return an error, and must not use the emulator.
 func TestHalfAnEnvironmentIsAnError(t *testing.T) { //nolint:paralleltest // it sets the environment
 	for alone, value := range map[string]string{
 		"PLURAL_CLIENT_ID": "id", "PLURAL_CLIENT_SECRET": "00ff", "PLURAL_ENVIRONMENT": "uat",
@@ -45,7 +45,8 @@ func TestBooksAreChecked(t *testing.T) {
 	require.ErrorContains(t, w.checkBooks(), "show the capture 0 times")
 }
 
-// hearing is a writer that calls a function once a word has been written to it.
+// The type hearing is a writer that waits for a word. When the word has been
+// written, the writer calls a function, but only the first time.
 type hearing struct {
 	strings.Builder
 

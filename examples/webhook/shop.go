@@ -41,14 +41,14 @@ type order struct {
 	state string          // heading of the order's page
 	body  string
 
-	isOver bool               // paid, or ended without a payment; the shop then ignores returns
-	asked  time.Time          // when a payer's return last made the shop read the books
-	saying plural.OrderStatus // the status in that return
+	isOver bool               // the order is paid, or has ended unpaid, so the shop need not read it after a return
+	asked  time.Time          // when the shop last read the books because a payer's browser came back
+	saying plural.OrderStatus // the status that the payer's browser brought at that time
 }
 
-// routes makes the shop's handler. It refuses forms that other sites post, with
-// two exceptions: the payer's return and the webhooks come from outside, and
-// the shop verifies their signatures.
+// The method routes makes the shop's handler. The handler refuses forms that
+// other sites post, with two exceptions: the payer's return and the webhooks
+// come from outside, and the shop verifies their signatures.
 func (s *shop) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.index)
@@ -150,15 +150,17 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/orders/"+known.id, http.StatusSeeOther)
 }
 
-// aMoment is how long the shop ignores a repeated return after it has read the
-// books.
+// aMoment is a length of time. After a return has made the shop read the books,
+// the shop ignores further returns with the same status for this time.
 const aMoment = 10 * time.Second
 
-// When a payer's browser comes back from Plural's page, isNews reports whether
-// the shop has to read Plural's books. Anybody who has a signed return can send
-// it again at any time. So the shop ignores returns once the order is paid, or
-// has ended unpaid. Before that, returns with the same status make the shop
-// read the books at most once in aMoment.
+// A return is the request with which a payer's browser comes back from Plural's
+// page. isNews reports whether the shop has to read Plural's books after a
+// return. Anybody who has a signed return can send it again at any time. So if
+// the order is paid or has ended unpaid, the shop ignores the return. Otherwise
+// isNews looks at the last return that made the shop read the books. If that
+// return has the same status and came less than aMoment ago, the shop ignores
+// the new return.
 func (s *shop) isNews(id string, status plural.OrderStatus) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,8 +172,9 @@ func (s *shop) isNews(id string, status plural.OrderStatus) bool {
 	return true
 }
 
-// event handles a webhook. A webhook is only a hint that something happened.
-// The shop then reads the order from Plural, and trusts only what it has read.
+// The method event handles a webhook. A webhook only shows that something may
+// have happened. The shop then reads the order from Plural, and trusts only
+// what it has read.
 func (s *shop) event(ctx context.Context, e *plural.Event) error {
 	id, err := e.OrderID()
 	if errors.Is(err, plural.ErrNoOrder) {
@@ -195,8 +198,8 @@ func (s *shop) event(ctx context.Context, e *plural.Event) error {
 	return nil
 }
 
-// note stores the text for the order's page. err is the error of the last
-// Confirm or ConfirmEvent.
+// The method note stores the text for the order's page. The parameter err is
+// the error of the last Confirm or ConfirmEvent.
 func (s *shop) note(id string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -226,8 +229,8 @@ func (s *shop) find(id string) (order, bool) {
 	return *o, true
 }
 
-// show writes an order's page. A real shop would check here who asks for the
-// page.
+// The method show writes an order's page. A real shop would check here who asks
+// for the page.
 func (s *shop) show(w http.ResponseWriter, r *http.Request) {
 	o, ok := s.find(r.PathValue("id"))
 	if !ok {
