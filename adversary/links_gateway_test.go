@@ -28,7 +28,6 @@ type link struct {
 	id, reference, status string
 	amount                int64
 	preAuth               bool
-	by                    string // who made the link: the id of a call, or an earlier run of the shop
 
 	orderID, orderStatus string
 	paid                 int64  // all money that was held or taken, even if it was released later
@@ -176,11 +175,11 @@ func (g *linkGateway) setUp() {
 	if first.op == "create" {
 		switch sc.setup {
 		case "ours":
-			g.make(first.reference, first.amount, first.preAuth, "an earlier life")
+			g.make(first.reference, first.amount, first.preAuth)
 		case "ours, another amount":
-			g.make(first.reference, first.amount+100, first.preAuth, "an earlier life")
+			g.make(first.reference, first.amount+100, first.preAuth)
 		case "ours, another pre_auth":
-			g.make(first.reference, first.amount, !first.preAuth, "an earlier life")
+			g.make(first.reference, first.amount, !first.preAuth)
 		}
 		for _, l := range g.links {
 			l.made = l.made.Add(-age)
@@ -188,7 +187,7 @@ func (g *linkGateway) setUp() {
 		}
 		return
 	}
-	l := g.make("L-main", total, true, "an earlier life")
+	l := g.make("L-main", total, true)
 	l.id, l.made = mainLink, l.made.Add(-age)
 	g.versions[mainLink] = []linkVersion{{l.made, *l}}
 	switch sc.setup {
@@ -220,11 +219,11 @@ func (g *linkGateway) setUp() {
 	g.after(sc.lifetime, func() { g.happenTo(mainLink, "expire") })
 }
 
-func (g *linkGateway) make(reference string, amount int64, preAuth bool, by string) *link {
+func (g *linkGateway) make(reference string, amount int64, preAuth bool) *link {
 	g.n++
 	l := &link{
 		id: fmt.Sprintf("pl-v1-%d", g.n), orderID: fmt.Sprintf("v1-of-%d", g.n), reference: reference, status: created,
-		amount: amount, preAuth: preAuth, by: by, orderStatus: created, made: time.Now(),
+		amount: amount, preAuth: preAuth, orderStatus: created, made: time.Now(),
 	}
 	g.links = append(g.links, l)
 	g.commit(l)
@@ -516,7 +515,7 @@ func (g *linkGateway) apply(c *linkCall, path string, body []byte, f writeFault)
 				return plain(422, errorBody("DUPLICATE_REQUEST"))
 			}
 		}
-		return g.linkDoc(*g.make(in.Reference, in.Amount.Value+f.delta, in.PreAuth == "true", c.name()), rng)
+		return g.linkDoc(*g.make(in.Reference, in.Amount.Value+f.delta, in.PreAuth == "true"), rng)
 	}
 	l := g.find(strings.TrimSuffix(strings.TrimPrefix(path, "paymentlink/"), "/cancel"))
 	if l == nil {

@@ -388,7 +388,7 @@ func TestLinkOracle(t *testing.T) {
 			sc := newLinkScenario(1)
 			sc.saysPreAuth, sc.single = "bool", true
 			o := &linkOracle{linkGateway: &linkGateway{sc: sc, start: time.Now(), versions: map[string][]linkVersion{}}}
-			l := o.make("L-1", total, false, "p0.1")
+			l := o.make("L-1", total, false)
 			if tc.happen != nil {
 				tc.happen(l)
 				o.commit(l)
