@@ -458,7 +458,7 @@ func (g *linkGateway) write(c *linkCall, method, path string, body []byte, answe
 	carryOut := func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		honest <- g.apply(c, path, body, f)
+		honest <- g.apply(path, body, f)
 	}
 	time.Sleep(f.latency / 2) // the way there
 	switch f.effect {
@@ -493,7 +493,7 @@ func (g *linkGateway) write(c *linkCall, method, path string, body []byte, answe
 	answers <- a
 }
 
-func (g *linkGateway) apply(c *linkCall, path string, body []byte, f writeFault) linkAnswer {
+func (g *linkGateway) apply(path string, body []byte, f writeFault) linkAnswer {
 	rng := g.rng("doc", len(g.trace))
 	if path == "paymentlink" {
 		var in struct {
