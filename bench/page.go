@@ -117,10 +117,11 @@ func pageTables() []pageTable {
 // costNote is the part of the page that describes the cost of package
 // reconcile. There is no other code to compare reconcile with, so no suite
 // measures reconcile.
-const costNote = `reconcile should match a settlement's line with its payment, and judge it, in less than 2 µs. An open
-payment should take less than 1 KB of memory. With 1,000,000 lines, a line may cost up to five times as
-much as with 10,000 lines, because the lines do not fit into the processor's cache.
-"go test -bench Matcher ./reconcile" measures these costs, and fails if that factor is exceeded.
+const costNote = `For each line of a settlement, package reconcile should take less than 2 µs to find the line's payment
+and to work out the result for the payment. An open payment should take less than 1 KB of memory. In a list
+of 1,000,000 lines, a line may take up to five times as long as in a list of 10,000 lines, because the longer
+list does not fit into the processor's cache. "go test -bench Matcher ./reconcile" measures these times and
+the memory. It fails if a line in the longer list takes more than five times as long.
 `
 
 func pageOf(runs []*run, results, chart string) string {

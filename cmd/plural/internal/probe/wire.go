@@ -267,8 +267,7 @@ func failureOf(ctx context.Context, err error) error {
 // outermost field "code".
 func codeOf(body []byte) string {
 	var doc struct {
-		Code  string          `json:"code"`
-		Error json.RawMessage `json:"error"`
+		Code string `json:"code"`
 	}
 	if json.Unmarshal(body, &doc) != nil {
 		return ""
