@@ -101,8 +101,8 @@ func (c *benchCase) sample() (sample, error) {
 }
 
 // The method measure runs all cases in every round. The sequence of the cases
-// changes from round to round. So the first case is not the same in every
-// round. A case also does not always run directly after the same other case.
+// changes from round to round. So no case is the first to run in every round.
+// And no case runs directly after the same other case in every round.
 func (s *suite) measure(rounds int) (*suiteResult, error) {
 	result := &suiteResult{Title: s.Title, Note: s.Note}
 	for _, c := range s.Cases {

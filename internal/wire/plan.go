@@ -64,8 +64,8 @@ type structPlan struct {
 // name. If the struct has no such field, findField returns nil.
 //
 // Most documents have their members in the same order. The argument previous is
-// the field that was found before this member. In an earlier document,
-// previous.usualNext came after this field. So findField tries
+// the field that was found before this member. The field previous.usualNext
+// came after the field previous in an earlier document. So findField tries
 // previous.usualNext first.
 func (p *structPlan) findField(s *scanner, previous *fieldPlan) *fieldPlan {
 	usual := previous.usualNext.Load()

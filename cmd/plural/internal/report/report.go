@@ -1,7 +1,7 @@
 // Package report writes the results of a run of the probe. If the program's own
 // table lists the answer to a question, the report shows the answer. The report
-// also shows facts. Every fact is made by package fact. Nothing else from
-// Plural's answers gets into a report.
+// also shows facts. Package fact makes every fact. Nothing else from Plural's
+// answers gets into a report.
 package report
 
 import (
