@@ -121,12 +121,12 @@ func (s *suite) measure(rounds int) (*suiteResult, error) {
 }
 
 // caseSequence returns the sequence in which a round runs its n cases. The
-// sequence is rotated by seven places in each round, and reversed in every
-// second round. If n is 7, only the reversal changes the sequence.
+// sequence is rotated by one place in each round, and reversed in every second
+// round.
 func caseSequence(round, n int) []int {
 	sequence := make([]int, n)
 	for i := range sequence {
-		sequence[i] = (i + round*7) % n
+		sequence[i] = (i + round) % n
 	}
 	if round%2 == 1 {
 		slices.Reverse(sequence)
