@@ -77,7 +77,7 @@ func walkSandbox(b *tab, told map[string]string) {
 	b.press("Refund", "FULLY_REFUNDED")
 	b.sees("given back ₹1,000.00")
 
-	b.sets("#fault-op", "orders.create")
+	b.setControl("#fault-op", "orders.create")
 	b.do(chromedp.Click(withText("What each does", "summary")))
 	b.picture("sandbox-faults")
 	b.fill("#fault", "UnavailableBeforeApply")
@@ -86,7 +86,8 @@ func walkSandbox(b *tab, told map[string]string) {
 	b.click("Save")
 	b.do(chromedp.WaitVisible(chromedp.CSS(`#webhook-url[value="http://127.0.0.1:9/nobody"]`)))
 
-	// A shop's client meets the fault. With JavaScript the page shows that
+	// A shop's client creates an order, and the fault that the test has queued
+	// hits the client's request. With JavaScript the page shows the change
 	// without a reload.
 	client, err := plural.NewClient(
 		plural.Credentials{ClientID: told["PLURAL_CLIENT_ID"], ClientSecret: told["PLURAL_CLIENT_SECRET"]},
