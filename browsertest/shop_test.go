@@ -128,9 +128,9 @@ func (s *shop) lastReturn() payerReturn {
 	return one
 }
 
-// requirePaid checks the most recent callback. The callback must be about
-// the order with this id and have this status, and the gateway's books must
-// confirm the payment. Otherwise the test fails.
+// requirePaid checks the most recent callback. The callback must be about the
+// order with this id and have this status, and the gateway's books must confirm
+// the payment. Otherwise the test fails.
 func (s *shop) requirePaid(id string, status plural.OrderStatus) {
 	s.t.Helper()
 	one := s.lastReturn()
