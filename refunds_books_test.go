@@ -17,9 +17,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Suppose that the answer to a refund or the books have shown that the refund
-// exists and has not failed. Then the SDK does not send the refund again, even
-// if a replica does not show it.
+// Suppose that the answer to a refund or the books have shown the refund. Then
+// the SDK does not send the refund again, even if a replica does not show it.
+// The exception is a refund that the books have shown as FAILED or CANCELLED.
 func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	refund := func(status, reference string) string {

@@ -403,9 +403,9 @@ func TestChaos(t *testing.T) { //nolint:paralleltest // it measures the heap and
 	for epoch := uint64(1); epoch <= 4 || time.Now().Before(until); epoch++ {
 		c.epoch(t, epoch, 16, duration/8)
 		// This starts one more emulator, without workers. Some code may
-		// keep the last emulator in memory. Then this code keeps the new
-		// emulator, which has no orders. It no longer keeps the emulator
-		// before, which has many orders.
+		// keep the most recent emulator in memory. This is now the new
+		// emulator, which has no orders. The emulator with many orders is
+		// no longer the most recent one.
 		c.epoch(t, 0, 0, 0)
 		h, g := atRest(c.client)
 		heap, goroutines = append(heap, h), append(goroutines, g)

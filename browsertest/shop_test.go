@@ -117,7 +117,7 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 }
 
 // lastReturn returns the most recent return of a payer's browser to the shop.
-// If the signature of that callback was not valid, the test fails.
+// If the signature of the return's callback was not valid, the test fails.
 func (s *shop) lastReturn() payerReturn {
 	s.t.Helper()
 	s.mu.Lock()
