@@ -60,8 +60,8 @@ func TestUnaskedCompressionIsNamed(t *testing.T) {
 	require.ErrorContains(t, err, "Content-Encoding: gzip")
 }
 
-// Every answer with status 429 is a rate limit. Its code shows which rate
-// limit.
+// Every answer with status 429 reports that a rate limit was exceeded. The
+// answer's code shows which limit.
 func TestEvery429IsARateLimit(t *testing.T) {
 	t.Parallel()
 	for _, code := range []plural.ErrorCode{"", plural.CodeAPIRateLimit, plural.CodePaymentRateLimit, "NEVER_HEARD_OF"} {
@@ -71,9 +71,9 @@ func TestEvery429IsARateLimit(t *testing.T) {
 	}
 }
 
-// The function answering makes a client whose server sends the given answer. It
-// calls the method Get of this client, and returns the error.
-func answering(tb testing.TB, status int, header http.Header, body string) *plural.Error {
+// errorOfAnswer makes a client whose server sends the given answer. It calls
+// the method Get of this client, and returns the error.
+func errorOfAnswer(tb testing.TB, status int, header http.Header, body string) *plural.Error {
 	tb.Helper()
 	client := newPeerClient(tb, func(*http.Request) (*http.Response, error) {
 		resp := answer(status, body)
@@ -406,7 +406,7 @@ func TestErrorShapes(t *testing.T) {
 			if tc.file != "" {
 				body = string(payload(t, tc.file))
 			}
-			e := answering(t, tc.status, tc.header, body)
+			e := errorOfAnswer(t, tc.status, tc.header, body)
 			require.Equal(t, tc.want.code, e.Code)
 			require.Equal(t, tc.want.message, e.Message)
 			require.Equal(t, tc.want.details, e.Details)

@@ -463,8 +463,9 @@ func TestRefusedTokenWithoutASuccessor(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		token func(sent) (*http.Response, error)
-		// The endpoint works again from the token request with this
-		// number on, counted from 1. With 0, it never works again.
+		// The token requests are numbered from 1. The endpoint works
+		// again for the request with this number and for all later
+		// requests. If the number is 0, the endpoint never works again.
 		healsAt int
 		check   func(*testing.T, error)
 	}{

@@ -26,7 +26,7 @@ import (
 //nolint:paralleltest // AllocsPerRun counts what other tests allocate, too
 func TestCallsAllocateLittle(t *testing.T) {
 	skipUnderRace(t)
-	capture := capturing(t)
+	capture := captureFunc(t)
 	require.NoError(t, capture())
 	require.LessOrEqual(
 		t, testing.AllocsPerRun(200, func() { _ = capture() }), 80.0, "allocations of a capture and its transport",
@@ -86,7 +86,7 @@ func TestEndlessAnswerTakesLittleMemory(t *testing.T) {
 
 // BenchmarkCapture measures one capture call. Its transport answers at once.
 func BenchmarkCapture(b *testing.B) {
-	capture := capturing(b)
+	capture := captureFunc(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := capture(); err != nil {
@@ -95,9 +95,9 @@ func BenchmarkCapture(b *testing.B) {
 	}
 }
 
-// capturing returns a function that makes one capture call. Its transport
-// answers at once.
-func capturing(tb testing.TB) func() error {
+// captureFunc returns a function that makes one capture call. The transport of
+// the call's client answers at once.
+func captureFunc(tb testing.TB) func() error {
 	tb.Helper()
 	document := payload(tb, "capture_response_partially_captured.json")
 	var o plural.Order

@@ -184,7 +184,7 @@ func TestCallbackTamperedWith(t *testing.T) {
 
 // The values in a signed text are not escaped. Suppose that Plural signed the
 // text of a failed payment. Then it must be impossible to cut that text into
-// other fields, which report a success.
+// other fields that report a success.
 func TestCallbackAttackFieldResplitting(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)

@@ -52,7 +52,7 @@ func TestFindCapture(t *testing.T) {
 			})
 		})
 	}
-	_, err := unsent(t).Captures.Find(t.Context(), "a/b", "not a reference")
+	_, err := newSilentClient(t).Captures.Find(t.Context(), "a/b", "not a reference")
 	require.Len(t, fieldsOf(err), 2)
 }
 
@@ -71,14 +71,15 @@ func TestCaptureWithoutAHold(t *testing.T) {
 		require.Equal(t, id, state.Order.OrderID)
 
 		// Plural may have carried out the next capture, and the books do not
-		// show whether it did. A second call settles it.
+		// show whether it did. A second call then gets a final error.
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetBeforeApply)
 		requireUnknown(t, d.agrees(t.Context(), w, c).err)
 		require.ErrorIs(t, d.agrees(t.Context(), w, c).err, plural.ErrNoHold)
 	})
 }
 
-// An unknown outcome can be settled later without sending anything.
+// The method Settle can find out an unknown outcome later. It only reads, and
+// sends no write.
 func TestSettleAnUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -187,7 +188,8 @@ func TestCaptureDataWithoutAReference(t *testing.T) {
 					t.Context(),
 					w,
 					newClient(
-						t, d.srv, rewriting(t, pluraltest.OpCapturesCreate, nameless), rewriting(t, pluraltest.OpOrdersGet, nameless),
+						t, d.srv,
+						rewriteAnswers(t, pluraltest.OpCapturesCreate, nameless), rewriteAnswers(t, pluraltest.OpOrdersGet, nameless),
 					),
 				)
 				requireUnknown(t, o.err)
@@ -201,7 +203,8 @@ func TestCaptureDataWithoutAReference(t *testing.T) {
 		inBubble(t, func(t *testing.T, d *desk) {
 			w := d.readyWrite(pluraltest.OpCapturesCreate, partAmount)
 			d.srv.Inject(pluraltest.On(w.op), pluraltest.ApplyLateReset.After(time.Hour))
-			requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv, rewriting(t, pluraltest.OpOrdersGet, empty))).err)
+			c := newClient(t, d.srv, rewriteAnswers(t, pluraltest.OpOrdersGet, empty))
+			requireUnknown(t, d.agrees(t.Context(), w, c).err)
 		})
 	})
 }

@@ -293,11 +293,11 @@ func TestDoDoesNotQuoteWhatCannotBeEncoded(t *testing.T) {
 	}
 }
 
-// The type sealed also stands for a type that the caller of the SDK defines.
-// Its errors quote the value, too, and wrap an error of encoding/json.
-type sealed struct{}
+// sealedNumber also stands for a type that the caller of the SDK defines. Its
+// errors quote the value, too, and wrap an error of encoding/json.
+type sealedNumber struct{}
 
-func (*sealed) UnmarshalJSON(data []byte) error {
+func (*sealedNumber) UnmarshalJSON(data []byte) error {
 	return fmt.Errorf("no sealed number: %s: %w", data, json.Unmarshal(data[1:], new(any)))
 }
 
@@ -330,7 +330,7 @@ func TestDoDoesNotQuoteWhatDoesNotFit(t *testing.T) {
 		"a type of the caller's": {`"9876501234"`, &struct{ Mobile card }{}, func(err error) bool {
 			return errors.Is(err, errCard)
 		}, "cannot be decoded into"},
-		"a type of the caller's that decodes": {`"9876501234"`, &struct{ Mobile sealed }{}, func(err error) bool {
+		"a type of the caller's that decodes": {`"9876501234"`, &struct{ Mobile sealedNumber }{}, func(err error) bool {
 			_, ok := errors.AsType[*json.SyntaxError](err)
 			return ok
 		}, "cannot be decoded into"},

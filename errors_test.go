@@ -20,7 +20,7 @@ import (
 
 func TestErrorFields(t *testing.T) {
 	t.Parallel()
-	e := answering(
+	e := errorOfAnswer(
 		t,
 		http.StatusServiceUnavailable,
 		http.Header{"Retry-After": {"7"}, "X-Request-Id": {"gateway-1"}},

@@ -44,7 +44,7 @@ func ExamplePaymentLinkService_Create() {
 		fmt.Println(err)
 		return
 	}
-	// A shop finds the stored value of want by callback.OrderID.
+	// The shop looks up the stored value of want. The key is callback.OrderID.
 	order, err := client.Orders.Confirm(ctx, callback, want)
 	if err != nil {
 		fmt.Println(err)

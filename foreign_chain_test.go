@@ -66,8 +66,8 @@ func requireCleanChain(t *testing.T, err error) {
 }
 
 // chainClient makes a client. The function peer answers the client's requests.
-// If isOfToken is false, peer does not answer token requests: they get a good
-// answer.
+// If isOfToken is true, peer also answers the token requests. Otherwise each
+// token request gets a valid token.
 func chainClient(t *testing.T, isOfToken bool, peer transportFunc, opts ...plural.Option) *plural.Client {
 	t.Helper()
 	opts = append([]plural.Option{

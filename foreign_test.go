@@ -136,9 +136,9 @@ func meaning(t *testing.T, err error) map[string]bool {
 	return is
 }
 
-// The function methods returns a map. For each method of the SDK that sends
-// something, the map has a function that calls the method.
-func methods(t *testing.T) map[string]func(context.Context, *plural.Client) error {
+// methodCalls returns a map. For each method of the SDK that sends something,
+// the map has a function that calls the method.
+func methodCalls(t *testing.T) map[string]func(context.Context, *plural.Client) error {
 	t.Helper()
 	callback := verifiedCallbackOf(t, "v1-1")
 	want := plural.Expected{MerchantOrderReference: "r", OrderAmount: plural.INR(100)}
@@ -319,13 +319,13 @@ func (s brokenStore) Lock(context.Context, string, time.Duration) (func(context.
 
 // A call may get an error of this package that is about another order. With
 // errgroup, this error is the cause of the call's context. Middleware or a
-// store may also return this error. The call's own error must not match what
-// the error about the other order matches. Errors of other packages can still
-// be found in the chain.
+// store may also return this error. This error must not change which variables
+// and types of this package the call's own error matches. Errors of other
+// packages can still be found in the chain.
 func TestForeignErrorsAreNoVerdict(t *testing.T) {
 	t.Parallel()
 	for place, in := range places() {
-		for method, call := range methods(t) {
+		for method, call := range methodCalls(t) {
 			t.Run(place+"/"+method, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {

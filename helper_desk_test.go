@@ -60,9 +60,9 @@ func (w write) run(ctx context.Context, c *plural.Client, opts ...plural.CallOpt
 	return w.runLink(ctx, c, opts...)
 }
 
-// The method effects counts how often the write w was carried out, according to
-// the emulator's books.
-func (w write) effects(srv *pluraltest.Server) int {
+// countEffects counts how often the write w was carried out, according to the
+// emulator's books.
+func (w write) countEffects(srv *pluraltest.Server) int {
 	n := 0
 	switch w.op {
 	case pluraltest.OpCapturesCreate:
@@ -95,7 +95,7 @@ func isAlive(r pluraltest.Refund) bool {
 	)
 }
 
-// The method touches counts how often the write w was sent. Requests that were
+// w.touches(srv) counts how often the write w was sent. Requests that were
 // refused count too.
 func (w write) touches(srv *pluraltest.Server) int {
 	n := 0
@@ -120,18 +120,18 @@ func (o outcome) unknown() bool {
 	return o.err != nil && !errors.Is(o.err, plural.ErrNotApplied) && !errors.Is(o.err, plural.ErrConflict)
 }
 
-// The method contradicts compares the result of a call with the books, right
-// after the call has returned. It returns a text if the two disagree, and "" if
-// they agree.
+// o.contradicts(srv) compares the result of a call with the books, right after
+// the call has returned. It returns a text if the two disagree, and "" if they
+// agree.
 func (o outcome) contradicts(srv *pluraltest.Server) string {
-	return o.contradictsWith(o.effects(srv), srv)
+	return o.contradictsWith(o.countEffects(srv), srv)
 }
 
-// The method contradictsLater also compares the result of a call with the
-// books. Tests call it after everything that was under way has ended. By then,
-// a refund that was PENDING may have failed.
+// o.contradictsLater(srv) also compares the result of a call with the books.
+// Tests call it after everything that was under way has ended. By then, a
+// refund that was PENDING may have failed.
 func (o outcome) contradictsLater(srv *pluraltest.Server) string {
-	return o.contradictsLaterWith(o.effects(srv), srv)
+	return o.contradictsLaterWith(o.countEffects(srv), srv)
 }
 
 // The method contradictsLaterWith makes the same comparison as
@@ -387,8 +387,8 @@ func forEachWrite(t *testing.T, test func(t *testing.T, d *desk, w write), opts 
 	}
 }
 
-// The method agrees makes the call. It fails the test if the result contradicts
-// the books.
+// d.agrees(ctx, w, c) makes the call w. If the result contradicts the books,
+// the test fails.
 func (d *desk) agrees(ctx context.Context, w write, c *plural.Client, opts ...plural.CallOption) outcome {
 	d.t.Helper()
 	o := outcome{write: w}

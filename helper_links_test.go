@@ -154,14 +154,14 @@ func linkEvents(op string) (list []pluraltest.Fault) {
 	return list
 }
 
-// The method happen does what the payer or another process would do before a
-// request arrives. The parameter what is one of the constants above, or the
-// name of a fault. For a fault, nothing changes. Nothing changes either if it
-// is too late for the action.
-func (e *explorer) happen(what string) {
+// playEvent does what the payer or another process would do before a request
+// arrives. The event is one of the constants above, or the name of a fault. For
+// a fault, nothing changes. If it is too late for the action, nothing changes
+// either.
+func (e *explorer) playEvent(event string) {
 	srv, w := e.desk.srv, e.about
 	spec := pluraltest.LinkSpec{Reference: w.reference, Amount: paise(w.amount), PreAuth: true, Customer: linkCustomer}
-	switch what {
+	switch event {
 	case rivalMakesSame:
 		_, _ = srv.AddLink(spec)
 	case rivalMakesOther:

@@ -55,9 +55,10 @@ func answer[T string | []byte](status int, body T, headers ...string) *http.Resp
 	}
 }
 
-// The function answers returns an API. The API answers the first request with
-// the first status, the second request with the second status, and so on. All
-// further requests get the last status. Each body is an empty object.
+// answers(503, 200) makes an API for the type gateway: a function that answers
+// requests. The first request gets the first status, the second request gets
+// the second status, and so on. All further requests get the last status. Each
+// body is an empty object.
 func answers(statuses ...int) func(sent) (*http.Response, error) {
 	var mu sync.Mutex
 	return func(sent) (*http.Response, error) {
@@ -293,7 +294,7 @@ type gateway struct {
 	tokens   []sent
 	calls    []sent // requests with the valid token
 	refused  []sent // requests with another token
-	valid    string // the valid token, set by issue
+	valid    string // the valid token; the method issue sets it
 }
 
 // sent is a request that reached the transport.

@@ -34,9 +34,9 @@ type arena struct {
 
 func newArena() *arena { return &arena{memory: make([]byte, 16<<10)} }
 
-// The method bytes copies the text into the arena's memory, and returns that
-// memory.
-func (a *arena) bytes(text string) []byte {
+// copyBytes copies the text into the arena's memory. It returns the part of the
+// memory that has the copy.
+func (a *arena) copyBytes(text string) []byte {
 	start := a.used
 	a.used += copy(a.memory[start:], text)
 	return a.memory[start:a.used]
@@ -46,7 +46,7 @@ func (a *arena) text(text string) string {
 	if text == "" {
 		return ""
 	}
-	return unsafe.String(unsafe.SliceData(a.bytes(text)), len(text))
+	return unsafe.String(unsafe.SliceData(a.copyBytes(text)), len(text))
 }
 
 func (a *arena) request(header http.Header, body string) *http.Request {
@@ -164,7 +164,7 @@ func TestVerifierKeepsNothingOfTheRequestsMemory(t *testing.T) {
 			r.PostForm = m.form(form)
 			return v.VerifyCallbackRequest(r)
 		},
-		"JSON": func(m *arena) (*plural.Callback, error) { return v.VerifyCallbackJSON(m.bytes(flat)) },
+		"JSON": func(m *arena) (*plural.Callback, error) { return v.VerifyCallbackJSON(m.copyBytes(flat)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -186,7 +186,7 @@ func TestVerifierKeepsNothingOfTheRequestsMemory(t *testing.T) {
 	header, id, _, body := numberedWebhook(1)
 	for name, verify := range map[string]func(*arena) (*plural.Event, error){
 		"webhook": func(m *arena) (*plural.Event, error) {
-			return v.VerifyWebhook(m.request(header, "").Header, m.bytes(body))
+			return v.VerifyWebhook(m.request(header, "").Header, m.copyBytes(body))
 		},
 		"webhook request": func(m *arena) (*plural.Event, error) { return v.VerifyWebhookRequest(m.request(header, body)) },
 	} {
@@ -513,10 +513,10 @@ func TestKeptIDsDoNotKeepDocuments(t *testing.T) {
 	runtime.KeepAlive(kept)
 }
 
-// strangers sends many requests to h at once. Each of them sends the given
-// number of bytes of its body, and then stalls. The result is how much memory
-// one request holds.
-func strangers(t *testing.T, h http.Handler, header http.Header, announced int64, sent int) int64 {
+// memoryPerRequest sends many requests to h at once. Each request sends the
+// given number of bytes of its body, and then stalls. The result is how much
+// memory one request holds.
+func memoryPerRequest(t *testing.T, h http.Handler, header http.Header, announced int64, sent int) int64 {
 	t.Helper()
 	const count = 200
 	var stalled, ended sync.WaitGroup
@@ -571,7 +571,7 @@ func TestStrangersHoldLittleMemory(t *testing.T) {
 		"plausible, announces more":           {plausible, most + 1, 0, 8 << 10},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.Less(t, strangers(t, h, tc.header, tc.announced, tc.sent), tc.holds)
+			require.Less(t, memoryPerRequest(t, h, tc.header, tc.announced, tc.sent), tc.holds)
 		})
 	}
 }

@@ -220,7 +220,7 @@ func TestOrderCreateLinkToAnotherOrder(t *testing.T) {
 	inBubble(t, func(t *testing.T, d *desk) {
 		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersCreate), pluraltest.ResetAfterApply)
 		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), pluraltest.NoFault)
-		elsewhere := rewriting(
+		elsewhere := rewriteAnswers(
 			t,
 			pluraltest.OpOrdersGetByReference,
 			func(data map[string]any) any { data["order_id"] = "v1-elsewhere"; return data },

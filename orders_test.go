@@ -185,7 +185,7 @@ func TestExpectedIsRequired(t *testing.T) {
 			[]string{"order_amount.currency"},
 		},
 	} {
-		o, err := unsent(t).Orders.Confirm(t.Context(), cb, test.want)
+		o, err := newSilentClient(t).Orders.Confirm(t.Context(), cb, test.want)
 		requireChecked(t, err, test.fields...)
 		require.Nil(t, o)
 		requireChecked(t, test.want.Check(&plural.Order{}), test.fields...)
@@ -215,7 +215,7 @@ func TestConfirmOddDocuments(t *testing.T) {
 				require.NoError(t, err)
 				cb, err := v.VerifyCallback(back.Form)
 				require.NoError(t, err)
-				c := newClient(t, d.srv, rewriting(t, pluraltest.OpOrdersGet, test.change))
+				c := newClient(t, d.srv, rewriteAnswers(t, pluraltest.OpOrdersGet, test.change))
 				_, err = c.Orders.Confirm(
 					t.Context(), cb, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)},
 				)

@@ -175,7 +175,7 @@ func TestLinkRequestsAreChecked(t *testing.T) {
 			if tc.fields == nil {
 				return
 			}
-			link, err := unsent(t).PaymentLinks.Create(t.Context(), request)
+			link, err := newSilentClient(t).PaymentLinks.Create(t.Context(), request)
 			require.Nil(t, link)
 			require.ErrorIs(t, err, plural.ErrInvalidRequest)
 			require.ElementsMatch(t, tc.fields, fieldsOf(err))
@@ -184,13 +184,13 @@ func TestLinkRequestsAreChecked(t *testing.T) {
 	}
 	var none *plural.PaymentLinkRequest
 	require.Equal(t, []string{"request"}, fieldsOf(none.Validate()))
-	_, err := unsent(t).PaymentLinks.Create(t.Context(), none)
+	_, err := newSilentClient(t).PaymentLinks.Create(t.Context(), none)
 	require.Equal(t, []string{"request"}, fieldsOf(err))
 }
 
 func TestLinkIDsAreChecked(t *testing.T) {
 	t.Parallel()
-	client := unsent(t)
+	client := newSilentClient(t)
 	for _, id := range []string{"", ".", "..", "a/b", "a b", "a\n", "%2e", strings.Repeat("x", 201)} {
 		_, err := client.PaymentLinks.Get(t.Context(), id)
 		require.Equal(t, []string{"payment_link_id"}, fieldsOf(err), "%q", id)

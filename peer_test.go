@@ -325,7 +325,7 @@ func TestOneDeliveryAnAttempt(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, 2, got.Attempts)
 				require.Equal(t, 2, w.touches(srv), "one delivery for each attempt")
-				require.Equal(t, 1, w.effects(srv))
+				require.Equal(t, 1, w.countEffects(srv))
 				srv.AssertExactlyOnce(t)
 			})
 		}
@@ -486,11 +486,10 @@ func (c *forgettableConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// shopServer has one order, which can be cancelled. The field wanted is a
-// number of reads of somePath. The server answers these reads only after all of
-// them have arrived.
+// shopServer has one order, which can be cancelled. The server answers reads of
+// somePath only after batchSize of them have arrived.
 type shopServer struct {
-	wanted    int
+	batchSize int
 	mu        sync.Mutex
 	arrived   int
 	all       chan struct{}
@@ -505,7 +504,7 @@ func (s *shopServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case r.URL.Path == somePath:
 		s.mu.Lock()
-		if s.arrived++; s.arrived == s.wanted {
+		if s.arrived++; s.arrived == s.batchSize {
 			close(s.all)
 		}
 		s.mu.Unlock()
@@ -534,7 +533,7 @@ const pooled = 8
 func withPool(t *testing.T, http2 bool, test func(*testing.T, *plural.Client, *forgetfulNetwork, *shopServer)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		shop := &shopServer{wanted: pooled, all: make(chan struct{})}
+		shop := &shopServer{batchSize: pooled, all: make(chan struct{})}
 		n := newForgetfulNetwork(t, http2, shop)
 		c, err := plural.NewClient(gatewayCredentials(), plural.WithBaseURL("https://127.0.0.1"),
 			plural.WithHTTPClient(&http.Client{Transport: n.transport}))
@@ -558,8 +557,8 @@ func withPool(t *testing.T, http2 bool, test func(*testing.T, *plural.Client, *f
 	})
 }
 
-// The network may drop the data on all connections of a pool. Then a call loses
-// only one try. It does not lose one try for each connection.
+// The network may drop the data on all connections of a pool. Then only one try
+// of a call fails, no matter how many connections the pool has.
 func TestForgottenConnectionsCostOneTry(t *testing.T) {
 	t.Parallel()
 	for name, http2 := range map[string]bool{"HTTP/1": false, "HTTP/2": true} {

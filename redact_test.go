@@ -113,9 +113,9 @@ func printable() []string {
 	}
 }
 
-// The function filled returns one value for each exported type with data in its
-// fields. Each field of these values holds a marker.
-func filled() map[string]any {
+// markedValues returns a value of each exported type whose fields hold data.
+// Each field of these values holds a marker.
+func markedValues() map[string]any {
 	values := map[string]any{
 		"AccountDetails":      &plural.AccountDetails{},
 		"AcquirerData":        &plural.AcquirerData{},
@@ -174,10 +174,10 @@ func filled() map[string]any {
 	return values
 }
 
-// The function dataless lists the other exported types. They hold no text, or
-// their only text is a fixed word, such as a status. Types with hidden fields
-// have their own tests below.
-func dataless() []string {
+// typesWithoutData lists the other exported types. They hold no text, or their
+// only text is a fixed word, such as a status. Types with hidden fields have
+// their own tests below.
+func typesWithoutData() []string {
 	return []string{
 		"CallOption",
 		"CancelService",
@@ -284,7 +284,7 @@ func TestEveryExportedTypeIsInTheRedactionTest(t *testing.T) {
 			return true
 		})
 	}
-	require.ElementsMatch(t, exported, append(slices.Collect(maps.Keys(filled())), dataless()...))
+	require.ElementsMatch(t, exported, append(slices.Collect(maps.Keys(markedValues())), typesWithoutData()...))
 }
 
 // An Error with a status code has a longer text than an Error without one. This
@@ -303,7 +303,7 @@ func TestErrorOfAnAnswerShowsNothingPersonal(t *testing.T) {
 func TestNothingPersonalIsPrinted(t *testing.T) {
 	t.Parallel()
 	allowed := printable()
-	for name, v := range filled() {
+	for name, v := range markedValues() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			markers := slices.DeleteFunc(markersOf(t, v), func(field string) bool { return slices.Contains(allowed, field) })
@@ -322,7 +322,7 @@ func TestNothingPersonalIsPrinted(t *testing.T) {
 // entries.
 func TestPrintableFieldsAreFields(t *testing.T) {
 	t.Parallel()
-	values := filled()
+	values := markedValues()
 	for _, field := range printable() {
 		typeName, fieldName, _ := strings.Cut(field, ".")
 		require.Contains(t, values, typeName, field)
@@ -436,7 +436,7 @@ func markersIn(text string, markers []string) []string {
 // json.Marshal keeps personal data, but shows no secret.
 func TestJSONKeepsPersonalData(t *testing.T) {
 	t.Parallel()
-	for name, v := range filled() {
+	for name, v := range markedValues() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			document, err := json.Marshal(v)
@@ -462,7 +462,7 @@ func TestJSONKeepsPersonalData(t *testing.T) {
 			}
 		})
 	}
-	o := filled()["Order"].(*plural.Order)
+	o := markedValues()["Order"].(*plural.Order)
 	document, err := json.Marshal(o)
 	require.NoError(t, err)
 	var again plural.Order

@@ -17,8 +17,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Once the answer to a refund, or the books, have shown the refund, it is not
-// sent again, even if a replica does not show it.
+// Suppose that the answer to a refund or the books have shown the refund. Then
+// the SDK does not send the refund again, even if a replica does not show it.
+// The exception is a refund that the books have shown as FAILED or CANCELLED.
 func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	refund := func(status, reference string) string {
@@ -306,8 +307,9 @@ func TestRefundThatFailedMeanwhileIsNotTheSecond(t *testing.T) {
 	}
 }
 
-// Here only the first look shows the refund as FAILED. Later looks show only
-// another refund, which was carried out. This is not a double refund either.
+// Here only the first look at the books shows the refund as FAILED. The later
+// looks show only another refund, which was carried out. This is not a double
+// refund either.
 func TestRefundThatWasSeenToFailIsNotTheSecond(t *testing.T) {
 	t.Parallel()
 	refund := func(id, status string) string {
@@ -500,8 +502,8 @@ func TestFindOfARefundThatWasShown(t *testing.T) {
 }
 
 // A cache may hold answers for an hour, together with their Date header. Then
-// the times in the books do not show which of two entries is newer. That is so
-// for the answer to the refund itself, too.
+// the times in the books do not show which of two entries is newer. The same is
+// true if the cache holds the answer to the refund.
 func TestRefundByAClockThatContradictsItself(t *testing.T) {
 	t.Parallel()
 	for name, isOwnOld := range map[string]bool{"the books": false, "the answer to the refund": true} {

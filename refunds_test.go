@@ -246,7 +246,7 @@ func TestLegacyRefundShape(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
 		w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
-		legacy := rewriting(t, pluraltest.OpRefundsCreate, func(data map[string]any) any {
+		legacy := rewriteAnswers(t, pluraltest.OpRefundsCreate, func(data map[string]any) any {
 			return map[string]any{
 				"order_id": w.orderID, "merchant_order_reference": "order-0", "type": "CHARGE", "status": "PARTIALLY_REFUNDED",
 				"order_amount": map[string]any{"value": wholeAmount, "currency": "INR"},
@@ -264,7 +264,7 @@ func TestLegacyRefundShape(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, d *desk) {
 			w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
-			legacy := rewriting(t, pluraltest.OpRefundsCreate, func(data map[string]any) any {
+			legacy := rewriteAnswers(t, pluraltest.OpRefundsCreate, func(data map[string]any) any {
 				return map[string]any{"refunds": []any{
 					map[string]any{
 						"merchant_refund_reference": w.reference,

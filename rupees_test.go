@@ -151,7 +151,7 @@ func TestLocalTime(t *testing.T) {
 	require.Equal(t, "2024-10-09T01:30:00Z", want.UTC().Format(time.RFC3339))
 	for _, text := range []plural.LocalTime{
 		"2024-10-09T07:00:00", "2024-10-09 07:00:00", "2024-10-09T07:00", "2024-10-09T07:00:00.000",
-		"2024-10-09T01:30:00Z", "2024-10-09T07:00:00+05:30", // In reads these two in the zone that they have
+		"2024-10-09T01:30:00Z", "2024-10-09T07:00:00+05:30", // the method In reads these two in their own zone
 	} {
 		got, err := text.In(plural.India())
 		require.NoError(t, err, text)

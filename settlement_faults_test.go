@@ -56,7 +56,7 @@ func TestRejections(t *testing.T) {
 						requireUnknown(t, o.err)
 						require.True(t, plural.NeedsReview(o.err), "somebody is told")
 						d.srv.Flush()
-						require.Equal(t, 1, w.effects(d.srv))
+						require.Equal(t, 1, w.countEffects(d.srv))
 					})
 				})
 				t.Run("caused by an earlier call", func(t *testing.T) {
@@ -116,8 +116,8 @@ func TestRejections(t *testing.T) {
 }
 
 // A rejection counts as confirmed only if several looks at the books agree, one
-// after the other. Here most looks show a capture under way. A single look at
-// stale books is not enough after that.
+// after the other. Here most of the looks show that a capture is under way. A
+// single look at stale books is not enough after that.
 func TestRejectionAfterPendingAndStale(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -180,7 +180,7 @@ func TestUnpaidOrders(t *testing.T) {
 					require.Equal(t, 2, w.touches(d.srv), "the write is not repeated for an order that is not paid")
 					d.pay(w.orderID, pluraltest.Approve)
 					d.srv.Flush()
-					require.Equal(t, 1, w.effects(d.srv))
+					require.Equal(t, 1, w.countEffects(d.srv))
 				})
 			})
 		}
@@ -295,11 +295,12 @@ func TestCodeInATwoHundredOfAWrite(t *testing.T) {
 // after everything that was under way has ended. If the outcome is open, a
 // second call with the same reference has to settle it.
 //
-// By default a sequence has one fault. If the starting state is one of those in
-// which most can happen, a sequence has two faults. With PLURAL_EXHAUSTIVE=full
-// (`make exhaustive`) each sequence has three faults of any kind, from every
-// state. Only sequences about payment links then have two faults. Any two of
-// the first five requests may get them.
+// By default a sequence has one fault. From a starting state whose field
+// telling is true, a sequence has two faults, because most outcomes can be
+// reached from there. With PLURAL_EXHAUSTIVE=full (`make exhaustive`) each
+// sequence has three faults of any kind, from every state. Only sequences about
+// payment links then have two faults. Any two of the first five requests may
+// get them.
 func TestEveryFaultSequence(t *testing.T) {
 	t.Parallel()
 	full := os.Getenv("PLURAL_EXHAUSTIVE") == "full"
@@ -378,7 +379,8 @@ func (y *tally) report(t *testing.T) {
 
 // The type explorer walks the tree of fault sequences, depth first. The code
 // under test decides which request comes next, a write or a settling read. So
-// the explorer learns only during a run which branches this tree has.
+// the explorer does not know the tree's branches beforehand. It learns them
+// during the runs.
 type explorer struct {
 	t     *testing.T
 	write write
@@ -398,9 +400,8 @@ type explorer struct {
 	active bool
 }
 
-// The type step is one request of a run. The field faults has all faults that
-// the request can get. The field chosen is the index of the fault that the
-// request gets in this run.
+// The type step is one request of a run. The slice faults has all faults that
+// the request can get. In this run the request gets faults[chosen].
 type step struct {
 	op     string
 	faults []pluraltest.Fault
@@ -455,7 +456,7 @@ func (e *explorer) plan(r pluraltest.Request) pluraltest.Fault {
 	if s.op != r.Op {
 		return pluraltest.NoFault // by chance, for example through jitter, this run sends another request here
 	}
-	e.happen(s.faults[s.chosen].Name)
+	e.playEvent(s.faults[s.chosen].Name)
 	return s.faults[s.chosen]
 }
 
@@ -523,7 +524,7 @@ func (e *explorer) run() {
 	again.order, again.err = w.run(e.t.Context(), e.client)
 	e.must(again.contradictsLater(srv))
 	switch {
-	case o.err == nil && o.effects(srv) == 1 && again.err != nil:
+	case o.err == nil && o.countEffects(srv) == 1 && again.err != nil:
 		e.must(fmt.Sprintf("%v: a success, but the second call returned %v", w, again.err))
 	case o.unknown() && again.unknown() && !e.mayStayUnknown(again):
 		e.must(fmt.Sprintf("%v: calling again does not settle it: %v", w, again.err))

@@ -177,7 +177,7 @@ func TestNotSentAfterAmbiguous(t *testing.T) {
 					append([]pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Hour)}, repeated(then, 3)...)...)
 				requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 				d.srv.Flush()
-				require.Equal(t, 1, w.effects(d.srv), "it did arrive")
+				require.Equal(t, 1, w.countEffects(d.srv), "it did arrive")
 			})
 			forEachWrite(t, func(t *testing.T, d *desk, w write) {
 				// The first request arrives, but its answer is lost, and the
@@ -499,13 +499,13 @@ func TestConcurrentCallsOfOneReference(t *testing.T) {
 		for range 8 {
 			require.NoError(t, <-results)
 		}
-		require.Equal(t, 1, w.effects(d.srv))
+		require.Equal(t, 1, w.countEffects(d.srv))
 	})
 }
 
-// The function rewriting returns middleware that changes the documents in the
-// answers to one operation.
-func rewriting(t *testing.T, op string, change func(data map[string]any) any) plural.Option {
+// rewriteAnswers returns middleware that changes the documents in the answers
+// to one operation.
+func rewriteAnswers(t *testing.T, op string, change func(data map[string]any) any) plural.Option {
 	t.Helper()
 	return plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
 		return transportFunc(func(r *http.Request) (*http.Response, error) {
@@ -547,7 +547,7 @@ func TestUnusableDocuments(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			forEachWrite(t, func(t *testing.T, d *desk, w write) {
-				o := d.agrees(t.Context(), w, newClient(t, d.srv, rewriting(t, w.op, change)))
+				o := d.agrees(t.Context(), w, newClient(t, d.srv, rewriteAnswers(t, w.op, change)))
 				require.NoError(t, o.err, "the books told")
 				require.Equal(t, 1, w.touches(d.srv))
 				require.Positive(t, d.reads())

@@ -44,7 +44,7 @@ type bank struct {
 	t      *testing.T
 	srv    *pluraltest.Server
 	r      *rand.Rand
-	before map[string][]string // the lines of each UTR when the reading began
+	before map[string][]string // the lines of each UTR, as they were before the client's first read
 }
 
 func settledAndRead(t *testing.T, r *rand.Rand) (whole int) {
@@ -82,7 +82,7 @@ func settledAndRead(t *testing.T, r *rand.Rand) (whole int) {
 		got = nil
 		for line, e := range client.Settlements.Lines(t.Context(), utr) {
 			if err = e; e == nil {
-				got = append(got, shown(line))
+				got = append(got, lineText(line))
 				b.meddle()
 			}
 		}
@@ -96,16 +96,16 @@ func settledAndRead(t *testing.T, r *rand.Rand) (whole int) {
 		}
 		got = nil
 		for i := range detail.Transactions {
-			got = append(got, shown(&detail.Transactions[i]))
+			got = append(got, lineText(&detail.Transactions[i]))
 		}
 		whole += b.check("Get", got, err, b.before[utr], b.lines()[utr])
 	}
 	return whole
 }
 
-// shown returns a line as a text that tests compare: the payment's id, its
+// lineText returns a line as a text that tests compare: the payment's id, its
 // amount, and the amount that was settled.
-func shown(line *plural.SettlementLine) string {
+func lineText(line *plural.SettlementLine) string {
 	return fmt.Sprint(line.TransactionID, " ", line.TransactionAmount, " ", line.SettledAmount)
 }
 
@@ -158,7 +158,7 @@ func (b *bank) alter() {
 }
 
 // The method lines returns the lines in the books by UTR. Each line is a text
-// in the same form as the texts of the function shown.
+// in the same form as the texts that lineText returns.
 func (b *bank) lines() map[string][]string {
 	all := map[string][]string{}
 	for _, s := range b.srv.Settlements() {

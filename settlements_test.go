@@ -22,8 +22,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// The function all reads a list to its end. It returns the list's rows and the
-// error that ends it.
+// all(seq) reads a list to its end. It returns the list's rows. If an error
+// ends the list, it returns the error, too.
 func all[T any](seq iter.Seq2[*T, error]) (list []*T, err error) {
 	for each, e := range seq {
 		if e != nil {

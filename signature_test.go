@@ -184,7 +184,7 @@ func TestWeakOrDirtySecretsAreRefused(t *testing.T) {
 		"hex: space in front":      {plural.HexKey, " " + hexDigits},
 		"hex: space within":        {plural.HexKey, "00112233 44556677"},
 		"hex: prefix":              {plural.HexKey, "0x" + hexDigits},
-		"hex: sign":                {plural.HexKey, "+1" + hexDigits}, // the code in Plural's guide accepts a sign
+		"hex: sign":                {plural.HexKey, "+1" + hexDigits}, // the code in Plural's guide accepts a plus sign
 		"hex: no hex":              {plural.HexKey, "fgwei7egyhuggwp39w8rh"},
 		"hex: last odd digit":      {plural.HexKey, hexDigits + "g"},
 		"hex: NUL":                 {plural.HexKey, hexDigits + "\x00"},

@@ -180,7 +180,7 @@ func (s *soak) call(ctx context.Context, w *soaked) (*plural.Order, error) {
 // a contradiction. It happens if the server was busy, or refused the token
 // twice.
 func (s *soak) complaint(w *soaked) string {
-	n := w.effects(s.srv)
+	n := w.countEffects(s.srv)
 	var failed *plural.Error
 	if w.rivals && errors.As(w.err, &failed) && (failed.Retryable() || errors.Is(w.err, plural.ErrUnauthorized)) &&
 		n == 1 {
@@ -403,8 +403,9 @@ func TestChaos(t *testing.T) { //nolint:paralleltest // it measures the heap and
 	for epoch := uint64(1); epoch <= 4 || time.Now().Before(until); epoch++ {
 		c.epoch(t, epoch, 16, duration/8)
 		// This starts one more emulator, without workers. Some code may
-		// keep the last emulator in memory. From here on it keeps this
-		// one, and not the one before, which has many orders.
+		// keep the most recent emulator in memory. This is now the new
+		// emulator, which has no orders. The emulator with many orders is
+		// no longer the most recent one.
 		c.epoch(t, 0, 0, 0)
 		h, g := atRest(c.client)
 		heap, goroutines = append(heap, h), append(goroutines, g)

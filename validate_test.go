@@ -16,9 +16,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// The function unsent makes a client that must not send anything. If the client
+// newSilentClient makes a client that must not send anything. If the client
 // sends a request, the test fails.
-func unsent(t *testing.T) *plural.Client {
+func newSilentClient(t *testing.T) *plural.Client {
 	t.Helper()
 	var sent atomic.Int64
 	t.Cleanup(func() { require.Zero(t, sent.Load(), "something was sent") })
@@ -42,7 +42,8 @@ func fieldsOf(err error) []string {
 
 // requireChecked checks that the error names exactly these fields. If no fields
 // are given, the request must have passed the checks, and must have been sent.
-// Then the error is the answer of the server in the function refusing: 401.
+// Then the error must have status 401, because the tests use servers that
+// answer every request with this status.
 func requireChecked(t *testing.T, err error, fields ...string) {
 	t.Helper()
 	if len(fields) > 0 {
@@ -56,9 +57,9 @@ func requireChecked(t *testing.T, err error, fields ...string) {
 	require.Equal(t, http.StatusUnauthorized, e.StatusCode)
 }
 
-// The function refusing makes a client. The server of this client answers every
+// newRefusedClient makes a client. The server of this client answers every
 // request with 401.
-func refusing(t *testing.T) *plural.Client {
+func newRefusedClient(t *testing.T) *plural.Client {
 	t.Helper()
 	return newPeerClient(t, func(*http.Request) (*http.Response, error) {
 		return answer(http.StatusUnauthorized, ""), nil
@@ -198,7 +199,7 @@ func TestCreateOrderLimits(t *testing.T) {
 			t.Parallel()
 			req := minimalOrder()
 			tc.set(req)
-			client := refusing(t)
+			client := newRefusedClient(t)
 			_, err := client.Orders.Create(t.Context(), req)
 			if tc.field == "" {
 				requireChecked(t, err)
@@ -207,7 +208,7 @@ func TestCreateOrderLimits(t *testing.T) {
 			requireChecked(t, err, tc.field)
 			_, err = client.Orders.Create(t.Context(), req, plural.WithoutValidation())
 			requireChecked(t, err)
-			_, err = unsent(t).Orders.Create(t.Context(), req)
+			_, err = newSilentClient(t).Orders.Create(t.Context(), req)
 			require.Error(t, err)
 		})
 	}
@@ -218,7 +219,7 @@ func TestCreateOrderLimits(t *testing.T) {
 func TestNilContext(t *testing.T) {
 	t.Parallel()
 	var none context.Context
-	client := unsent(t)
+	client := newSilentClient(t)
 	calls := map[string]func() error{
 		"Warm": func() error { return client.Warm(none) },
 		"Do":   func() error { return client.Do(none, http.MethodGet, "/api/x", nil, nil) },
@@ -389,9 +390,9 @@ func TestChecksThatStay(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := refusing(t)
+			client := newRefusedClient(t)
 			if tc.fields != nil {
-				client = unsent(t)
+				client = newSilentClient(t)
 			}
 			requireChecked(t, tc.call(client), tc.fields...)
 			requireChecked(t, tc.call(client, plural.WithoutValidation()), tc.fields...)
@@ -402,7 +403,7 @@ func TestChecksThatStay(t *testing.T) {
 func TestCaptureAndRefundLimits(t *testing.T) {
 	t.Parallel()
 	for value, fine := range map[int64]bool{1: false, 99: false, 100: true, 100_000_000: true, 100_000_001: false} {
-		client := refusing(t)
+		client := newRefusedClient(t)
 		_, err := client.Captures.Create(
 			t.Context(),
 			"v1-1-aa-b",
@@ -421,7 +422,7 @@ func TestCaptureAndRefundLimits(t *testing.T) {
 			requireChecked(t, refundErr, "order_amount.value")
 		}
 	}
-	client := unsent(t)
+	client := newSilentClient(t)
 	_, err := client.Captures.Create(
 		t.Context(), "v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: letters(51), FullAmount: true},
 	)
@@ -451,7 +452,7 @@ func TestOneErrorNamesAllFields(t *testing.T) {
 	req.PurchaseDetails.Customer.BillingAddress.Pincode = "s3cret-s3cret"
 	req.PurchaseDetails.MerchantMetadata = map[string]string{"s3cret": strings.Repeat("s3cret", 100)}
 	req.Extra = map[string]any{"notes": "s3cret"}
-	_, err := unsent(t).Orders.Create(
+	_, err := newSilentClient(t).Orders.Create(
 		t.Context(), req, plural.WithRequestID(""), plural.WithHeader("Authorization", "s3cret"),
 	)
 	require.Equal(t, []string{
@@ -477,8 +478,9 @@ func TestOneErrorNamesAllFields(t *testing.T) {
 	require.Equal(t, "orders.create", invalid.Op)
 }
 
-// No method sends an id or a reference that would change the path of the URL,
-// not even without validation.
+// An id or a reference may have characters that would change the path of the
+// URL. No method sends such an id or reference, even if the caller switches
+// validation off.
 func TestPathSegments(t *testing.T) {
 	t.Parallel()
 	calls := map[string]func(*plural.Client, string, ...plural.CallOption) error{
@@ -555,7 +557,7 @@ func TestPathSegments(t *testing.T) {
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := unsent(t)
+			client := newSilentClient(t)
 			for _, id := range bad {
 				for _, opts := range [][]plural.CallOption{nil, {plural.WithoutValidation()}} {
 					err := call(client, id, opts...)
@@ -580,7 +582,7 @@ func TestPathSegments(t *testing.T) {
 
 func TestExtraCollidesWithEveryField(t *testing.T) {
 	t.Parallel()
-	client := unsent(t)
+	client := newSilentClient(t)
 	for _, name := range []string{
 		"merchant_order_reference", "order_amount", "integration_mode", "pre_auth", "allowed_payment_methods", "notes",
 		"callback_url",
@@ -677,7 +679,7 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 			require.Zero(t, sent)
 		})
 	}
-	_, err := unsent(t).Orders.Create(t.Context(), &plural.CreateOrderRequest{
+	_, err := newSilentClient(t).Orders.Create(t.Context(), &plural.CreateOrderRequest{
 		MerchantOrderReference: "r", OrderAmount: plural.INR(1), Notes: bad,
 	})
 	requireChecked(t, err, "notes", "order_amount.value")
@@ -686,7 +688,7 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 // A request's Validate makes the same checks as the call that sends it.
 func TestValidateIsWhatTheCallChecks(t *testing.T) {
 	t.Parallel()
-	client := unsent(t)
+	client := newSilentClient(t)
 	long := strings.Repeat("x", plural.MaxReference+1)
 	for name, orderID := range map[string]string{"no order": "", "a path": "../x", "a good order": "v1-1"} {
 		captures := []*plural.CaptureRequest{

@@ -35,47 +35,47 @@ func allPaymentStatuses() []PaymentStatus {
 }
 
 // allEntries returns many different lists of capture data. The lists are for a
-// payment whose amount is the parameter held.
-func allEntries(held int64) [][]CaptureData {
+// payment of the given amount.
+func allEntries(amount int64) [][]CaptureData {
 	entry := func(reference string, value int64, currency Currency) CaptureData {
 		return CaptureData{MerchantCaptureReference: reference, CaptureAmount: Amount{Value: value, Currency: currency}}
 	}
 	return [][]CaptureData{
 		nil,
-		{entry(ours, held, "INR")},
-		{entry(ours, held-100, "INR")},
-		{entry(ours, held+100, "INR")},
+		{entry(ours, amount, "INR")},
+		{entry(ours, amount-100, "INR")},
+		{entry(ours, amount+100, "INR")},
 		{entry(ours, 0, "INR")},
-		{entry(ours, -held, "INR")},
-		{entry(ours, held, "USD")},
+		{entry(ours, -amount, "INR")},
+		{entry(ours, amount, "USD")},
 		{{MerchantCaptureReference: ours}},
-		{entry(ours, held, "")},
-		{entry(ours, 100, "INR"), entry(ours, held-100, "INR")},
-		{entry(theirs, held, "INR")},
-		{entry(theirs, held, "INR"), entry(ours, held-100, "INR")},
-		{entry("", held, "INR")},
+		{entry(ours, amount, "")},
+		{entry(ours, 100, "INR"), entry(ours, amount-100, "INR")},
+		{entry(theirs, amount, "INR")},
+		{entry(theirs, amount, "INR"), entry(ours, amount-100, "INR")},
+		{entry("", amount, "INR")},
 		{{}},
-		{entry("", 100, "INR"), entry(ours, held-100, "INR")},
+		{entry("", 100, "INR"), entry(ours, amount-100, "INR")},
 	}
 }
 
-// allPayments returns payments in every status, with each list of capture data
-// that allEntries returns. The parameter held is the amount of a payment. Some
-// payments show it in rupees, some in dollars, and some in both.
-func allPayments(held int64) []Payment {
+// allPayments returns payments of the given amount in every status, with each
+// list of capture data that allEntries returns. Some payments show the amount
+// in rupees, some in dollars, and some in both.
+func allPayments(amount int64) []Payment {
 	var all []Payment
 	for _, status := range allPaymentStatuses() {
-		for _, entries := range allEntries(held) {
+		for _, entries := range allEntries(amount) {
 			all = append(
 				all,
-				Payment{Status: status, PaymentAmount: INR(held), CaptureData: entries},
+				Payment{Status: status, PaymentAmount: INR(amount), CaptureData: entries},
 				Payment{
 					Status:        status,
-					PaymentAmount: Amount{Value: held / 80, Currency: "USD"},
-					BaseAmount:    INR(held),
+					PaymentAmount: Amount{Value: amount / 80, Currency: "USD"},
+					BaseAmount:    INR(amount),
 					CaptureData:   entries,
 				},
-				Payment{Status: status, PaymentAmount: Amount{Value: held, Currency: "USD"}, CaptureData: entries},
+				Payment{Status: status, PaymentAmount: Amount{Value: amount, Currency: "USD"}, CaptureData: entries},
 			)
 		}
 	}
@@ -84,9 +84,9 @@ func allPayments(held int64) []Payment {
 
 // forEachCapturable calls the function visit with orders in every status. Some
 // orders have no payment, and some have a card payment of 700. The others have
-// this card payment and a points payment of 300. The card payments have every
-// list of capture data that allEntries returns. The points payments are in
-// rupees, and have only well-formed capture data.
+// this card payment, and a payment with points of 300. The card payments have
+// every list of capture data that allEntries returns. The payments with points
+// are in rupees. The amounts in their capture data are positive and in rupees.
 func forEachCapturable(visit func(o *Order)) {
 	cards := allPayments(700)
 	points := slices.DeleteFunc(allPayments(300), func(p Payment) bool {
@@ -110,8 +110,8 @@ func forEachCapturable(visit func(o *Order)) {
 	}
 }
 
-// The type ruling is a verdict. If the verdict is final, the ruling also has
-// the row of evidence.go that decided it.
+// The type ruling holds a verdict. If the verdict is final, the ruling also
+// holds the row of the table in evidence.go that led to this verdict.
 type ruling struct {
 	verdict verdictKind
 	row     *evidence
@@ -126,9 +126,9 @@ func (r ruling) String() string {
 	return r.verdict.String()
 }
 
-// oracleCapture must give the same result as judgeCapture. It follows the
-// documented rules: it checks one condition after the other, and the first
-// condition that fits decides.
+// oracleCapture must give the same result as judgeCapture. It checks the
+// conditions in the documentation one after the other. The first condition that
+// is true decides the result.
 func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	const settled, underWay, ended, strange = "settled", "under way", "ended", "strange"
 	kind := func(p Payment) string {
@@ -274,7 +274,7 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	case amount != Amount{}:
 		return ruling{verdict: verdictApplied}
 	}
-	// From here on, the call asked for the full amount.
+	// The rest of this function is for calls that ask for the full amount.
 	isWhole := o.OrderAmount == Amount{Value: sum, Currency: currency}
 	isPart := o.OrderAmount.Currency == currency && sum < o.OrderAmount.Value
 	switch {

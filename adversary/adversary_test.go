@@ -46,7 +46,7 @@ type tally struct {
 	wellEnds  map[string]int
 	settled   map[string]int // results of the calls of Settle
 	minutes   int            // calls with a deadline of a minute
-	unknown   int            // calls with a deadline of a minute, without a final answer or a request for a person
+	unknown   int            // calls with a deadline of a minute that gave no final answer and did not ask for a person
 	unknownOf map[string]int // the same calls, counted by the order's state at the start of the scenario
 	later     int            // the sum of otherAmount over all oracles
 	kinds     map[string]int
@@ -148,7 +148,7 @@ func play(t *testing.T, sc *scenario) *oracle {
 	g.setUp()
 	o := &oracle{gateway: g}
 	for _, e := range sc.outside {
-		g.after(e.at, func() { g.actAsSomebody(e.what) })
+		g.runAfter(e.at, func() { g.actAsSomebody(e.what) })
 	}
 	var wg sync.WaitGroup
 	clients := make([]*plural.Client, len(sc.plans))
@@ -262,7 +262,7 @@ func (o *oracle) look(client *plural.Client, p plan) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.record(c.id, "=> %s: %v", c.verdict(), c.err)
-	o.found(c)
+	o.judgeFind(c)
 }
 
 func newClient(t *testing.T, g *gateway, sc *scenario) *plural.Client {

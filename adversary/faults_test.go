@@ -22,7 +22,7 @@ type writeFault struct {
 	late         time.Duration
 	hang         time.Duration // if set, the connection breaks after this time, without an answer
 	answer       *answer       // replaces the true answer
-	delta        int64         // the gateway adds this to the requested amount, and carries out the sum
+	delta        int64         // the gateway adds this to the request's amount before it carries out the request
 	legFails     bool          // the capture from the last of two payments fails
 	legGap       time.Duration
 	midStatus    string
@@ -31,7 +31,7 @@ type writeFault struct {
 	pendingEntry bool          // the order lists the capture even while it is PENDING
 	fate         []string      // the statuses of a refund, one after the other
 	fateGap      time.Duration
-	answerLag    time.Duration // how old the state is that the answer shows
+	answerLag    time.Duration // the answer shows the order as it was this long ago
 	docFault
 	words []string
 }
@@ -50,10 +50,11 @@ type readFault struct {
 	docFault
 }
 
-// The function codes returns error answers. They have most of the API's error
-// codes, with the statuses that belong to the codes. A few answers do not fit
-// the API's documentation, such as a code that the API does not have.
-func codes() []answer {
+// codedAnswers returns error answers. They have most of the API's error codes,
+// with the statuses that belong to the codes. A few answers do not fit the
+// API's documentation, such as an answer with a code that the API does not
+// have.
+func codedAnswers() []answer {
 	var all []answer
 	add := func(status int, codes ...string) {
 		for _, code := range codes {
@@ -129,7 +130,7 @@ func writeEvent(rng *rand.Rand) func(*writeFault) {
 		say := func(format string, args ...any) { f.words = append(f.words, fmt.Sprintf(format, args...)) }
 		switch kind {
 		case 0, 1, 2, 3:
-			a := pick(rng, codes()...)
+			a := pick(rng, codedAnswers()...)
 			f.answer = &a
 			say("answered with %d %s", a.status, a.body)
 			f.chooseEffect(rng)

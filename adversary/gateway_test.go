@@ -83,8 +83,9 @@ type effect struct {
 	arrived, at              time.Time
 }
 
-// gateway is a Plural in memory. Its decisions depend only on the scenario's
-// seed and on the sequence in which the requests arrive.
+// gateway answers requests as Plural might, and keeps its orders in memory. Its
+// decisions depend only on the scenario's seed and on the sequence in which the
+// requests arrive.
 type gateway struct {
 	sc    *scenario
 	start time.Time
@@ -108,9 +109,9 @@ type gateway struct {
 // all of them.
 type background struct{ wg sync.WaitGroup }
 
-// The method named after waits in the background until the time d has passed on
-// the test's clock. Then it calls the function f.
-func (b *background) after(d time.Duration, f func()) {
+// runAfter waits in the background until the time d has passed on the test's
+// clock. Then it calls the function f.
+func (b *background) runAfter(d time.Duration, f func()) {
 	b.wg.Go(func() {
 		time.Sleep(d) // f is a late effect, or an action of somebody else
 		f()
@@ -290,7 +291,7 @@ func (g *gateway) capture(
 			take(n, now)
 			continue
 		}
-		g.after(time.Duration(n)*f.legGap, func() {
+		g.runAfter(time.Duration(n)*f.legGap, func() {
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			take(n, time.Now())
@@ -318,7 +319,7 @@ func (g *gateway) hang(o *order, reference string, amount int64, f writeFault, n
 	}
 	g.record("[truth]", "%s is PENDING, then %s", o.id, f.pendingEnd)
 	g.commit(o, now)
-	g.after(f.pendingFor, func() {
+	g.runAfter(f.pendingFor, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		o.busy = false
@@ -414,7 +415,7 @@ func (g *gateway) refund(
 		op: "refund", order: o.id, reference: reference, refund: r.id, by: by, amount: amount, arrived: arrived, at: now,
 	})
 	for i, next := range f.fate[min(1, len(f.fate)):] {
-		g.after(time.Duration(i+1)*f.fateGap, func() {
+		g.runAfter(time.Duration(i+1)*f.fateGap, func() {
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			r.status = next

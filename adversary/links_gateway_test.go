@@ -55,7 +55,7 @@ type linkScenario struct {
 	withoutList   float64 // the share of the orders' documents without the list of payments, from 0 to 1
 	lifetime      time.Duration
 	plans         []linkPlan
-	events        []outside
+	events        []outsideAction
 }
 
 // linkPlan is the plan of one process, which makes or cancels a link.
@@ -95,7 +95,7 @@ func newLinkScenario(seed uint64) *linkScenario {
 			cancelled, expired, failed, "held, then void", "left")
 		for range pick(rng, 0, 1, 1, 2) {
 			what := pick(rng, "click", "begin", "pay", "pay", "pay", "fail", "cancel")
-			sc.events = append(sc.events, outside{between(rng, 0, 12*time.Second), what})
+			sc.events = append(sc.events, outsideAction{between(rng, 0, 12*time.Second), what})
 		}
 	} else {
 		sc.setup = pick(rng, "none", "none", "none", "ours", "ours, another amount", "ours, another pre_auth")
@@ -138,7 +138,8 @@ func newLinkScenario(seed uint64) *linkScenario {
 	return sc
 }
 
-// linkGateway is a Plural in memory that serves payment links.
+// linkGateway answers requests about payment links as Plural might, and keeps
+// its links in memory.
 type linkGateway struct {
 	sc    *linkScenario
 	start time.Time
@@ -216,7 +217,7 @@ func (g *linkGateway) setUp() {
 		at := l.made.Add(age / 2)
 		g.versions[mainLink] = append(g.versions[mainLink][:1], linkVersion{at, *l})
 	}
-	g.after(sc.lifetime, func() { g.happenTo(mainLink, "expire") })
+	g.runAfter(sc.lifetime, func() { g.happenTo(mainLink, "expire") })
 }
 
 func (g *linkGateway) make(reference string, amount int64, preAuth bool) *link {
@@ -465,7 +466,7 @@ func (g *linkGateway) write(c *linkCall, method, path string, body []byte, answe
 	case effectNone:
 		honest <- plain(503, errorBody("INTERNAL_ERROR"))
 	case effectLate:
-		g.after(f.late, carryOut)
+		g.runAfter(f.late, carryOut)
 	case effectNow:
 		carryOut()
 	}

@@ -88,7 +88,7 @@ func playLinks(t *testing.T, sc *linkScenario) *linkOracle {
 	g.setUp()
 	o := &linkOracle{linkGateway: g}
 	for _, e := range sc.events {
-		g.after(e.at, func() { g.happenTo(mainLink, e.what) })
+		g.runAfter(e.at, func() { g.happenTo(mainLink, e.what) })
 	}
 	opts := []plural.Option{plural.WithHTTPClient(&http.Client{Transport: g})}
 	if sc.single {
@@ -186,21 +186,21 @@ func (o *linkOracle) bad(c *linkCall, kind, format string, args ...any) {
 }
 
 func (o *linkOracle) judge(c *linkCall) {
-	o.sentinels(c)
+	o.checkError(c)
 	switch {
 	case c.op == "create":
-		o.created(c)
+		o.judgeCreate(c)
 	case c.err == nil && c.got == nil:
 		o.bad(c, "nil without a document", "")
 	default:
-		o.cancelled(c)
+		o.judgeCancel(c)
 	}
 }
 
-// The method sentinels checks that an error is not of two kinds at once, and
-// that it has the right type for its kind. It also checks rules for all calls,
+// checkError checks that an error is not of two kinds at once, and that the
+// error has the right type for its kind. It also checks rules for all calls,
 // such as the deadline.
-func (o *linkOracle) sentinels(c *linkCall) {
+func (o *linkOracle) checkError(c *linkCall) {
 	is := func(target error) bool { return errors.Is(c.err, target) }
 	final := is(plural.ErrNotApplied) || is(plural.ErrConflict)
 	_, isState := errors.AsType[*plural.StateError](c.err)
@@ -229,14 +229,14 @@ func (o *linkOracle) sentinels(c *linkCall) {
 	}
 }
 
-// The method created checks the result of a call that makes a link.
+// judgeCreate checks the result of a call that makes a link.
 //
 //   - After a success, the link in the result must exist and must have the
 //     values of the call. The call must not have seen two links with its
 //     reference.
 //   - After a conflict, there must be two links with the reference, or one link
 //     with the reference and other values.
-func (o *linkOracle) created(c *linkCall) {
+func (o *linkOracle) judgeCreate(c *linkCall) {
 	same, others := 0, 0
 	for _, l := range o.links {
 		switch {
@@ -276,11 +276,11 @@ func (o *linkOracle) created(c *linkCall) {
 	}
 }
 
-// The method cancelled checks the result of a call that cancels a link. If the
-// error is nil, the link must be CANCELLED. If the error is a conflict, the
-// payer must have paid through the link. If the error is ErrNotApplied, the
-// link must have expired.
-func (o *linkOracle) cancelled(c *linkCall) {
+// judgeCancel checks the result of a call that cancels a link. If the error is
+// nil, the link must be CANCELLED. If the error is a conflict, the payer must
+// have paid through the link. If the error is ErrNotApplied, the link must have
+// expired.
+func (o *linkOracle) judgeCancel(c *linkCall) {
 	var now link
 	wasPaid := false
 	for _, v := range o.versions[c.order] {
@@ -304,9 +304,9 @@ func (o *linkOracle) cancelled(c *linkCall) {
 	}
 }
 
-// TestLinkOracle checks the oracle itself. The test makes results with known
-// mistakes, and the oracle must report each mistake. The test also makes right
-// results, and the oracle must report nothing.
+// TestLinkOracle checks the type linkOracle with made-up results of calls. Some
+// results have a known mistake, and the oracle must report this mistake. The
+// other results are right, and the oracle must report nothing.
 func TestLinkOracle(t *testing.T) {
 	t.Parallel()
 	conflict := func(op string) error {

@@ -11,9 +11,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// TestOracle checks the oracle itself. The test makes results with known
-// mistakes, and the oracle must report each mistake. The test also makes right
-// results, and the oracle must report nothing.
+// TestOracle checks the type oracle with made-up results of calls. Some results
+// have a known mistake, and the oracle must report this mistake. The other
+// results are right, and the oracle must report nothing.
 func TestOracle(t *testing.T) {
 	t.Parallel()
 	notApplied := &plural.StateError{Op: "x", Reason: "x"}
@@ -215,7 +215,7 @@ func TestOracle(t *testing.T) {
 				o.calls = []*call{c}
 				time.Sleep(time.Second)
 				if tt.sent {
-					o.after(tt.fault.late, func() { o.send(c, tt.fault, c.start) })
+					o.runAfter(tt.fault.late, func() { o.send(c, tt.fault, c.start) })
 				}
 				if tt.fault.late == 0 {
 					time.Sleep(time.Second)

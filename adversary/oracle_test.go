@@ -19,15 +19,15 @@ type call struct {
 	start, end time.Time
 	got        *plural.Order
 	err        error
-	served     []served
+	served     []servedDocument
 	sends      int
 	answers    string // the answers to the call's writes
 	reads      bool   // this is a call of Settle or Find, which only read
 }
 
-// The type served describes one document that a call received. It has the true
+// servedDocument describes one document that a call received. It has the true
 // state that the document was made from.
-type served struct {
+type servedDocument struct {
 	at     time.Time
 	order  order
 	refund *refund
@@ -77,26 +77,26 @@ func (o *oracle) report(c *call, kind, format string, args ...any) {
 
 func (o *oracle) judge() {
 	for _, c := range o.calls {
-		o.sentinels(c)
+		o.checkError(c)
 		switch {
 		case c.err == nil:
-			o.success(c)
+			o.judgeSuccess(c)
 		case errors.Is(c.err, plural.ErrNotApplied):
-			o.notApplied(c)
+			o.judgeNotApplied(c)
 		case errors.Is(c.err, plural.ErrConflict):
-			o.conflict(c)
+			o.judgeConflict(c)
 		}
 	}
 	if o.sc.unique != notUnique {
-		o.noDoubles()
+		o.judgeReferences()
 	}
 }
 
-// The method sentinels checks that an error does not match two sentinels that
-// contradict each other, such as ErrNotApplied and ErrConflict. It also checks
-// that a final error has the right type. And it checks rules for all calls,
-// such as the deadline.
-func (o *oracle) sentinels(c *call) {
+// checkError checks that an error does not match two sentinels that contradict
+// each other, such as ErrNotApplied and ErrConflict. It also checks that a
+// final error has the right type. And it checks rules for all calls, such as
+// the deadline.
+func (o *oracle) checkError(c *call) {
 	is := func(target error) bool { return errors.Is(c.err, target) }
 	if is(plural.ErrNotApplied) && is(plural.ErrConflict) {
 		o.report(c, "sentinels: ErrNotApplied and ErrConflict", "%v", c.err)
@@ -154,9 +154,9 @@ func (o *oracle) askedAmount(c *call) int64 {
 	return -1
 }
 
-// The method success checks a call that reported success. The gateway must have
+// judgeSuccess checks a call that reported success. The gateway must have
 // carried out the write exactly as the call asked.
-func (o *oracle) success(c *call) {
+func (o *oracle) judgeSuccess(c *call) {
 	if c.got == nil {
 		o.report(c, "wrong success: nil without a document", "")
 		return
@@ -181,11 +181,11 @@ func (o *oracle) success(c *call) {
 			}
 		}
 	default:
-		o.refunded(c)
+		o.judgeRefunded(c)
 	}
 }
 
-func (o *oracle) refunded(c *call) {
+func (o *oracle) judgeRefunded(c *call) {
 	exact, good, others := 0, 0, 0
 	for _, v := range o.versions[c.order] {
 		if v.at.After(c.end) {
@@ -196,8 +196,9 @@ func (o *oracle) refunded(c *call) {
 			if r.reference != c.reference {
 				continue
 			}
-			// A replica that lags may still show a refund as good. So a refund
-			// that is no longer good counts for some more seconds.
+			// A replica that lags may still show a refund as good, some seconds
+			// after the refund has failed. So a refund counts as good if it was
+			// good at some moment of the last seconds before the call ended.
 			if o.wasGood(c.order, r.id, c.end) {
 				good++
 				if r.amount == c.amount {
@@ -247,11 +248,10 @@ func (o *oracle) wasGood(orderID, id string, end time.Time) bool {
 // refunds under the call's reference.
 func (c *call) sawTwo() bool { return c.sawRefunds(2) }
 
-// sawRefunds reports whether the call received a list of refunds that has
-// enough good refunds under the call's reference. The parameter least is the
-// number that is enough.
-func (c *call) sawRefunds(least int) bool {
-	return slices.ContainsFunc(c.served, func(s served) bool {
+// sawRefunds reports whether the call received a list that has at least minGood
+// good refunds under the call's reference.
+func (c *call) sawRefunds(minGood int) bool {
+	return slices.ContainsFunc(c.served, func(s servedDocument) bool {
 		if s.refund != nil || s.order.id != c.order || (s.fault.noRefunds || s.fault.emptyRefunds) &&
 			(s.order.status == partiallyRefunded || s.order.status == fullyRefunded) {
 			return false
@@ -262,13 +262,13 @@ func (c *call) sawRefunds(least int) bool {
 				n++
 			}
 		}
-		return n >= least
+		return n >= minGood
 	})
 }
 
-// The method notApplied checks that nothing was carried out, and that nothing
-// can be carried out later.
-func (o *oracle) notApplied(c *call) {
+// judgeNotApplied checks that nothing was carried out, and that nothing can be
+// carried out later.
+func (o *oracle) judgeNotApplied(c *call) {
 	of := o.find(c.order)
 	switch c.op {
 	case "cancel":
@@ -297,11 +297,11 @@ func (o *oracle) notApplied(c *call) {
 			o.report(c, "wrong final: ErrNotApplied for a capture, but the order is open", "it is %s; %v", of.status, c.err)
 		}
 	default:
-		o.notRefunded(c, of)
+		o.judgeNotRefunded(c, of)
 	}
 }
 
-func (o *oracle) notRefunded(c *call, of *order) {
+func (o *oracle) judgeNotRefunded(c *call, of *order) {
 	effects, _ := o.effectsUnder(c)
 	for _, e := range effects {
 		i := slices.IndexFunc(o.find(e.order).refunds, func(r refund) bool { return r.id == e.refund })
@@ -339,9 +339,9 @@ func (o *oracle) notRefunded(c *call, of *order) {
 	}
 }
 
-// The method conflict checks that the true state really differs from what the
-// call asked for.
-func (o *oracle) conflict(c *call) {
+// judgeConflict checks that the true state really differs from the state that
+// the call asked for.
+func (o *oracle) judgeConflict(c *call) {
 	effects, sum := o.effectsUnder(c)
 	of := o.find(c.order)
 	if errors.Is(c.err, plural.ErrReferenceReused) &&
@@ -362,7 +362,7 @@ func (o *oracle) conflict(c *call) {
 		o.report(c, "wrong conflict: cancel", "the order is %s; %v", of.status, c.err)
 	case "capture":
 		if sum == o.askedAmount(c) || len(effects) == 0 {
-			o.report(c, "wrong conflict: capture"+o.repeats(), "captured %d in %d, asked for %d; %v",
+			o.report(c, "wrong conflict: capture"+o.repeatNote(), "captured %d in %d, asked for %d; %v",
 				sum, len(effects), o.askedAmount(c), c.err)
 		}
 	default:
@@ -380,15 +380,14 @@ func (o *oracle) conflict(c *call) {
 		}
 		other := slices.ContainsFunc(effects, func(e effect) bool { return e.amount != c.amount || e.order != c.order })
 		if !other && good < 2 {
-			o.report(c, "wrong conflict: refund"+o.repeats(), "%d refunds; %v", len(effects), c.err)
+			o.report(c, "wrong conflict: refund"+o.repeatNote(), "%d refunds; %v", len(effects), c.err)
 		}
 	}
 }
 
-// The method repeats returns the last part of a finding's kind. If the
-// scenario's documents list entries twice, this text says so. Otherwise the
-// text is empty.
-func (o *oracle) repeats() string {
+// repeatNote returns the last part of a finding's kind. If the scenario's
+// documents list entries twice, this text says so. Otherwise the text is empty.
+func (o *oracle) repeatNote() string {
 	if o.sc.leaves.entriesTwice || o.sc.leaves.entriesOnEveryLeg || o.sc.leaves.refundsTwice {
 		return ", with lists that repeat entries"
 	}
@@ -396,10 +395,11 @@ func (o *oracle) repeats() string {
 }
 
 // sawExact reports whether the call received a document that shows the call's
-// capture. The captures under the call's reference must add up to the amount
-// want, and no money may be left on hold.
+// capture. The parameter want is an amount. In the document, the captures under
+// the call's reference must add up to this amount, and no money may be left on
+// hold.
 func (c *call) sawExact(want int64) bool {
-	return slices.ContainsFunc(c.served, func(s served) bool {
+	return slices.ContainsFunc(c.served, func(s servedDocument) bool {
 		if s.refund != nil || s.fault.noCaptures || s.fault.noPayments || s.fault.noEntryReference {
 			return false
 		}
@@ -415,10 +415,10 @@ func (c *call) sawExact(want int64) bool {
 	})
 }
 
-// The method noDoubles checks that no order has two good refunds with the same
-// reference. The oracle does not call it if the gateway lets two good refunds
-// have the same reference.
-func (o *oracle) noDoubles() {
+// judgeReferences checks that no order has two good refunds with the same
+// reference. The oracle does not call judgeReferences if the gateway lets two
+// good refunds have the same reference.
+func (o *oracle) judgeReferences() {
 	for _, of := range o.orders {
 		count := map[string]int{}
 		for _, r := range of.refunds {
@@ -434,9 +434,9 @@ func (o *oracle) noDoubles() {
 	}
 }
 
-// The method found checks the result of Find on a healthy gateway. Find does
-// not know the amount of the refund or capture that it looks for.
-func (o *oracle) found(c *call) {
+// judgeFind checks the result of Find on a healthy gateway. Find does not know
+// the amount of the refund or capture that it looks for.
+func (o *oracle) judgeFind(c *call) {
 	effects, sum := o.effectsUnder(c)
 	if c.op == "refund" {
 		effects = slices.DeleteFunc(effects, func(e effect) bool {

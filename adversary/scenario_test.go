@@ -63,7 +63,7 @@ type scenario struct {
 	legs        int
 	plans       []plan
 	writeEvents map[int][]func(*writeFault)
-	outside     []outside
+	outside     []outsideAction
 
 	lags         []time.Duration
 	leaves       docFault
@@ -82,9 +82,9 @@ func (sc *scenario) scale(times ...*time.Duration) {
 	}
 }
 
-// The type outside describes an action of the payer, of the bank or of a person
-// at the dashboard.
-type outside struct {
+// outsideAction describes an action of the payer, of the bank or of a person at
+// the dashboard.
+type outsideAction struct {
 	at   time.Duration
 	what string
 }
@@ -283,7 +283,7 @@ func (sc *scenario) events(rng *rand.Rand) {
 		case 5, 6, 7, 8:
 			sc.record("event: %s", sc.readEvent(rng))
 		default:
-			o := outside{
+			o := outsideAction{
 				at:   between(rng, 0, 12*time.Second),
 				what: pick(rng, "pay", "pay", "cancel", "capture", "refund", "lapse"),
 			}

@@ -162,7 +162,7 @@ func (g *gateway) document(c *call, o order, r *refund, doc map[string]any, f do
 	}
 	g.checkClaims(c, o, r, data[len(`{"data":`):len(data)-1], f)
 	if c != nil {
-		c.served = append(c.served, served{at: time.Now(), order: o, refund: r, fault: f})
+		c.served = append(c.served, servedDocument{at: time.Now(), order: o, refund: r, fault: f})
 	}
 	return answer{status: 200, body: string(data)}
 }
@@ -214,7 +214,7 @@ func (g *gateway) write(c *call, r *http.Request, path string, body []byte, answ
 		honest <- answer{status: 503, body: `{"code":"INTERNAL_ERROR","message":"try later"}`}
 		g.mu.Unlock()
 	case effectLate:
-		g.after(f.late, carryOut)
+		g.runAfter(f.late, carryOut)
 	case effectNow:
 		carryOut()
 	}

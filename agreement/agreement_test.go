@@ -76,9 +76,9 @@ func entryLists() [][]bookEntry {
 	}
 }
 
-// The function singles yields lists of one payment, for orders with one attempt
-// to pay.
-func singles(yield func([]leg) bool) {
+// singlePayments yields lists of one payment, for orders with one attempt to
+// pay.
+func singlePayments(yield func([]leg) bool) {
 	extras := []leg{{}, {extra: noOffer}, {extra: offered, explains: true}, {extra: charged, explains: true}}
 	for _, method := range []string{"CARD", "UPI", "POINTS"} {
 		for _, status := range paymentStatuses() {
@@ -101,10 +101,10 @@ func singles(yield func([]leg) bool) {
 	}
 }
 
-// The function pairs yields lists of two payments. In some lists the payer paid
-// with points and a card together. In the others the payer tried twice to pay
-// by UPI.
-func pairs(yield func([]leg) bool) {
+// paymentPairs yields lists of two payments. In some lists the payer paid with
+// points and a card together. In the others the payer tried twice to pay by
+// UPI.
+func paymentPairs(yield func([]leg) bool) {
 	garbled, dollars := money{currency: "INR", garbled: true}, money{paise: 18, currency: "USD"}
 	worths := [][2]leg{
 		{{amount: rupees(500)}, {amount: rupees(1500)}},
@@ -211,12 +211,11 @@ func refundLists() [][]bookRefund {
 
 func coupons() []money { return []money{{}, rupees(500)} }
 
-// The function takings combines each list of payments from the functions
-// singles and pairs with each status of an order. It yields documents without
-// refunds.
-func takings(yield func(books) bool) {
+// booksWithoutRefunds yields documents of orders without refunds. It combines
+// each list from singlePayments and paymentPairs with each status of an order.
+func booksWithoutRefunds(yield func(books) bool) {
 	n := 0
-	for _, legs := range []func(func([]leg) bool){singles, pairs} {
+	for _, legs := range []func(func([]leg) bool){singlePayments, paymentPairs} {
 		for list := range legs {
 			for _, status := range orderStatuses() {
 				// The counter n selects one coupon and one value of pre_auth.
@@ -232,10 +231,9 @@ func takings(yield func(books) bool) {
 	}
 }
 
-// The function givings yields documents of orders with refunds. It combines
-// lists of payments with lists of refunds, each status of an order, and each
-// coupon.
-func givings(yield func(books) bool) {
+// booksWithRefunds yields documents of orders with refunds. It combines lists
+// of payments with lists of refunds, each status of an order, and each coupon.
+func booksWithRefunds(yield func(books) bool) {
 	for _, legs := range fewLegs() {
 		for _, refunds := range refundLists() {
 			for _, status := range orderStatuses() {
@@ -254,7 +252,7 @@ func givings(yield func(books) bool) {
 func expectations(yield func(books) bool) {
 	unread := money{paise: 500, currency: "USD"}
 	garbled := money{currency: "INR", garbled: true}
-	for list := range singles {
+	for list := range singlePayments {
 		if e := list[0].entries; len(e) > 1 || len(e) == 1 && e[0] != (bookEntry{ours, rupees(2000)}) || e == nil {
 			continue
 		}
@@ -319,7 +317,7 @@ func toldOf(a plural.Amount, known bool) told {
 func TestAmountsAgreeOnEveryDocument(t *testing.T) {
 	t.Parallel()
 	for name, documents := range map[string]func(func(books) bool){
-		"taken": takings, "given back": givings, "expected": expectations,
+		"taken": booksWithoutRefunds, "given back": booksWithRefunds, "expected": expectations,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -19,11 +19,12 @@ type goodBooks struct {
 	//   - captured
 	//   - held: may still be captured
 	//   - refunded
-	//   - refunding: the part of refunded that is still on its way
+	//   - refunding: the amount of those refunds that are still on their way;
+	//     the refunded amount includes it
 	//   - left: may still be refunded
 	//
-	// If an amount is nil, the test does not check it. If an amount is the zero
-	// value of the type told, the package must report the amount as not known.
+	// If an amount is nil, the test does not check it. If an amount is told{},
+	// the package must report that the amount is not known.
 	captured, held, refunded, refunding, left *told
 	paid                                      bool // Expected.Check must return nil
 	canCapture, canRefund                     bool

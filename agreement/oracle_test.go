@@ -141,8 +141,8 @@ func (l leg) write(b *strings.Builder, n int) {
 	b.WriteByte('}')
 }
 
-// The type told is an amount that a document shows. Its zero value means that
-// the document does not show the amount.
+// The struct named told holds an amount, if the document shows the amount. The
+// zero value, told{}, means that the document does not show the amount.
 type told struct {
 	paise int64
 	known bool

@@ -161,14 +161,14 @@ func get[T any](b *tab, action chromedp.Action[T]) T {
 	defer cancel()
 	value, err := chromedp.Run(ctx, action)
 	if err != nil {
-		b.t.Fatalf("%v\n%s", err, b.where())
+		b.t.Fatalf("%v\n%s", err, b.describePage())
 	}
 	return value
 }
 
-// The method where describes what the tab shows. The message of a failed test
-// contains this description.
-func (b *tab) where() string {
+// describePage returns a description of what the tab shows. The message of a
+// failed test contains this description.
+func (b *tab) describePage() string {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	link, _ := chromedp.Run(ctx, chromedp.Location())
@@ -192,8 +192,8 @@ func (b *tab) press(words, next string) {
 	b.sees(next)
 }
 
-// The method sees waits until the page shows the text, for example in a heading
-// or a paragraph.
+// b.sees(text) waits until the page shows the text, for example in a heading or
+// a paragraph.
 func (b *tab) sees(text string) {
 	b.t.Helper()
 	b.do(chromedp.WaitVisible(withText(text, "h1", "h2", "p", "td", "summary", "li")))
@@ -213,9 +213,9 @@ func (b *tab) fill(selector, value string) {
 	b.do(chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), value))
 }
 
-// The method sets gives a value to a form control, like a user who chooses from
-// a list.
-func (b *tab) sets(selector, value string) {
+// setControl gives a value to a form control, as a user does who chooses from a
+// list.
+func (b *tab) setControl(selector, value string) {
 	b.t.Helper()
 	b.do(chromedp.SetValue(chromedp.CSS(selector), value))
 }

@@ -52,7 +52,7 @@ func TestPayerPays(t *testing.T) {
 		b.fill("#otp", "123456")
 		b.click("Approve")
 		leave(thanks)
-		shop.paid(id, plural.OrderStatusAuthorized)
+		shop.requirePaid(id, plural.OrderStatusAuthorized)
 
 		b.open(link)
 		b.sees("Payment authorised")
@@ -69,7 +69,7 @@ func TestPayerDeclinesAndRetries(t *testing.T) {
 		b.open(link)
 		b.sees("Pay ₹1,499.50")
 		b.press("Pay ₹1,499.50", "Confirm your payment")
-		b.sets("#reason", "INSUFFICIENT_FUNDS")
+		b.setControl("#reason", "INSUFFICIENT_FUNDS")
 		b.fill("#message", "Not enough & <more>")
 		b.press("Decline", "The payment did not go through")
 		b.sees("Retries remaining after this one: 9")
@@ -87,7 +87,7 @@ func TestPayerDeclinesAndRetries(t *testing.T) {
 		b.picture("bank-upi")
 		b.click("Approve")
 		leave(thanks)
-		shop.paid(id, plural.OrderStatusProcessed)
+		shop.requirePaid(id, plural.OrderStatusProcessed)
 		order, _ := shop.srv.Order(id)
 		require.Len(b.t, order.Payments, 3)
 		require.Equal(b.t, "UPI", order.Payments[2].Method)
@@ -105,7 +105,7 @@ func TestPayerGivesUp(t *testing.T) {
 		b.press("Approve", "The payment did not go through")
 		b.click("Give up")
 		leave(sorry)
-		shop.unpaid(id, plural.OrderStatusFailed, "USER_AUTHENTICATION_FAILED")
+		shop.requireUnpaid(id, plural.OrderStatusFailed, "USER_AUTHENTICATION_FAILED")
 	})
 }
 
@@ -119,7 +119,7 @@ func TestPayerFailsForGood(t *testing.T) {
 		b.fill("#message", "Not enough & <more>")
 		b.click("Decline")
 		leave(sorry)
-		one := shop.unpaid(id, plural.OrderStatusFailed, "PAYMENT_DECLINED")
+		one := shop.requireUnpaid(id, plural.OrderStatusFailed, "PAYMENT_DECLINED")
 		require.Equal(b.t, "Not enough & <more>", one.callback.ErrorMessage)
 		b.open(link)
 		b.sees("Payment failed")
@@ -135,7 +135,7 @@ func TestPayerCancels(t *testing.T) {
 		b.open(link)
 		b.click("Cancel payment")
 		leave(sorry)
-		shop.unpaid(id, plural.OrderStatusCancelled, "")
+		shop.requireUnpaid(id, plural.OrderStatusCancelled, "")
 	})
 }
 
@@ -194,10 +194,10 @@ func TestPayerLeavesSecurePage(t *testing.T) {
 	b.fill("#otp", "123456")
 	b.click("Approve")
 	b.sees(thanks)
-	shop.paid(id, plural.OrderStatusAuthorized)
+	shop.requirePaid(id, plural.OrderStatusAuthorized)
 }
 
-// TestPayerWithKeyboard pays without a pointer.
+// TestPayerWithKeyboard pays with the keyboard only, without a mouse.
 func TestPayerWithKeyboard(t *testing.T) {
 	t.Parallel()
 	shop := openShop(t)
@@ -218,5 +218,5 @@ func TestPayerWithKeyboard(t *testing.T) {
 	b.sees("Confirm your payment")
 	b.do(chromedp.KeyEvent(kb.Enter)) // the field already has the password and the focus
 	b.sees(thanks)
-	shop.paid(id, plural.OrderStatusAuthorized)
+	shop.requirePaid(id, plural.OrderStatusAuthorized)
 }

@@ -37,9 +37,9 @@ func TestReturnWithoutExemption(t *testing.T) {
 	b.do(chromedp.WaitVisible(withText("cross-origin request detected", "pre")))
 }
 
-// TestWebhookExample orders and pays at the shop of examples/webhook.
-// Afterwards the browser comes back to a page of that shop. The shop is
-// protected against requests from other sites.
+// TestWebhookExample places an order at the shop of examples/webhook, and pays
+// for the order. Afterwards the browser comes back to a page of that shop. The
+// shop is protected against requests from other sites.
 func TestWebhookExample(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command(buildExample(t, "webhook"), "-addr", "127.0.0.1:0")
@@ -59,7 +59,7 @@ func TestWebhookExample(t *testing.T) {
 			b.press("Authorise", "Confirm your payment")
 			b.click("Approve")
 			b.sees("Your payment is on hold.")
-			require.Contains(t, b.where(), "/orders/v1-", "the page comes after a redirect, so a reload is safe")
+			require.Contains(t, b.describePage(), "/orders/v1-", "the page comes after a redirect, so a reload is safe")
 			b.do(chromedp.Reload())
 			b.sees("Your payment is on hold.")
 			b.picture("webhook-paid")

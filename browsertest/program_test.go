@@ -17,14 +17,14 @@ import (
 // programs is the folder for the examples' binaries. It is removed at the end.
 var programs string
 
-// The map builds has a function for each example. Each function builds its
+// exampleBuilds has a function for each example. Each function builds its
 // example once, for all tests.
-var builds sync.Map
+var exampleBuilds sync.Map
 
 // buildExample builds an example with go build.
 func buildExample(t *testing.T, name string) string {
 	t.Helper()
-	build, _ := builds.LoadOrStore(name, sync.OnceValues(func() (string, error) {
+	build, _ := exampleBuilds.LoadOrStore(name, sync.OnceValues(func() (string, error) {
 		program := filepath.Join(programs, name)
 		cmd := exec.Command("go", "build", "-o", program, ".")
 		cmd.Dir = filepath.Join("..", "examples", name)
@@ -39,8 +39,9 @@ func buildExample(t *testing.T, name string) string {
 	return program
 }
 
-// startShop starts a shop, and reads the shop's address from out, the shop's
-// log. When the test ends, startShop interrupts the shop.
+// startShop starts a shop. The parameter out is the shop's log, and startShop
+// reads the shop's address from it. When the test ends, startShop interrupts
+// the shop.
 func startShop(t *testing.T, cmd *exec.Cmd, out io.Reader) (address string) {
 	t.Helper()
 	require.NoError(t, cmd.Start())

@@ -77,7 +77,7 @@ func walkSandbox(b *tab, told map[string]string) {
 	b.press("Refund", "FULLY_REFUNDED")
 	b.sees("given back ₹1,000.00")
 
-	b.sets("#fault-op", "orders.create")
+	b.setControl("#fault-op", "orders.create")
 	b.do(chromedp.Click(withText("What each does", "summary")))
 	b.picture("sandbox-faults")
 	b.fill("#fault", "UnavailableBeforeApply")
@@ -86,8 +86,9 @@ func walkSandbox(b *tab, told map[string]string) {
 	b.click("Save")
 	b.do(chromedp.WaitVisible(chromedp.CSS(`#webhook-url[value="http://127.0.0.1:9/nobody"]`)))
 
-	// A shop's client meets the fault. With JavaScript the page shows that
-	// without a reload.
+	// A shop's client creates an order. Its request gets the fault that the
+	// test has queued. With JavaScript the page shows the change without a
+	// reload.
 	client, err := plural.NewClient(
 		plural.Credentials{ClientID: told["PLURAL_CLIENT_ID"], ClientSecret: told["PLURAL_CLIENT_SECRET"]},
 		plural.WithBaseURL(told["PLURAL_BASE_URL"]))

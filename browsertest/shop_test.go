@@ -25,12 +25,12 @@ type shop struct {
 
 	mu      sync.Mutex
 	sold    map[string]plural.Expected // by order id
-	returns []back
+	returns []payerReturn
 }
 
-// The type back describes how a payer's browser came back to the shop, and what
+// payerReturn describes how a payer's browser came back to the shop, and what
 // the shop found out.
-type back struct {
+type payerReturn struct {
 	path     string
 	callback *plural.Callback
 	verify   error
@@ -98,7 +98,7 @@ func (s *shop) sell(reference string, change func(*plural.CreateOrderRequest)) (
 // the payer then reloads the next page, the browser does not post the callback
 // again.
 func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
-	one := back{path: r.URL.Path}
+	one := payerReturn{path: r.URL.Path}
 	one.callback, one.verify = s.verifier.VerifyCallbackRequest(r)
 	if one.verify == nil {
 		s.mu.Lock()
@@ -116,10 +116,9 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/thanks?outcome="+outcome, http.StatusSeeOther)
 }
 
-// The method last returns what the shop found out when a payer's browser came
-// back most recently. If the signature of that callback was not valid, the test
-// fails.
-func (s *shop) last() back {
+// lastReturn returns the most recent return of a payer's browser to the shop.
+// If the signature of the return's callback was not valid, the test fails.
+func (s *shop) lastReturn() payerReturn {
 	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,12 +128,12 @@ func (s *shop) last() back {
 	return one
 }
 
-// The method paid checks the most recent callback. The callback must be about
-// the order with this id and have this status, and the gateway's books must
-// confirm the payment. Otherwise the test fails.
-func (s *shop) paid(id string, status plural.OrderStatus) {
+// requirePaid checks the most recent callback. The callback must be about the
+// order with this id and have this status, and the gateway's books must confirm
+// the payment. Otherwise the test fails.
+func (s *shop) requirePaid(id string, status plural.OrderStatus) {
 	s.t.Helper()
-	one := s.last()
+	one := s.lastReturn()
 	require.NoError(s.t, one.confirm)
 	require.Equal(s.t, "/return", one.path)
 	require.Equal(s.t, id, one.callback.OrderID)
@@ -142,12 +141,12 @@ func (s *shop) paid(id string, status plural.OrderStatus) {
 	require.Equal(s.t, status, one.order.Status)
 }
 
-// The method unpaid checks the most recent callback. The callback must be about
-// the order with this id, and Confirm must have reported that the order is not
-// paid. Otherwise the test fails.
-func (s *shop) unpaid(id string, status plural.OrderStatus, code plural.ErrorCode) back {
+// requireUnpaid checks the most recent callback. The callback must be about the
+// order with this id and have this status and this error code. Confirm must
+// have reported that the order is not paid. Otherwise the test fails.
+func (s *shop) requireUnpaid(id string, status plural.OrderStatus, code plural.ErrorCode) payerReturn {
 	s.t.Helper()
-	one := s.last()
+	one := s.lastReturn()
 	var notPaid *plural.NotPaidError
 	require.ErrorAs(s.t, one.confirm, &notPaid)
 	require.Equal(s.t, "/failed", one.path)

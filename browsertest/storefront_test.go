@@ -46,33 +46,33 @@ func (s *storefront) staff(path string) string {
 	return strings.Replace(s.url, "http://", "http://operator:"+staffPassword+"@", 1) + path
 }
 
-// The method order returns the only order at Plural.
-func (s *storefront) order(t *testing.T) pluraltest.Order {
+// onlyOrder returns the order at Plural. If Plural does not have exactly one
+// order, the test fails.
+func (s *storefront) onlyOrder(t *testing.T) pluraltest.Order {
 	t.Helper()
 	orders := s.srv.Orders()
 	require.Len(t, orders, 1)
 	return orders[0]
 }
 
-// The method buys puts a lamp into the cart and goes to the hosted page.
-func (s *storefront) buys(b *tab) {
+// startCheckout puts a lamp into the cart and goes to the hosted page.
+func (s *storefront) startCheckout(b *tab) {
 	b.t.Helper()
 	b.open(s.url)
 	b.press("Add to cart", "Your cart")
 	b.press("Go to the payment", "Pay ₹1,499.50")
 }
 
-// The method named pays lets a customer order a lamp, pay for it, and come back
-// to the shop.
-func (s *storefront) pays(b *tab) {
+// buyLamp orders a lamp, pays for it on the hosted page, and comes back to the
+// shop.
+func (s *storefront) buyLamp(b *tab) {
 	b.t.Helper()
-	s.buys(b)
-	s.approves(b)
+	s.startCheckout(b)
+	s.approvePayment(b)
 }
 
-// The method approves lets a customer pay on the hosted page, and come back to
-// the shop.
-func (s *storefront) approves(b *tab) {
+// approvePayment pays on the hosted page, and comes back to the shop.
+func (s *storefront) approvePayment(b *tab) {
 	b.t.Helper()
 	b.press("Authorise", "Confirm your payment")
 	b.click("Approve")
@@ -95,7 +95,7 @@ func TestStorefront(t *testing.T) {
 		b.fill("input[name=quantity]", "2")
 		b.press("Change", "Total ₹2,999.00")
 		b.press("Go to the payment", "Pay ₹2,999.00")
-		shop.approves(b)
+		shop.approvePayment(b)
 		b.sees("Your bank holds ₹2,999.00 for us.")
 		b.picture("storefront-paid")
 		page := b.text(`location.href`)
@@ -134,7 +134,7 @@ func TestStorefront(t *testing.T) {
 func TestStorefrontDeclines(t *testing.T) {
 	t.Parallel()
 	shop, b := openStorefront(t), openTab(t, screens()[1])
-	shop.buys(b)
+	shop.startCheckout(b)
 	b.press("Authorise", "Confirm your payment")
 	b.do(chromedp.Click(chromedp.CSS(`input[name=final]`)))
 	b.click("Decline")
@@ -148,12 +148,12 @@ func TestStorefrontDeclines(t *testing.T) {
 func TestStorefrontGoesBack(t *testing.T) {
 	t.Parallel()
 	shop, b := openStorefront(t), openTab(t, screens()[0])
-	shop.buys(b)
-	first := shop.order(t)
+	shop.startCheckout(b)
+	first := shop.onlyOrder(t)
 	b.text(`history.back(), ""`)
 	b.sees("Your cart")
 	b.press("Go to the payment", "Pay ₹1,499.50")
-	require.Equal(t, first.ID, shop.order(t).ID)
+	require.Equal(t, first.ID, shop.onlyOrder(t).ID)
 
 	b.open(shop.url + "/orders/" + first.Reference)
 	b.sees("Not paid yet")
@@ -168,8 +168,8 @@ func TestStorefrontGoesBack(t *testing.T) {
 func TestStorefrontTwoOperators(t *testing.T) {
 	t.Parallel()
 	shop, b := openStorefront(t), openTab(t, screens()[0])
-	shop.pays(b)
-	order := shop.order(t)
+	shop.buyLamp(b)
+	order := shop.onlyOrder(t)
 	page := shop.staff("/operator/orders/" + order.Reference)
 	other := openTab(t, screens()[0])
 	other.open(page)
@@ -195,8 +195,8 @@ func TestStorefrontInDoubt(t *testing.T) {
 	t.Parallel()
 	onEachScreen(t, func(b *tab, _ func(string)) {
 		shop := openStorefront(b.t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
-		shop.pays(b)
-		order := shop.order(b.t)
+		shop.buyLamp(b)
+		order := shop.onlyOrder(b.t)
 		second, err := shop.srv.AddOrder(pluraltest.OrderSpec{
 			Reference: order.Reference, Amount: order.Amount, PreAuth: true,
 		})
@@ -240,8 +240,8 @@ func TestStorefrontInDoubt(t *testing.T) {
 func TestStorefrontReturns(t *testing.T) {
 	t.Parallel()
 	shop, b := openStorefront(t), openTab(t, screens()[0])
-	shop.buys(b)
-	order := shop.order(t)
+	shop.startCheckout(b)
+	order := shop.onlyOrder(t)
 	b.open(shop.url + "/plural/return")
 	b.sees("Nothing here")
 
@@ -250,7 +250,7 @@ func TestStorefrontReturns(t *testing.T) {
 		fmt.Fprint(w, `<!doctype html><title>Elsewhere</title><link rel="icon" href="data:,"><h1>Elsewhere</h1>`)
 	}))
 	defer elsewhere.Close()
-	b.posts(elsewhere.URL, shop.url+"/plural/return", url.Values{
+	b.postForm(elsewhere.URL, shop.url+"/plural/return", url.Values{
 		"order_id": {order.ID}, "status": {"AUTHORIZED"}, "signature": {strings.Repeat("AB", 32)},
 	})
 	b.sees("This page is for returns from the checkout.")
@@ -260,14 +260,13 @@ func TestStorefrontReturns(t *testing.T) {
 	back, err := shop.srv.Pay(order.ID, pluraltest.Approve)
 	require.NoError(t, err)
 	for range 2 {
-		b.posts(elsewhere.URL, shop.url+"/plural/return", back.Form)
+		b.postForm(elsewhere.URL, shop.url+"/plural/return", back.Form)
 		b.sees("Thank you")
 	}
 }
 
-// The method posts opens a page of another site, and sends a form from that
-// page.
-func (b *tab) posts(from, to string, form url.Values) {
+// postForm opens a page of another site, and sends a form from that page.
+func (b *tab) postForm(from, to string, form url.Values) {
 	b.t.Helper()
 	b.open(from)
 	var fields strings.Builder

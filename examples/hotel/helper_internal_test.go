@@ -184,7 +184,7 @@ func (c *chain) book() (number, id string) {
 	p := c.ask(http.MethodPost, "/bookings", url.Values{"room": {"Lake"}, "nights": {"2"}})
 	for range 50 {
 		if orderID, ok := c.atPlural(p.location); ok {
-			return c.text(`SELECT number FROM bookings WHERE plural_id = $1`, orderID), orderID
+			return c.queryText(`SELECT number FROM bookings WHERE plural_id = $1`, orderID), orderID
 		}
 		number := strings.TrimPrefix(p.location, "/bookings/") // the guest tries again, because Plural may be down
 		p = c.ask(http.MethodPost, "/bookings/"+number+"/pay", nil)
@@ -197,7 +197,7 @@ func (c *chain) atPlural(link string) (id string, ok bool) {
 	if !strings.HasPrefix(link, c.gateway.URL) {
 		return "", false
 	}
-	return c.text(`SELECT plural_id FROM bookings WHERE link = $1`, link), true
+	return c.queryText(`SELECT plural_id FROM bookings WHERE link = $1`, link), true
 }
 
 // The method pay lets the guest pay at Plural. If comesBack is true, the
@@ -213,18 +213,18 @@ func (c *chain) pay(id string, comesBack bool) {
 	}
 }
 
-// The method held books a room and pays the deposit. Then it waits until the
+// makeHeldBooking books a room and pays the deposit. Then it waits until the
 // hotel knows that the deposit is held.
-func (c *chain) held(comesBack bool) (number, id string) {
+func (c *chain) makeHeldBooking(comesBack bool) (number, id string) {
 	number, id = c.book()
 	c.pay(id, comesBack)
-	c.shows(number, "check-out")
+	c.waitForDesk(number, "check-out")
 	return number, id
 }
 
-// The method shows waits until the desk's page of a booking contains the text.
-// Then it returns the page.
-func (c *chain) shows(number, text string) string {
+// waitForDesk waits until the desk's page of a booking contains the text. Then
+// it returns the page.
+func (c *chain) waitForDesk(number, text string) string {
 	var body string
 	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if body = c.ask(http.MethodGet, "/desk/"+number, nil).body; strings.Contains(body, text) {
@@ -240,7 +240,7 @@ var beforeField = regexp.MustCompile(`name="before" value="([0-9]+)"`)
 // The method decide waits until the desk's page has a button for the decision,
 // and presses that button.
 func (c *chain) decide(number, kind, amount string) page {
-	body := c.shows(number, "/desk/"+number+"/"+kind+`"`)
+	body := c.waitForDesk(number, "/desk/"+number+"/"+kind+`"`)
 	found := beforeField.FindStringSubmatch(body)
 	if found == nil {
 		return page{}
@@ -248,20 +248,20 @@ func (c *chain) decide(number, kind, amount string) page {
 	return c.ask(http.MethodPost, "/desk/"+number+"/"+kind, url.Values{"before": found[1:], "amount": {amount}})
 }
 
-// The method text returns the one value that an SQL statement finds.
-func (c *chain) text(statement string, args ...any) (value string) {
+// queryText returns the one value that an SQL statement finds.
+func (c *chain) queryText(statement string, args ...any) (value string) {
 	if err := c.db.QueryRowContext(c.t.Context(), statement, args...).Scan(&value); err != nil {
 		c.t.Errorf("%s: %v", statement, err)
 	}
 	return value
 }
 
-// The method becomes repeats an SQL statement until the statement finds the
-// wanted value.
-func (c *chain) becomes(want, statement string, args ...any) {
+// waitForValue repeats an SQL statement until the statement finds the wanted
+// value.
+func (c *chain) waitForValue(want, statement string, args ...any) {
 	var got string
 	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if got = c.text(statement, args...); got == want {
+		if got = c.queryText(statement, args...); got == want {
 			return
 		}
 	}

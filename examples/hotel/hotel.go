@@ -18,7 +18,7 @@ import (
 // hotel trusts only its own database and Plural's books.
 type hotel struct {
 	pool  *pgxpool.Pool
-	money *money
+	money *moneyService
 	log   *slog.Logger
 
 	quietFor time.Duration // how long the hotel waits before it reads a booking's order again
@@ -144,10 +144,10 @@ func (b *booking) payable() string {
 }
 
 // The method decide stores a decision, together with the job that carries out
-// the decision. The parameter before is the number of decisions that the desk's
-// page showed. If this number has changed since then, the method stores
-// nothing. So if a button is clicked twice, only the first click counts.
-func (h *hotel) decide(ctx context.Context, d decision, before int) error {
+// the decision. The parameter shownDecisions is the number of decisions that
+// the desk's page showed. If this number has changed since then, the method
+// stores nothing. So if a button is clicked twice, only the first click counts.
+func (h *hotel) decide(ctx context.Context, d decision, shownDecisions int) error {
 	return h.transact(ctx, func(tx pgx.Tx) error {
 		b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
 			WHERE number = $1 FOR UPDATE`, d.Number))
@@ -161,9 +161,9 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 		if err != nil {
 			return err
 		}
-		const least = 100 // in paise; Plural captures and refunds no smaller sum
+		const minAmount = 100 // in paise; Plural refuses to capture or refund less
 		switch {
-		case n != before:
+		case n != shownDecisions:
 			return errChanged
 		case d.Kind == kindNoShow:
 			d.Amount = b.Fee
@@ -171,7 +171,7 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 			d.Amount = 0
 		case d.Kind == kindLink && b.Mobile != "" && b.Link == "":
 			d.Amount = b.Deposit
-		case d.Amount < least, d.Kind == kindCheckOut && d.Amount > b.Deposit,
+		case d.Amount < minAmount, d.Kind == kindCheckOut && d.Amount > b.Deposit,
 			d.Kind == kindRefund && d.Amount > b.Taken-max(refunds, b.Refunded):
 			return errAmount
 		}
@@ -230,8 +230,8 @@ func (h *hotel) linked(ctx context.Context, tx pgx.Tx, reference, pluralID, link
 	return err
 }
 
-// The method decided stores the result of a decision. For a cancel, the
-// parameter reference is "", and the booking's last cancel gets the result.
+// h.decided stores the result of a decision. For a cancel, the parameter
+// reference is "", and the booking's last cancel gets the result.
 func (h *hotel) decided(ctx context.Context, tx pgx.Tx, pluralID, reference, state, note string) error {
 	_, err := tx.Exec(ctx, `UPDATE decisions SET state = $3, note = $4 WHERE reference = $2 OR $2 = '' AND reference = (
 		SELECT decisions.reference FROM decisions JOIN bookings USING (number) WHERE plural_id = $1 AND kind = 'cancel'
@@ -240,11 +240,11 @@ func (h *hotel) decided(ctx context.Context, tx pgx.Tx, pluralID, reference, sta
 }
 
 // The method inDoubt is called when it is not known whether a decision was
-// carried out. The parameter note is the reason why a person has to look.
-func (h *hotel) inDoubt(ctx context.Context, tx pgx.Tx, pluralID, reference, note string) error {
+// carried out. It stores the reason why a person has to look.
+func (h *hotel) inDoubt(ctx context.Context, tx pgx.Tx, pluralID, reference, reason string) error {
 	_, err := tx.Exec(ctx, `UPDATE decisions SET state = 'look', note = $3 WHERE state IN ('under way', 'look')
 		AND (reference = $2 OR $2 = '' AND kind = 'cancel'
-			AND number IN (SELECT number FROM bookings WHERE plural_id = $1))`, pluralID, reference, note)
+			AND number IN (SELECT number FROM bookings WHERE plural_id = $1))`, pluralID, reference, reason)
 	return err
 }
 
@@ -276,14 +276,14 @@ func (s *sight) bankRefused() (references []string) {
 	return references
 }
 
-// The method seen stores what Plural's books show about an order. It finds the
+// storeSight stores what Plural's books show about an order. It finds the
 // order's booking by the order's reference. Plural itself chooses the reference
-// for the order of a payment link. So if the guest booked by telephone, the
-// method finds the booking by the order's id. Plural's books lag, so a document
-// that is older than the stored one changes nothing. If the order's id or
-// amount does not fit the booking, the method stores nothing and logs an error,
-// because a person has to look.
-func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
+// for the order of a payment link. So if the guest booked by telephone,
+// storeSight finds the booking by the order's id. Plural's books lag, so a
+// document that is older than the stored one changes nothing. If the order's id
+// or amount does not fit the booking, storeSight stores nothing and logs an
+// error, because a person has to look.
+func (h *hotel) storeSight(ctx context.Context, tx pgx.Tx, s sight) error {
 	b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
 		WHERE mobile = '' AND reference = $1 OR mobile <> '' AND plural_id = $2 FOR UPDATE`, s.Reference, s.PluralID))
 	if errors.Is(err, errUnknown) {

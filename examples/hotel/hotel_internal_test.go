@@ -54,7 +54,7 @@ func TestSeason(t *testing.T) {
 	var guests sync.WaitGroup
 	for i := range 15 {
 		guests.Go(func() {
-			number, _ := c.held(i%2 == 0)
+			number, _ := c.makeHeldBooking(i%2 == 0)
 			switch i % 5 {
 			case 0:
 				c.decide(number, kindCheckOut, "13250.50")
@@ -84,17 +84,17 @@ func TestSeason(t *testing.T) {
 	gateway.ClearFaults()
 	gateway.Flush()
 	require.NoError(t, gateway.WaitWebhooks(t.Context()))
-	c.becomes("0", `SELECT count(*) FROM decisions WHERE state = 'under way'`)
+	c.waitForValue("0", `SELECT count(*) FROM decisions WHERE state = 'under way'`)
 	c.agree()
 
-	require.Equal(t, "12", c.text(`SELECT count(*) FROM decisions WHERE state = 'done' AND kind <> 'refund'`))
-	require.Equal(t, "3", c.text(`SELECT count(*) FROM decisions WHERE state = 'done' AND kind = 'refund'`))
-	require.Equal(t, "0", c.text(`SELECT count(*) FROM decisions WHERE state = 'look'`))
+	require.Equal(t, "12", c.queryText(`SELECT count(*) FROM decisions WHERE state = 'done' AND kind <> 'refund'`))
+	require.Equal(t, "3", c.queryText(`SELECT count(*) FROM decisions WHERE state = 'done' AND kind = 'refund'`))
+	require.Equal(t, "0", c.queryText(`SELECT count(*) FROM decisions WHERE state = 'look'`))
 	gateway.AssertExactlyOnce(t)
 	events := strconv.Itoa(len(gateway.Deliveries()))
-	require.Equal(t, events, c.text(`SELECT count(*) FROM plural_inbox`), "each once")
-	require.Equal(t, "15", c.text(`SELECT count(*) FROM river_job WHERE kind = 'letter' AND args->>'text' LIKE 'Your room%'`))
-	require.NotEqual(t, "0", c.text(`SELECT count(*) FROM river_job WHERE kind = 'plural_capture' AND attempt > 1`))
+	require.Equal(t, events, c.queryText(`SELECT count(*) FROM plural_inbox`), "each once")
+	require.Equal(t, "15", c.queryText(`SELECT count(*) FROM river_job WHERE kind = 'letter' AND args->>'text' LIKE 'Your room%'`))
+	require.NotEqual(t, "0", c.queryText(`SELECT count(*) FROM river_job WHERE kind = 'plural_capture' AND attempt > 1`))
 	require.LessOrEqual(t, gateway.TokensIssued(), 5, "processes share a token")
 }
 
@@ -141,18 +141,18 @@ func TestAnOutageKeepsNoLetterWaiting(t *testing.T) {
 	numbers := make([]string, guests)
 	var wg sync.WaitGroup
 	for i := range guests {
-		wg.Go(func() { numbers[i], _ = c.held(true) })
+		wg.Go(func() { numbers[i], _ = c.makeHeldBooking(true) })
 	}
 	wg.Wait()
-	c.becomes(strconv.Itoa(guests), `SELECT count(*) FROM letters WHERE text LIKE 'Your room%'`)
+	c.waitForValue(strconv.Itoa(guests), `SELECT count(*) FROM letters WHERE text LIKE 'Your room%'`)
 	gateway.SetFaultPlan(func(pluraltest.Request) pluraltest.Fault { return pluraltest.HangBeforeApply })
 	for _, number := range numbers {
 		require.Equal(t, http.StatusSeeOther, c.decide(number, kindNoShow, "").status)
 	}
-	c.becomes(strconv.Itoa(guests), `SELECT count(*) FROM letters WHERE text LIKE 'We have noted%'`)
-	require.Equal(t, "0", c.text(`SELECT count(*) FROM river_job WHERE kind = 'plural_capture' AND errors IS NOT NULL`),
+	c.waitForValue(strconv.Itoa(guests), `SELECT count(*) FROM letters WHERE text LIKE 'We have noted%'`)
+	require.Equal(t, "0", c.queryText(`SELECT count(*) FROM river_job WHERE kind = 'plural_capture' AND errors IS NOT NULL`),
 		"no call has ended yet")
-	require.Equal(t, strconv.Itoa(guests), c.text(`SELECT count(*) FROM decisions WHERE state = 'under way'`))
+	require.Equal(t, strconv.Itoa(guests), c.queryText(`SELECT count(*) FROM decisions WHERE state = 'under way'`))
 }
 
 // The bank releases a hold before the guest leaves. The desk's page warns in
@@ -173,27 +173,27 @@ func TestLapsedHolds(t *testing.T) {
 	c := open(t, gateway, 1, "HOTEL_HOLD_FOR=1ms", "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "OTEL_BSP_SCHEDULE_DELAY=100")
 
 	// The desk sees the warning before the hold ends.
-	number, _ := c.held(true)
-	c.shows(number, "may end any day")
+	number, _ := c.makeHeldBooking(true)
+	c.waitForDesk(number, "may end any day")
 
 	// The bank has released the hold, but Plural's books still show it. Plural
 	// refuses the capture. The desk gives up the capture, and cancels the
 	// order.
-	number, id := c.held(true)
+	number, id := c.makeHeldBooking(true)
 	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseAtBank))
 	c.decide(number, kindCheckOut, "13250.50")
-	c.shows(number, "check-out ₹13250.50: look needs review")
-	reference := c.text(`SELECT reference FROM decisions WHERE number = $1`, number)
+	c.waitForDesk(number, "check-out ₹13250.50: look needs review")
+	reference := c.queryText(`SELECT reference FROM decisions WHERE number = $1`, number)
 	require.Equal(t, http.StatusSeeOther,
 		c.ask(http.MethodPost, "/desk/"+number+"/give-up", url.Values{"reference": {reference}}).status)
 	c.decide(number, kindCancel, "")
-	c.shows(number, "cancel ₹0.00: done")
-	c.becomes("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
+	c.waitForDesk(number, "cancel ₹0.00: done")
+	c.waitForValue("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
 
 	// The bank has released the hold, and Plural's books show that.
-	number, id = c.held(true)
+	number, id = c.makeHeldBooking(true)
 	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseEverywhere))
-	c.becomes("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
+	c.waitForValue("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
 	require.Contains(t, c.ask(http.MethodGet, "/bookings/"+number, nil).body, "taken nothing")
 	require.NotContains(t, c.ask(http.MethodGet, "/desk/"+number, nil).body, "Check out")
 	require.Equal(t, http.StatusConflict, c.ask(http.MethodPost, "/desk/"+number+"/check-out",
@@ -202,13 +202,13 @@ func TestLapsedHolds(t *testing.T) {
 	// The bank has released the hold, and Plural's books show that. The hotel
 	// may not know it yet, because the webhooks are delayed. The desk tries to
 	// check the guest out. The check-out fails, and nothing is taken.
-	number, id = c.held(true)
+	number, id = c.makeHeldBooking(true)
 	gateway.HoldWebhooks()
 	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseEverywhere))
 	c.ask(http.MethodPost, "/desk/"+number+"/check-out", url.Values{"before": {"0"}, "amount": {"13250.50"}})
-	c.becomes("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
+	c.waitForValue("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
 	gateway.ReleaseWebhooks(false)
-	require.NotEqual(t, "done", c.text(`SELECT COALESCE(max(state), 'none') FROM decisions WHERE number = $1`, number))
+	require.NotEqual(t, "done", c.queryText(`SELECT COALESCE(max(state), 'none') FROM decisions WHERE number = $1`, number))
 	gateway.AssertExactlyOnce(t)
 
 	// The span of each call to Plural lies inside the span of the job that
@@ -238,13 +238,13 @@ func TestEarlyWebhooksAndReturns(t *testing.T) {
 	require.NoError(t, err)
 	back, err := gateway.Pay(id, pluraltest.Approve)
 	require.NoError(t, err)
-	c.becomes(id, `SELECT plural_id FROM bookings WHERE number = $1 AND held
+	c.waitForValue(id, `SELECT plural_id FROM bookings WHERE number = $1 AND held
 		UNION ALL SELECT '' LIMIT 1`, number)
 
 	// If a signed return is repeated, the hotel does not read the order again.
 	require.Equal(t, "/bookings/"+number, c.ask(http.MethodPost, "/plural/return", back.Form).location)
 	require.NoError(t, gateway.WaitWebhooks(t.Context()))
-	c.becomes("0", `SELECT count(*) FROM river_job WHERE kind = 'plural_look' AND finalized_at IS NULL`)
+	c.waitForValue("0", `SELECT count(*) FROM river_job WHERE kind = 'plural_look' AND finalized_at IS NULL`)
 	reads := func() (n int) {
 		for _, r := range gateway.RequestsTo(pluraltest.OpOrdersGet) {
 			if r.OrderID == id {
@@ -267,13 +267,13 @@ func TestEarlyWebhooksAndReturns(t *testing.T) {
 		p := c.ask(http.MethodPost, "/desk/"+number+"/no-show", url.Values{"before": {"0"}})
 		require.Equal(t, want, p.status, p.body)
 	}
-	c.shows(number, "no-show ₹6000.00: done")
+	c.waitForDesk(number, "no-show ₹6000.00: done")
 	for _, amount := range []string{"6000.01", "0.99", "-1", "1e3"} {
 		require.Equal(t, http.StatusConflict, c.decide(number, kindRefund, amount).status, amount)
 	}
 	require.Equal(t, http.StatusSeeOther, c.decide(number, kindRefund, "6000").status)
-	c.shows(number, "refund ₹6000.00: done")
-	c.becomes("600000", `SELECT refunded FROM bookings WHERE number = $1`, number)
+	c.waitForDesk(number, "refund ₹6000.00: done")
+	c.waitForValue("600000", `SELECT refunded FROM bookings WHERE number = $1`, number)
 	c.agree()
 	gateway.AssertExactlyOnce(t)
 }
@@ -310,13 +310,13 @@ func TestDepositByTelephone(t *testing.T) {
 	c.start(0)
 	require.Equal(t, "open", c.processes[0].Line())
 
-	c.shows(number, "check-out")
-	require.Equal(t, links[0].OrderID, c.text(`SELECT plural_id FROM bookings WHERE number = $1`, number))
+	c.waitForDesk(number, "check-out")
+	require.Equal(t, links[0].OrderID, c.queryText(`SELECT plural_id FROM bookings WHERE number = $1`, number))
 	require.Equal(t, http.StatusConflict,
 		c.ask(http.MethodPost, "/desk/"+number+"/link", url.Values{"before": {"1"}}).status, "there is a link")
 	c.decide(number, kindCheckOut, "13250.50")
-	c.shows(number, "check-out ₹13250.50: done")
-	c.becomes("1325050", `SELECT taken FROM bookings WHERE number = $1`, number)
+	c.waitForDesk(number, "check-out ₹13250.50: done")
+	c.waitForValue("1325050", `SELECT taken FROM bookings WHERE number = $1`, number)
 	c.agree()
 	require.Len(t, gateway.Links(), 1)
 	require.Len(t, gateway.Notifications(links[0].ID), 1, "one message")
@@ -334,8 +334,8 @@ func TestLinkThatWasGivenUp(t *testing.T) {
 	c := open(t, gateway, 1, "HOTEL_TEST_LOG="+logged)
 	p := c.ask(http.MethodPost, "/desk", url.Values{"room": {"Lake"}, "nights": {"2"}, "mobile": {"9876543210"}})
 	number := strings.TrimPrefix(p.location, "/desk/")
-	c.becomes("done", `SELECT state FROM decisions WHERE number = $1`, number)
-	link := c.text(`SELECT link FROM bookings WHERE number = $1`, number)
+	c.waitForValue("done", `SELECT state FROM decisions WHERE number = $1`, number)
+	link := c.queryText(`SELECT link FROM bookings WHERE number = $1`, number)
 	for _, statement := range []string{
 		`UPDATE decisions SET state = 'given up'`, `UPDATE bookings SET link = '', plural_id = '', status = ''`,
 	} {
@@ -344,11 +344,11 @@ func TestLinkThatWasGivenUp(t *testing.T) {
 	}
 
 	require.Equal(t, http.StatusSeeOther, c.decide(number, kindLink, "").status)
-	c.becomes(link, `SELECT link FROM bookings WHERE number = $1`, number)
-	require.Equal(t, "1", c.text(`SELECT count(*) FROM decisions WHERE state = 'done'`))
+	c.waitForValue(link, `SELECT link FROM bookings WHERE number = $1`, number)
+	require.Equal(t, "1", c.queryText(`SELECT count(*) FROM decisions WHERE state = 'done'`))
 	require.Len(t, gateway.Links(), 1)
 	c.pay(gateway.Links()[0].OrderID, true)
-	c.shows(number, "check-out")
+	c.waitForDesk(number, "check-out")
 
 	require.NotContains(t, c.ask(http.MethodGet, "/bookings/"+number, nil).body, "9876543210")
 	text, err := os.ReadFile(logged)

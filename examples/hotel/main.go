@@ -120,7 +120,7 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: h.routes(s), ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute}
+	server := &http.Server{Handler: h.newHandler(s), ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute}
 	idle := make(chan struct{})
 	context.AfterFunc(ctx, func() {
 		defer close(idle)

@@ -24,10 +24,10 @@ import (
 	"github.com/plural-go/plural/contrib/sqlstore"
 )
 
-// money is the hotel's only contact with Plural. It knows nothing about rooms.
-// It tells the hotel what it learns from Plural, always in a database
-// transaction.
-type money struct {
+// Only moneyService calls Plural, and only moneyService receives Plural's
+// webhooks. It knows nothing about rooms. It tells the hotel what it learns
+// from Plural, always in a database transaction.
+type moneyService struct {
 	hotel    *hotel
 	client   *plural.Client
 	verifier *plural.Verifier
@@ -38,10 +38,11 @@ type money struct {
 	close    func()
 }
 
-func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Workers) (*money, error) {
+func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Workers) (*moneyService, error) {
 	tokens := redis.NewClient(set.Redis)
 	db := stdlib.OpenDBFromPool(h.pool) // the inbox's database, on the connections of the pool
-	m := &money{hotel: h, back: set.URL + "/plural/return", close: func() { _ = errors.Join(db.Close(), tokens.Close()) }}
+	m := &moneyService{hotel: h, back: set.URL + "/plural/return"}
+	m.close = func() { _ = errors.Join(db.Close(), tokens.Close()) }
 	var noClient, noVerifier, noInbox error
 	m.client, noClient = plural.NewClientFromEnv(append(pluralotel.Instrument(),
 		plural.WithTokenStore(redisstore.New(tokens)), plural.WithLogger(h.log))...)
@@ -55,10 +56,10 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 		// other.
 		m.inbox.Migrate(ctx), pluralriver.Migrate(ctx, riverpgxv5.New(h.pool)),
 		pluralriver.AddWorkers(workers, pluralriver.Config[pgx.Tx]{
-			Client: m.client, Transact: pluralriver.Pgx(h.pool), Ended: m.ended, Unsettled: m.unsettled, Timeout: set.Try,
+			Client: m.client, Transact: pluralriver.Pgx(h.pool), Ended: m.onEnded, Unsettled: m.onUnsettled, Timeout: set.Try,
 		}),
 		pluralriver.AddLooks(workers, pluralriver.Looks[pgx.Tx]{
-			Client: m.client, Transact: pluralriver.Pgx(h.pool), Seen: m.seen, Quiet: m.quiet, Queue: queueLooks,
+			Client: m.client, Transact: pluralriver.Pgx(h.pool), Seen: m.onSeen, Quiet: m.quiet, Queue: queueLooks,
 			HoldFor: set.HoldFor, Prune: m.prune,
 			Lapsing: func(ctx context.Context, tx pgx.Tx, o *plural.Order) error { return h.lapsing(ctx, tx, o.OrderID) },
 		}),
@@ -100,7 +101,7 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 // returns the order's id, and the link to Plural's page where the guest pays. A
 // guest who booked by telephone does not need this order: the method carryOut
 // stores a job, and Plural sends the guest a payment link.
-func (m *money) deposit(ctx context.Context, reference string, paise int64) (id, link string, err error) {
+func (m *moneyService) deposit(ctx context.Context, reference string, paise int64) (id, link string, err error) {
 	o, err := m.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: reference,
 		OrderAmount:            plural.INR(paise),
@@ -117,10 +118,10 @@ func (m *money) deposit(ctx context.Context, reference string, paise int64) (id,
 	return o.OrderID, o.RedirectURL, nil
 }
 
-// A payer's browser comes back from Plural's page with a POST. The method
-// returned handles this request, and returns the payer's booking. It trusts
-// Plural's books, and not the data from the browser.
-func (m *money) returned(r *http.Request) (*booking, error) {
+// handleReturn handles the POST with which a payer's browser comes back from
+// Plural's page. It returns the payer's booking. It trusts Plural's books, and
+// not the data from the browser.
+func (m *moneyService) handleReturn(r *http.Request) (*booking, error) {
 	callback, err := m.verifier.VerifyCallbackRequest(r)
 	if err != nil {
 		return nil, errors.Join(errUnknown, err)
@@ -140,12 +141,12 @@ func (m *money) returned(r *http.Request) (*booking, error) {
 		if o == nil {
 			return m.look(ctx, tx, callback.OrderID)
 		}
-		return m.seen(ctx, tx, o)
+		return m.onSeen(ctx, tx, o)
 	})
 }
 
 // carryOut stores a job that makes the call for a decision.
-func (m *money) carryOut(ctx context.Context, tx pgx.Tx, b *booking, d *decision) (jobID int64, err error) {
+func (m *moneyService) carryOut(ctx context.Context, tx pgx.Tx, b *booking, d *decision) (jobID int64, err error) {
 	var args pluralriver.MoneyArgs
 	switch d.Kind {
 	case kindCheckOut, kindNoShow:
@@ -167,9 +168,9 @@ func (m *money) carryOut(ctx context.Context, tx pgx.Tx, b *booking, d *decision
 	return inserted.Job.ID, nil
 }
 
-// The method ended is called once for each decision, with the result of the
-// decision's call.
-func (m *money) ended(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome) error {
+// onEnded is called once for each decision, with the result of the decision's
+// call.
+func (m *moneyService) onEnded(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome) error {
 	state, note := stateDone, "" // an accepted refund may be PENDING: later reads show how it ends
 	if o.Err != nil {            // ErrConflict, or a ValidationError: a person has to look
 		state, note = stateLook, o.Err.Error()
@@ -187,18 +188,18 @@ func (m *money) ended(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome) err
 	return m.look(ctx, tx, o.OrderID)
 }
 
-// The method unsettled is called when a person has to look at a decision. The
-// job goes on trying, except after Cancelled and GivenUp.
-func (m *money) unsettled(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
+// onUnsettled is called when a person has to look at a decision. The job goes
+// on trying, except after Cancelled and GivenUp.
+func (m *moneyService) onUnsettled(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
 	if a.Why == pluralriver.Contradicted {
 		return m.hotel.decided(ctx, tx, o.OrderID, o.Reference, stateLook, "Plural says two things: "+a.Err.Error())
 	}
 	return m.hotel.inDoubt(ctx, tx, o.OrderID, o.Reference, string(a.Why)+": "+a.Err.Error())
 }
 
-// The method seen is called with each order that a job or a payer's return has
-// read from Plural's books.
-func (m *money) seen(ctx context.Context, tx pgx.Tx, o *plural.Order) error {
+// onSeen is called with each order that a job or handleReturn has read from
+// Plural's books.
+func (m *moneyService) onSeen(ctx context.Context, tx pgx.Tx, o *plural.Order) error {
 	s := sight{
 		Reference: o.MerchantOrderReference, PluralID: o.OrderID, Deposit: o.OrderAmount.Value, Status: string(o.Status),
 		IsHeld: o.CanCapture(), MayChange: pluralriver.MayChange(o), At: max(o.UpdatedAt.UnixMicro(), 0),
@@ -208,7 +209,7 @@ func (m *money) seen(ctx context.Context, tx pgx.Tx, o *plural.Order) error {
 	for _, r := range o.Refunds {
 		s.Refunds = append(s.Refunds, refund{r.MerchantOrderReference, string(r.Status)})
 	}
-	return m.hotel.seen(ctx, tx, s)
+	return m.hotel.storeSight(ctx, tx, s)
 }
 
 // The function known returns the amount in paise. If Plural's document does not
@@ -221,7 +222,7 @@ func known(a plural.Amount, ok bool) *int64 {
 }
 
 // The method quiet finds the orders that the hotel should read again.
-func (m *money) quiet(ctx context.Context, tx pgx.Tx) (looks []pluralriver.LookArgs, err error) {
+func (m *moneyService) quiet(ctx context.Context, tx pgx.Tx) (looks []pluralriver.LookArgs, err error) {
 	names, err := m.hotel.quiet(ctx, tx)
 	for _, name := range names {
 		looks = append(looks, pluralriver.LookArgs{OrderID: name.PluralID, Reference: name.Reference})
@@ -229,12 +230,12 @@ func (m *money) quiet(ctx context.Context, tx pgx.Tx) (looks []pluralriver.LookA
 	return looks, err
 }
 
-func (m *money) prune(ctx context.Context) error {
+func (m *moneyService) prune(ctx context.Context) error {
 	_, err := m.inbox.Prune(ctx, 7*24*time.Hour)
 	return err
 }
 
-func (m *money) look(ctx context.Context, tx pgx.Tx, orderID string) error {
+func (m *moneyService) look(ctx context.Context, tx pgx.Tx, orderID string) error {
 	opts := &river.InsertOpts{Queue: queueLooks}
 	return pluralriver.LookTx(ctx, m.river, tx, pluralriver.LookArgs{OrderID: orderID}, opts)
 }

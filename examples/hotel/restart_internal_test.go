@@ -19,7 +19,7 @@ import (
 func TestAProcessStartsWhileAnotherWrites(t *testing.T) {
 	t.Parallel()
 	c := open(t, pluraltest.NewServer(t), 2)
-	number, _ := c.held(true)
+	number, _ := c.makeHeldBooking(true)
 	c.processes[1].Kill()
 	tx, err := c.db.BeginTx(t.Context(), nil)
 	require.NoError(t, err)
@@ -74,7 +74,7 @@ func TestAProcessStops(t *testing.T) {
 	<-asked
 	c.processes[0].Tell("stop")
 	require.True(t, strings.HasPrefix(<-answered, gateway.URL))
-	require.Equal(t, "1", c.text(`SELECT count(*) FROM bookings WHERE link <> ''`))
+	require.Equal(t, "1", c.queryText(`SELECT count(*) FROM bookings WHERE link <> ''`))
 	require.Equal(t, "<nil>", c.processes[0].Line())
 }
 
@@ -98,8 +98,9 @@ func TestAGuestLeavesWhileTheOrderIsMade(t *testing.T) {
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	_, err = http.DefaultClient.Do(req)
 	require.ErrorIs(t, err, context.Canceled)
-	c.becomes("1", `SELECT count(*) FROM bookings WHERE link <> ''`)
-	number := c.text(`SELECT number FROM bookings`)
-	require.Equal(t, c.text(`SELECT link FROM bookings`), c.ask(http.MethodPost, "/bookings/"+number+"/pay", nil).location)
+	c.waitForValue("1", `SELECT count(*) FROM bookings WHERE link <> ''`)
+	number := c.queryText(`SELECT number FROM bookings`)
+	p := c.ask(http.MethodPost, "/bookings/"+number+"/pay", nil)
+	require.Equal(t, c.queryText(`SELECT link FROM bookings`), p.location)
 	require.Len(t, gateway.Orders(), 1)
 }

@@ -21,10 +21,10 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{"rupees": rupe
 
 func rupees(paise int64) string { return fmt.Sprintf("₹%d.%02d", paise/100, paise%100) }
 
-// The method routes makes the handler. The handler refuses forms that other
-// sites post, with two exceptions: the payer's return and the webhooks come
-// from outside, and the hotel verifies their signatures.
-func (h *hotel) routes(s settings) http.Handler {
+// newHandler makes the handler of all requests. The handler refuses forms that
+// other sites post, with two exceptions: the payer's return and the webhooks
+// come from outside, and the hotel verifies their signatures.
+func (h *hotel) newHandler(s settings) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { h.show(w, http.StatusOK, "home", nil) })
 	mux.HandleFunc("POST /bookings", h.postBooking)
@@ -135,7 +135,7 @@ func (h *hotel) toPayment(w http.ResponseWriter, r *http.Request, number string)
 }
 
 func (h *hotel) comeBack(w http.ResponseWriter, r *http.Request) {
-	b, err := h.money.returned(r)
+	b, err := h.money.handleReturn(r)
 	if b == nil {
 		h.failed(w, r, err)
 		return

@@ -45,16 +45,16 @@ func TestBooksAreChecked(t *testing.T) {
 	require.ErrorContains(t, w.checkBooks(), "show the capture 0 times")
 }
 
-// The type hearing is a writer that waits for a word. When the word has been
-// written, the writer calls a function, but only the first time.
-type hearing struct {
+// wordWriter is a writer. As soon as the written text contains a certain word,
+// the writer calls a function, but only once.
+type wordWriter struct {
 	strings.Builder
 
 	word string
 	then func()
 }
 
-func (h *hearing) Write(p []byte) (int, error) {
+func (h *wordWriter) Write(p []byte) (int, error) {
 	n, err := h.Builder.Write(p)
 	if h.then != nil && strings.Contains(h.String(), h.word) {
 		h.then()
@@ -83,7 +83,7 @@ func TestLive(t *testing.T) { //nolint:paralleltest // it sets the environment
 		t.Setenv("PLURAL_BASE_URL", srv.URL)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
-		out := &hearing{word: "Waiting"}
+		out := &wordWriter{word: "Waiting"}
 		out.then = func() { tt.then(srv, srv.Orders()[0].ID, stop) }
 		require.NoError(t, run(ctx, out), name)
 		require.Contains(t, out.String(), tt.want, name)

@@ -60,7 +60,7 @@ func run(ctx context.Context, addr string, log *slog.Logger) error {
 		return err
 	}
 	s := &shop{client: client, verifier: verifier, log: log, self: self, orders: map[string]*order{}}
-	server := &http.Server{Handler: s.routes(), ReadTimeout: 10 * time.Second, WriteTimeout: 60 * time.Second}
+	server := &http.Server{Handler: s.newHandler(), ReadTimeout: 10 * time.Second, WriteTimeout: 60 * time.Second}
 	idle := make(chan struct{})
 	context.AfterFunc(ctx, func() {
 		defer close(idle)
@@ -82,7 +82,7 @@ func run(ctx context.Context, addr string, log *slog.Logger) error {
 // the emulator. connect also returns the secret that signs callbacks and
 // webhooks.
 func connect(log *slog.Logger, webhookURL string) (client *plural.Client, secret string, done func(), err error) {
-	if configured() {
+	if isConfigured() {
 		client, err = plural.NewClientFromEnv()
 		return client, os.Getenv("PLURAL_CLIENT_SECRET"), func() {}, err
 	}
@@ -96,10 +96,10 @@ func connect(log *slog.Logger, webhookURL string) (client *plural.Client, secret
 	return client, emulator.ClientSecret, emulator.Close, err
 }
 
-// configured reports whether any of the SDK's variables is set. If one is set,
-// the program does not use the emulator, and ends with an error if another
-// variable that it needs is missing.
-func configured() bool {
+// isConfigured reports whether any of the SDK's variables is set. If one is
+// set, the program does not use the emulator. The program ends with an error if
+// another variable that it needs is missing.
+func isConfigured() bool {
 	return slices.ContainsFunc(
 		[]string{"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL"},
 		func(name string) bool { return os.Getenv(name) != "" },

@@ -46,10 +46,10 @@ type order struct {
 	saying plural.OrderStatus // the status that the payer's browser brought at that time
 }
 
-// The method routes makes the shop's handler. The handler refuses forms that
+// newHandler makes the handler of all requests. The handler refuses forms that
 // other sites post, with two exceptions: the payer's return and the webhooks
 // come from outside, and the shop verifies their signatures.
-func (s *shop) routes() http.Handler {
+func (s *shop) newHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.index)
 	mux.HandleFunc("POST /buy", s.buy)
@@ -150,22 +150,22 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/orders/"+known.id, http.StatusSeeOther)
 }
 
-// aMoment is a length of time. After a return has made the shop read the books,
-// the shop ignores further returns with the same status for this time.
-const aMoment = 10 * time.Second
+// quietTime is a length of time. After a return has made the shop read the
+// books, the shop ignores further returns with the same status for this time.
+const quietTime = 10 * time.Second
 
 // A return is the request with which a payer's browser comes back from Plural's
 // page. isNews reports whether the shop has to read Plural's books after a
 // return. Anybody who has a signed return can send it again at any time. So if
 // the order is paid or has ended unpaid, the shop ignores the return. Otherwise
-// isNews looks at the last return that made the shop read the books. If that
-// return has the same status and came less than aMoment ago, the shop ignores
-// the new return.
+// isNews compares the new return with an earlier return: the last one that made
+// the shop read the books. If both have the same status and the earlier return
+// came less than quietTime ago, the shop ignores the new return.
 func (s *shop) isNews(id string, status plural.OrderStatus) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o, now := s.orders[id], time.Now()
-	if o.isOver || o.saying == status && now.Sub(o.asked) < aMoment {
+	if o.isOver || o.saying == status && now.Sub(o.asked) < quietTime {
 		return false
 	}
 	o.asked, o.saying = now, status

@@ -28,7 +28,7 @@ func open(t *testing.T) (*pluraltest.Server, *httptest.Server) {
 	verifier, err := plural.NewVerifier(emulator.ClientSecret)
 	require.NoError(t, err)
 	s := &shop{client: client, verifier: verifier, log: slog.New(slog.DiscardHandler), orders: map[string]*order{}}
-	server := httptest.NewServer(s.routes())
+	server := httptest.NewServer(s.newHandler())
 	t.Cleanup(server.Close)
 	s.self = server.URL
 	return emulator, server
@@ -48,8 +48,9 @@ func send(t *testing.T, method, link string, form url.Values) *http.Response {
 	return res
 }
 
-// If somebody sends a signed return again and again, the shop reads the order
-// only after the first one.
+// A return is the request with which a payer's browser comes back from Plural's
+// page. If somebody sends the same signed return again and again, the shop
+// reads the order only once, after the first of these requests.
 func TestReplayedReturns(t *testing.T) {
 	t.Parallel()
 	decisions := map[string][]pluraltest.Decision{

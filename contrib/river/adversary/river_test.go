@@ -136,7 +136,7 @@ func play(t *testing.T, sc *scenario, path string) *shop {
 	}
 	defer func() { require.NoError(t, s.db.Close()) }()
 	for _, e := range sc.outside {
-		g.after(e.at, func() { g.actAsSomebody(e.what) })
+		g.runAfter(e.at, func() { g.actAsSomebody(e.what) })
 	}
 	processes := []*river.Client[*sql.Tx]{s.process(t, 0), s.process(t, 1)}
 	jobs := map[int64]plan{}

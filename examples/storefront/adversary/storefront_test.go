@@ -225,10 +225,10 @@ func (f *fleet) add(seed uint64) {
 		o.number, main.id, main.amount, time.Now().Add(-time.Hour).UnixMicro())
 	require.NoError(f.t, err)
 	for _, e := range sc.outside {
-		g.after(e.at/faster, func() { g.actAsSomebody(e.what) })
+		g.runAfter(e.at/faster, func() { g.actAsSomebody(e.what) })
 	}
 	if main.status == created || main.status == attempted || main.status == pending {
-		g.after(between(rng, 0, 3*time.Second), func() { g.actAsSomebody("pay") })
+		g.runAfter(between(rng, 0, 3*time.Second), func() { g.actAsSomebody("pay") })
 	}
 }
 
