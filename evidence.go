@@ -38,15 +38,15 @@ var (
 	}
 	rowCaptureDiffers = &evidence{
 		of: "capture", is: ErrConflict,
-		shows: "the order has one settled payment, " +
-			"whose capture entry with this reference has an amount that was not asked for",
-		because: "an order is captured once, and this was the capture",
+		shows: "the order has one settled payment. " +
+			"The amount in its capture entry with this reference is not the amount that was asked for",
+		because: "an order is captured once, and the books already show that capture",
 	}
 	rowCapturesDiffer = &evidence{
 		of: "capture", is: ErrConflict, needsAgreement: true,
 		shows: "the order has several settled payments, " +
 			"and the sum of their capture entries with this reference is not the amount that was asked for",
-		because: "an order is captured once, and this was the capture",
+		because: "an order is captured once, and the books already show that capture",
 	}
 	rowNoHold = &evidence{
 		of: "capture", is: ErrNoHold, needsAgreement: true,
@@ -83,8 +83,9 @@ var (
 	}
 	rowRefundDiffers = &evidence{
 		of: "refund", is: ErrConflict,
-		shows:   "the refund of this reference has another amount",
-		because: "by Plural's documentation a reference is used for one refund only, and this was the refund",
+		shows: "the refund of this reference has another amount",
+		because: "by Plural's documentation a reference is used for one refund only, " +
+			"and the books already show that refund",
 	}
 	rowRefundIsOther = &evidence{
 		of: "refund", is: ErrConflict,
@@ -120,7 +121,7 @@ var (
 	}
 	rowLinkExpired = &evidence{
 		of: "cancel payment link", is: ErrNotApplied, needsAgreement: true,
-		shows:   "the link is EXPIRED. Either no payment of its order has come or is under way, or the order is CANCELLED",
+		shows:   "the link is EXPIRED. Its order is CANCELLED, or nobody has paid the order and no payment is under way",
 		because: "a link in this status never changes again, and the order shows whether somebody paid before",
 	}
 

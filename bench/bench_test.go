@@ -30,7 +30,7 @@ func TestForgeriesAreRefused(t *testing.T) {
 		require.Len(t, body, n)
 		d := newDelivery(body)
 		d.forge = true
-		for _, v := range append(append(signatures(), events()...), eventsWithOrder()...) {
+		for _, v := range append(append(signatureVerifiers(), eventVerifiers()...), orderVerifiers()...) {
 			require.Error(t, v.setup(d)(), "%s, %d bytes", v.name, n)
 		}
 	}
@@ -40,9 +40,9 @@ func TestForgeriesAreRefused(t *testing.T) {
 
 func TestOrderOfCases(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, []int{0, 1, 2}, orderOf(0, 3))
-	require.Equal(t, []int{0, 2, 1}, orderOf(1, 3))
-	require.Equal(t, []int{2, 0, 1}, orderOf(2, 3))
+	require.Equal(t, []int{0, 1, 2}, caseSequence(0, 3))
+	require.Equal(t, []int{0, 2, 1}, caseSequence(1, 3))
+	require.Equal(t, []int{2, 0, 1}, caseSequence(2, 3))
 }
 
 func TestRatiosAreTakenWithinARound(t *testing.T) {
@@ -55,7 +55,7 @@ func TestRatiosAreTakenWithinARound(t *testing.T) {
 	low, high := interval(s.ratios(&s.Cases[1]))
 	require.InDelta(t, 0.5, low, 0)
 	require.InDelta(t, 0.5, high, 0)
-	require.Contains(t, s.table(), "| half | 0.50 | 0.50–0.50 |")
+	require.Contains(t, s.formatTable(), "| half | 0.50 | 0.50–0.50 |")
 }
 
 func TestPageAndChart(t *testing.T) {

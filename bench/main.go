@@ -62,11 +62,11 @@ func measure(rounds int, each, only, out string) error {
 			return fmt.Errorf("%s: %w", s.Title, err)
 		}
 		run.Suites = append(run.Suites, result)
-		fmt.Println(result.table())
+		fmt.Println(result.formatTable())
 	}
 	if wanted.MatchString(refreshTitle) {
 		run.Refresh = measureRefresh()
-		fmt.Println(run.Refresh.table())
+		fmt.Println(run.Refresh.formatTable())
 	}
 	if out == "" {
 		return nil

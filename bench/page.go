@@ -92,15 +92,15 @@ func goals() []goal {
 	}
 }
 
-// The type kind describes a table of the page. The table has a row for each
-// suite and a column for each case.
-type kind struct {
+// pageTable describes a table of the page. The table has a row for each suite
+// and a column for each case.
+type pageTable struct {
 	title  string
 	suites []string // the beginnings of the suites' titles
 }
 
-func kinds() []kind {
-	return []kind{
+func pageTables() []pageTable {
+	return []pageTable{
 		{"Captures", []string{"Capture, "}},
 		{"Reads and new orders", []string{"Get, ", "Create, "}},
 		{"Connections", []string{connectionsTitle}},
@@ -114,13 +114,14 @@ func kinds() []kind {
 	}
 }
 
-// The constant matcher is a text for the page. It describes the cost of package
+// costNote is the part of the page that describes the cost of package
 // reconcile. There is no other code to compare reconcile with, so no suite
 // measures reconcile.
-const matcher = `reconcile should match a settlement's line with its payment, and judge it, in less than 2 µs. An open
-payment should take less than 1 KB of memory. With 1,000,000 lines, a line may cost up to five times as
-much as with 10,000 lines, because the lines do not fit into the processor's cache.
-"go test -bench Matcher ./reconcile" measures these costs, and fails if that factor is exceeded.
+const costNote = `For each line of a settlement, package reconcile should take less than 2 µs to find the line's payment
+and to work out the result for the payment. An open payment should take less than 1 KB of memory. In a list
+of 1,000,000 lines, a line may take up to five times as long as in a list of 10,000 lines, because the longer
+list does not fit into the processor's cache. "go test -bench Matcher ./reconcile" measures these times and
+the memory. It fails if a line in the longer list takes more than five times as long.
 `
 
 func pageOf(runs []*run, results, chart string) string {
@@ -150,22 +151,21 @@ func pageOf(runs []*run, results, chart string) string {
 		"\"In memory\" means that there is no network, and the transport answers at once.\n\n" +
 		"![Bars that show the time of a capture for each SDK, in memory, over HTTP/1.1 and over HTTP/2](" + chart + ")\n\n")
 	fmt.Fprintf(&b, "## By kind of work, on %s\n\n", shortVersion(first.Go))
-	for _, k := range kinds() {
-		b.WriteString(k.table(first))
+	for _, t := range pageTables() {
+		b.WriteString(t.formatTable(first))
 	}
-	b.WriteString(first.Refresh.table())
-	b.WriteString("\n### Reconciling\n\n" + matcher)
+	b.WriteString(first.Refresh.formatTable())
+	b.WriteString("\n### Reconciling\n\n" + costNote)
 	return strings.TrimRight(b.String(), "\n") + "\n"
 }
 
-// The method table writes one table in Markdown. A cell has the ratio of one
-// case in one suite. The table leaves out the second measurement of the first
-// case.
-func (k kind) table(r *run) string {
+// formatTable returns the table in Markdown. A cell has the ratio of one case
+// in one suite. The table leaves out the second measurement of the first case.
+func (t pageTable) formatTable(r *run) string {
 	var found []*suiteResult
 	var names []string
 	for _, s := range r.Suites {
-		if !slices.ContainsFunc(k.suites, func(title string) bool { return strings.HasPrefix(s.Title, title) }) {
+		if !slices.ContainsFunc(t.suites, func(title string) bool { return strings.HasPrefix(s.Title, title) }) {
 			continue
 		}
 		found = append(found, s)
@@ -179,7 +179,7 @@ func (k kind) table(r *run) string {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString("### " + k.title + "\n\n| |")
+	b.WriteString("### " + t.title + "\n\n| |")
 	for _, name := range names {
 		b.WriteString(" " + name + " |")
 	}
@@ -210,9 +210,9 @@ func resultsOf(runs []*run, page string) string {
 	for _, r := range slices.Backward(runs) {
 		fmt.Fprintf(&b, "## %s\n\n", shortVersion(r.Go))
 		for _, s := range r.Suites {
-			b.WriteString(s.table() + "\n")
+			b.WriteString(s.formatTable() + "\n")
 		}
-		if table := r.Refresh.table(); table != "" {
+		if table := r.Refresh.formatTable(); table != "" {
 			b.WriteString(table + "\n")
 		}
 	}

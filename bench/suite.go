@@ -100,16 +100,16 @@ func (c *benchCase) sample() (sample, error) {
 	}, nil
 }
 
-// The method measure runs all cases in every round. The order of the cases
-// changes from round to round. So the case that comes first changes, and the
-// case that comes before a given case changes as well.
+// The method measure runs all cases in every round. The sequence of the cases
+// changes from round to round. So no case is the first to run in every round.
+// And no case runs directly after the same other case in every round.
 func (s *suite) measure(rounds int) (*suiteResult, error) {
 	result := &suiteResult{Title: s.Title, Note: s.Note}
 	for _, c := range s.Cases {
 		result.Cases = append(result.Cases, caseResult{Name: c.Name, Unit: c.Unit})
 	}
 	for round := range rounds {
-		for _, i := range orderOf(round, len(s.Cases)) {
+		for _, i := range caseSequence(round, len(s.Cases)) {
 			one, err := s.Cases[i].sample()
 			if err != nil {
 				return nil, err
@@ -120,18 +120,18 @@ func (s *suite) measure(rounds int) (*suiteResult, error) {
 	return result, nil
 }
 
-// orderOf returns the order of n cases in a round. The order is rotated by
-// seven places in each round, and reversed in every second round. If n is 7,
-// only the reversal changes the order.
-func orderOf(round, n int) []int {
-	order := make([]int, n)
-	for i := range order {
-		order[i] = (i + round*7) % n
+// caseSequence returns the sequence in which a round runs its n cases. The
+// sequence is rotated by one place in each round, and reversed in every second
+// round.
+func caseSequence(round, n int) []int {
+	sequence := make([]int, n)
+	for i := range sequence {
+		sequence[i] = (i + round) % n
 	}
 	if round%2 == 1 {
-		slices.Reverse(order)
+		slices.Reverse(sequence)
 	}
-	return order
+	return sequence
 }
 
 // suiteResult has the results of a suite's rounds.
@@ -177,8 +177,8 @@ func (s *suiteResult) ratio(name string) float64 {
 	return 0
 }
 
-// The method table writes a table in Markdown, with the fastest case first.
-func (s *suiteResult) table() string {
+// formatTable returns a table in Markdown. The fastest case comes first.
+func (s *suiteResult) formatTable() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s\n\n", s.Title)
 	if s.Note != "" {

@@ -74,7 +74,7 @@ func pluralRead() func() (string, error) {
 func pluralSource(takes, lifetime time.Duration) func() (string, error) {
 	source := token.NewSource(func(context.Context, *token.Token, bool) (*token.Token, error) {
 		started := time.Now()
-		time.Sleep(takes) // in place of the time that a token endpoint takes to answer
+		time.Sleep(takes) // simulates a token endpoint that takes this long to answer
 		return token.New(accessToken, started, lifetime), nil
 	}, func(error) time.Duration { return 0 })
 	return func() (string, error) {
@@ -93,7 +93,7 @@ func oauth2Source(takes, lifetime time.Duration) func() (string, error) {
 	const early = 10 * time.Second
 	source := oauth2.ReuseTokenSource(nil, tokenSourceFunc(func() (*oauth2.Token, error) {
 		started := time.Now()
-		time.Sleep(takes) // in place of the time that a token endpoint takes to answer
+		time.Sleep(takes) // simulates a token endpoint that takes this long to answer
 		return &oauth2.Token{AccessToken: accessToken, Expiry: started.Add(lifetime + early)}, nil
 	}))
 	return func() (string, error) {
@@ -152,7 +152,7 @@ func measureRefresh() *refreshResult {
 					started := time.Now()
 					_, _ = c.read()
 					own = append(own, time.Since(started))
-					time.Sleep(time.Millisecond) // in place of the request that a caller would send with the token
+					time.Sleep(time.Millisecond) // simulates the request that a caller would send with the token
 				}
 				mu.Lock()
 				defer mu.Unlock()
@@ -175,7 +175,7 @@ func measureRefresh() *refreshResult {
 	return result
 }
 
-func (r *refreshResult) table() string {
+func (r *refreshResult) formatTable() string {
 	if r == nil {
 		return ""
 	}

@@ -146,7 +146,7 @@ func mustMake[T any](made T, err error) T {
 	return made
 }
 
-func signatures() []verifier {
+func signatureVerifiers() []verifier {
 	return []verifier{
 		{"a pooled HMAC", pooledHMAC},
 		{"plural", func(d delivery) func() error {
@@ -193,9 +193,8 @@ func (d delivery) stripeHeader() string {
 	return "t=" + d.timestamp() + ",v1=" + hex.EncodeToString(d.mac(d.timestamp(), ".", string(d.signed())))
 }
 
-// The function events returns verifiers that also read the envelope of the
-// webhook.
-func events() []verifier {
+// eventVerifiers returns verifiers that also read the envelope of the webhook.
+func eventVerifiers() []verifier {
 	return []verifier{
 		{"a pooled HMAC and json.Unmarshal", func(d delivery) func() error { return eventByHand(d, false) }},
 		{"plural", func(d delivery) func() error {
@@ -216,9 +215,8 @@ func events() []verifier {
 	}
 }
 
-// The function eventsWithOrder returns verifiers that also read the order in
-// the webhook.
-func eventsWithOrder() []verifier {
+// orderVerifiers returns verifiers that also read the order in the webhook.
+func orderVerifiers() []verifier {
 	return []verifier{
 		{"a pooled HMAC and json.Unmarshal, twice", func(d delivery) func() error { return eventByHand(d, true) }},
 		{"plural, with Event.Order", func(d delivery) func() error {
@@ -269,14 +267,14 @@ func orderTitle(n int) string     { return "Webhook event and its order, " + siz
 func webhookSuites() []suite {
 	all := make([]suite, 0, 3*len(sizes))
 	for _, n := range sizes {
-		all = append(all, verifierSuite(signatureTitle(n), n, 0, signatures()))
+		all = append(all, verifierSuite(signatureTitle(n), n, 0, signatureVerifiers()))
 	}
-	all = append(all, verifierSuite(signatureTitle(2560)+", all cores", 2560, 1, signatures()))
+	all = append(all, verifierSuite(signatureTitle(2560)+", all cores", 2560, 1, signatureVerifiers()))
 	for _, n := range sizes {
-		all = append(all, verifierSuite(eventTitle(n), n, 0, events()))
+		all = append(all, verifierSuite(eventTitle(n), n, 0, eventVerifiers()))
 	}
 	for _, n := range sizes[1:] {
-		all = append(all, verifierSuite(orderTitle(n), n, 0, eventsWithOrder()))
+		all = append(all, verifierSuite(orderTitle(n), n, 0, orderVerifiers()))
 	}
 	return all
 }

@@ -124,7 +124,7 @@ func TestFiberFormsAreCopied(t *testing.T) {
 				}
 				return keep(form)
 			})
-			return served(t, app.Listener, app.Shutdown)
+			return serveFiber(t, app.Listener, app.Shutdown)
 		},
 		"v3": func(t *testing.T, keep func(url.Values) error) sender {
 			t.Helper()
@@ -136,7 +136,7 @@ func TestFiberFormsAreCopied(t *testing.T) {
 				}
 				return keep(form)
 			})
-			return servedV3(t, app)
+			return serveFiberV3(t, app)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -100,7 +100,7 @@ func TestWebhooks(t *testing.T) {
 			s, srv, orderID := openShop(t)
 			r, err := srv.WebhookRequest("ORDER_AUTHORIZED", orderID)
 			require.NoError(t, err)
-			good := sentBy(t, r)
+			good := requestOf(t, r)
 			id, signature := good.header.Get("Webhook-Id"), good.header.Get("Webhook-Signature")
 			send := serve(t, s.handlers())
 			set := func(name string, values ...string) func(*request) {
@@ -119,7 +119,7 @@ func TestWebhooks(t *testing.T) {
 				"compressed":   {set("Content-Encoding", "gzip"), http.StatusBadRequest},
 				"GET":          {func(r *request) { r.method, r.body = http.MethodGet, nil }, http.StatusMethodNotAllowed},
 			} {
-				require.Equal(t, tc.status, send(t, good.altered(webhookPath, tc.change)).status, refused)
+				require.Equal(t, tc.status, send(t, good.withPath(webhookPath, tc.change)).status, refused)
 			}
 			require.Empty(t, s.events)
 
@@ -127,8 +127,8 @@ func TestWebhooks(t *testing.T) {
 			// that the shop does not have.
 			rotated := set("Webhook-Signature", "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= "+signature)
 			for range 3 {
-				require.Equal(t, http.StatusOK, send(t, good.altered(webhookPath, nil)).status)
-				require.Equal(t, http.StatusOK, send(t, good.altered(webhookPath, rotated)).status)
+				require.Equal(t, http.StatusOK, send(t, good.withPath(webhookPath, nil)).status)
+				require.Equal(t, http.StatusOK, send(t, good.withPath(webhookPath, rotated)).status)
 			}
 			require.Len(t, s.events, 1)
 			require.Equal(t, id, s.events[0].ID)
@@ -146,10 +146,10 @@ func TestCallbacks(t *testing.T) {
 			s, srv, orderID := openShop(t)
 			r, err := srv.CallbackRequest(t.Context(), orderID)
 			require.NoError(t, err)
-			good := sentBy(t, r)
+			good := requestOf(t, r)
 			send := serve(t, s.handlers())
 
-			require.Equal(t, response{http.StatusSeeOther, "/thanks"}, send(t, good.altered(returnPath, nil)))
+			require.Equal(t, response{http.StatusSeeOther, "/thanks"}, send(t, good.withPath(returnPath, nil)))
 			for refused, change := range map[string]func(*request){
 				"another order":        func(r *request) { r.body = formOf(t, r.body, "order_id", "v1-another") },
 				"another content type": func(r *request) { r.header.Set("Content-Type", "text/plain") },
@@ -158,10 +158,10 @@ func TestCallbacks(t *testing.T) {
 				"too large":            func(r *request) { r.body = make([]byte, 64<<10+1) },
 				"GET":                  func(r *request) { r.method, r.body = http.MethodGet, nil },
 			} {
-				require.Equal(t, http.StatusBadRequest, send(t, good.altered(returnPath, change)).status, refused)
+				require.Equal(t, http.StatusBadRequest, send(t, good.withPath(returnPath, change)).status, refused)
 			}
 			delete(s.want, orderID)
-			require.Equal(t, response{http.StatusSeeOther, "/not-paid"}, send(t, good.altered(returnPath, nil)))
+			require.Equal(t, response{http.StatusSeeOther, "/not-paid"}, send(t, good.withPath(returnPath, nil)))
 		})
 	}
 }

@@ -144,7 +144,7 @@ func fiberV2(t *testing.T, handlers map[string]http.Handler) sender {
 	for path, h := range handlers {
 		app.All(path, adaptor2.HTTPHandler(h))
 	}
-	return served(t, app.Listener, app.Shutdown)
+	return serveFiber(t, app.Listener, app.Shutdown)
 }
 
 func fiberV3(t *testing.T, handlers map[string]http.Handler) sender {
@@ -153,18 +153,17 @@ func fiberV3(t *testing.T, handlers map[string]http.Handler) sender {
 	for path, h := range handlers {
 		app.All(path, adaptor3.HTTPHandler(h))
 	}
-	return servedV3(t, app)
+	return serveFiberV3(t, app)
 }
 
-func servedV3(t *testing.T, app *fiber3.App) sender {
+func serveFiberV3(t *testing.T, app *fiber3.App) sender {
 	t.Helper()
 	serve := func(l net.Listener) error { return app.Listener(l, fiber3.ListenConfig{DisableStartupMessage: true}) }
-	return served(t, serve, app.Shutdown)
+	return serveFiber(t, serve, app.Shutdown)
 }
 
-// The function served runs a Fiber app on the loopback interface until the test
-// ends.
-func served(t *testing.T, serve func(net.Listener) error, shutdown func() error) sender {
+// serveFiber runs a Fiber app on the loopback interface until the test ends.
+func serveFiber(t *testing.T, serve func(net.Listener) error, shutdown func() error) sender {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -177,9 +176,9 @@ func served(t *testing.T, serve func(net.Listener) error, shutdown func() error)
 	return senderTo(t, "http://"+listener.Addr().String())
 }
 
-// The function joined puts the headers into one map, as AWS sends them. The
-// names are in lower case. Commas join the values of a repeated header.
-func joined(h http.Header) map[string]string {
+// joinHeaders puts the headers into one map, as AWS sends them. The names are
+// in lower case. Commas join the values of a repeated header.
+func joinHeaders(h http.Header) map[string]string {
 	headers := map[string]string{"host": "shop.example.com"}
 	for name, values := range h {
 		headers[strings.ToLower(name)] = strings.Join(values, ",")
@@ -193,7 +192,8 @@ func lambdaV1(t *testing.T, handlers map[string]http.Handler) sender {
 	return func(t *testing.T, r request) response {
 		t.Helper()
 		answer, err := adapter.ProxyWithContext(t.Context(), events.APIGatewayProxyRequest{
-			HTTPMethod: r.method, Path: r.path, Headers: joined(r.header), MultiValueHeaders: r.header, Body: string(r.body),
+			HTTPMethod: r.method, Path: r.path, Body: string(r.body),
+			Headers: joinHeaders(r.header), MultiValueHeaders: r.header,
 		})
 		require.NoError(t, err)
 		return response{answer.StatusCode, http.Header(answer.MultiValueHeaders).Get("Location")}
@@ -203,7 +203,7 @@ func lambdaV1(t *testing.T, handlers map[string]http.Handler) sender {
 // eventV2 makes the event that HTTP APIs and function URLs send.
 func eventV2(r request) events.APIGatewayV2HTTPRequest {
 	event := events.APIGatewayV2HTTPRequest{
-		Version: "2.0", RawPath: r.path, Headers: joined(r.header), Body: string(r.body),
+		Version: "2.0", RawPath: r.path, Headers: joinHeaders(r.header), Body: string(r.body),
 	}
 	event.RequestContext.HTTP.Method = r.method
 	event.RequestContext.HTTP.Path = r.path
@@ -277,18 +277,18 @@ func lambdaALB(severalValues bool) framework {
 	}
 }
 
-// The function sentBy takes a request that the emulator has sent. It returns
-// the same request in a form that a test can send to any framework.
-func sentBy(t *testing.T, r *http.Request) request {
+// requestOf takes a request that the emulator has sent. It returns the same
+// request in a form that a test can send to any framework.
+func requestOf(t *testing.T, r *http.Request) request {
 	t.Helper()
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	require.NoError(t, err)
 	return request{method: r.Method, header: r.Header, body: body}
 }
 
-// altered returns a copy of the request that has another path. If change is not
-// nil, it is applied to the copy.
-func (r request) altered(path string, change func(*request)) request {
+// withPath returns a copy of the request with another path. If change is not
+// nil, withPath also calls change with the copy.
+func (r request) withPath(path string, change func(*request)) request {
 	r.path, r.header = path, maps.Clone(r.header)
 	if change != nil {
 		change(&r)

@@ -81,9 +81,9 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 	// out during the handshake, the try would send nothing, and the outcome
 	// of the write would be known. So the client connects first.
 	if f.slow && c.writes {
-		p.healed.Store(true)
+		p.isHealed.Store(true)
 		requireReached(ctx, t, client)
-		p.healed.Store(false)
+		p.isHealed.Store(false)
 	}
 	var response plural.Response
 	err := c.call(callCtx, client, c.requestID(), plural.WithResponseInto(&response))
@@ -99,7 +99,7 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 		}
 	}
 
-	p.healed.Store(true)
+	p.isHealed.Store(true)
 	if isToken && f.slow {
 		p.CloseClientConnections() // ends the token request that still hangs
 	}
@@ -230,7 +230,7 @@ func requireNoGoroutines(t *testing.T) {
 func TestPeersThatCannotBeReached(t *testing.T) {
 	t.Parallel()
 	healthy := newHostilePeer(t, fault{}, false)
-	healthy.healed.Store(true)
+	healthy.isHealed.Store(true)
 	unreachable := map[string]func(t *testing.T) (url string, transport *http.Transport){
 		"refused": func(t *testing.T) (string, *http.Transport) {
 			t.Helper()
@@ -441,7 +441,7 @@ func TestConnectionsAreReusedAfterErrors(t *testing.T) {
 				_, err := client.Orders.Get(t.Context(), hostileOrder)
 				require.Error(t, err)
 			}
-			p.healed.Store(true)
+			p.isHealed.Store(true)
 			_, err := client.Orders.Get(t.Context(), hostileOrder)
 			require.NoError(t, err)
 			// After an answer, net/http waits up to 50 ms until the

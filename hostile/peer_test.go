@@ -317,12 +317,13 @@ func faults() []fault {
 	return all
 }
 
-// hostilePeer is a server that answers with a fault until the test sets healed.
-// The fault concerns either the token requests or all other requests.
+// hostilePeer is a server that answers with a fault until the test sets the
+// field isHealed to true. The fault concerns either the token requests or all
+// other requests.
 type hostilePeer struct {
 	*httptest.Server
 
-	healed      atomic.Bool
+	isHealed    atomic.Bool
 	redirected  atomic.Bool
 	connections atomic.Int64
 }
@@ -334,7 +335,7 @@ func newHostilePeer(t *testing.T, f fault, faultyToken bool) *hostilePeer {
 		switch {
 		case r.URL.Path == "/redirected":
 			p.redirected.Store(true)
-		case !p.healed.Load() && isTokenRequest(r) == faultyToken:
+		case !p.isHealed.Load() && isTokenRequest(r) == faultyToken:
 			f.answer(w, r)
 		case isTokenRequest(r):
 			saysJSON(`{"access_token":"own-token","expires_in":3600}`)(w, r)

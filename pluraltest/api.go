@@ -63,7 +63,7 @@ type call struct {
 	delay    time.Duration // how long the write stays PENDING, or the wait between two payments of a capture
 	ends     string        // the final status of a refund; "" means PROCESSED
 	reversed bool          // with resultByLegs and resultByLegsFails: the points are captured before the card
-	legs     int           // with the same results: from how many payments the capture needs money
+	legs     int           // with the same results: the number of payments that the capture must take money from
 	checking bool          // the operation only checks whether it would make a refund
 	insert   bool          // the operation makes a refund even if its reference has been used by now
 	record   *FaultRecord  // the log entry of the fault; nil without a fault
@@ -89,9 +89,9 @@ type route struct {
 	run    operation
 }
 
-// The function match finds the operation of a path. If the path has no
-// operation, the field run of the route is nil.
-func match(path string) (found route, orderID, reference string) {
+// matchPath finds the operation of a path. If the path has no operation,
+// matchPath returns an empty route.
+func matchPath(path string) (found route, orderID, reference string) {
 	rest, ok := strings.CutPrefix(path, "/api/")
 	if !ok {
 		return route{}, "", ""
@@ -170,8 +170,8 @@ const maxRequestBody = 1 << 20
 const bodyTimeout = 30 * time.Second
 
 // decisionHeader is a header that a Transport adds to a request, if the fault
-// plan was asked before the request was sent. The header has the name under
-// which the server keeps the plan's choice.
+// plan has chosen a fault before the request is sent. The value of the header
+// is the name under which the server keeps the plan's choice.
 const decisionHeader = "Pluraltest-Decision"
 
 // serve handles every request. It records the request, lets the fault plan
@@ -182,7 +182,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	decision := r.Header.Get(decisionHeader)
 	r.Header.Del(decisionHeader)
 
-	run, orderID, reference := match(r.URL.EscapedPath())
+	run, orderID, reference := matchPath(r.URL.EscapedPath())
 	control := http.NewResponseController(w)
 	if run.run == nil && !strings.HasPrefix(r.URL.Path, "/api/") || isPage(r.URL.Path) {
 		// A GET has no time limit, because a page may keep a GET open
@@ -216,7 +216,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.write(w, req, errMethod.answer())
 		return
 	}
-	s.carryOut(w, r, conn, req, run, s.decide(req, decision))
+	s.carryOut(w, r, conn, req, run, s.chooseFault(req, decision))
 }
 
 // isPage reports whether a path is a page for the browser, and not a path of

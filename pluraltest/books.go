@@ -223,7 +223,7 @@ func (s *Server) Doubles() []string {
 			seen[o.reference] = true
 			found = append(found, s.madeTwice(o.reference)...)
 		}
-		found = append(found, o.doubles()...)
+		found = append(found, o.findDoubles()...)
 	}
 	return found
 }
@@ -272,9 +272,10 @@ func (s *Server) madeTwice(reference string) (found []string) {
 	return found
 }
 
-// The method doubles returns the mistakes of one order: what was applied to it
-// twice, and what was applied beyond its limit.
-func (o *order) doubles() (found []string) {
+// findDoubles returns the mistakes of one order:
+//   - two captures, two voids, or both a capture and a void
+//   - captures or refunds beyond their limit
+func (o *order) findDoubles() (found []string) {
 	if o.typ != typeCharge {
 		return nil
 	}

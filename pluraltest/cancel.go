@@ -17,24 +17,24 @@ func (s *Server) createCancel(c *call) answer {
 	case o.status == StatusCancelled && s.cfg.cancelDup == DuplicateRejected:
 		return errOrderCancelled.answer()
 	case o.typ == typeCharge && o.status == StatusCreated && s.cfg.cancelUnpaid:
-		s.void(o, c.RequestID)
+		s.voidOrder(o, c.RequestID)
 		return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
 	case o.typ != typeCharge || o.status != StatusAuthorized:
 		return errNotAllowed.answer()
 	}
-	s.finish(o, c, nil, func() { s.void(o, c.RequestID) })
+	s.finishWrite(o, c, nil, func() { s.voidOrder(o, c.RequestID) })
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
 }
 
-// The method void makes an order CANCELLED. If the order has a hold, that
+// voidOrder makes an order CANCELLED. If the order has a hold, voidOrder
 // releases the whole hold.
-func (s *Server) void(o *order, requestID string) {
-	s.change(o, func(now time.Time) {
+func (s *Server) voidOrder(o *order, requestID string) {
+	s.changeOrder(o, func(now time.Time) {
 		o.setStatus(StatusCancelled)
 		o.setPayments(StatusCancelled, now)
 		o.cancels = append(o.cancels, Cancel{OrderID: o.id, RequestID: requestID, At: now})
 	})
-	s.emit("ORDER_CANCELLED", o)
+	s.emitEvent("ORDER_CANCELLED", o)
 }
 
 // Cancel voids an authorised order as the merchant's dashboard would.

@@ -89,10 +89,10 @@ func (s *Server) mayCaptureMore(o *order, amount Amount) bool {
 
 // captureMore takes more money from a hold after a partial capture.
 func (s *Server) captureMore(o *order, entry Capture) {
-	s.change(o, func(now time.Time) {
+	s.changeOrder(o, func(now time.Time) {
 		entry.At = now
 		left := entry.Amount.Value
-		for _, p := range o.held() {
+		for _, p := range o.livePayments() {
 			part := min(left, p.amount.Value-p.capturedAmount())
 			if p.captured == nil || part <= 0 {
 				continue
@@ -105,7 +105,7 @@ func (s *Server) captureMore(o *order, entry Capture) {
 			o.setStatus(StatusProcessed)
 		}
 	})
-	s.emit("ORDER_PROCESSED", o)
+	s.emitEvent("ORDER_PROCESSED", o)
 }
 
 // The method capture takes money from a hold once, and releases the rest of the
@@ -115,50 +115,50 @@ func (s *Server) capture(o *order, c *call, entry Capture) {
 		s.captureByLegs(o, c, entry)
 		return
 	}
-	s.finish(o, c, func(now time.Time) { allocate(o, entry, now) }, func() { s.completeCapture(o, entry) })
+	s.finishWrite(o, c, func(now time.Time) { allocate(o, entry, now) }, func() { s.completeCapture(o, entry) })
 }
 
-// finish carries out a capture or a void with the result that the call asks
-// for:
-//   - If the write succeeds at once, finish calls the function complete.
-//   - If the write is PENDING at first, finish calls the function begin at
-//     once, unless begin is nil. If the write succeeds later, finish calls the
-//     function complete then.
-//   - If the write fails, finish ends the hold of the order.
-func (s *Server) finish(o *order, c *call, begin func(now time.Time), complete func()) {
+// finishWrite carries out a capture or a void with the result that the call
+// asks for:
+//   - If the write succeeds at once, finishWrite calls onSuccess.
+//   - If the write is PENDING at first, finishWrite calls onPending at once,
+//     unless onPending is nil. If the write then succeeds, finishWrite calls
+//     onSuccess at that time.
+//   - If the write fails, finishWrite ends the hold of the order.
+func (s *Server) finishWrite(o *order, c *call, onPending func(now time.Time), onSuccess func()) {
 	switch c.result {
 	case resultFailed:
 		s.failHold(o)
 		c.record.settle(EffectFailed, s.now())
 	case resultPending, resultPendingFails:
-		s.change(o, func(now time.Time) {
+		s.changeOrder(o, func(now time.Time) {
 			o.setStatus(StatusPending)
 			o.setPayments(StatusPending, now)
-			if begin != nil {
-				begin(now)
+			if onPending != nil {
+				onPending(now)
 			}
 		})
 		fails, record := c.result == resultPendingFails, c.record
-		s.hold(o, c, func() {
+		s.delayWrite(o, c, func() {
 			if fails {
 				s.failHold(o)
 				record.settle(EffectFailed, s.now())
 				return
 			}
-			complete()
+			onSuccess()
 			record.settle(EffectAppliedLate, s.now())
 		})
 	case resultDone, resultByLegs, resultByLegsFails:
-		complete()
+		onSuccess()
 	}
 }
 
 func (s *Server) completeCapture(o *order, entry Capture) {
-	s.change(o, func(now time.Time) {
+	s.changeOrder(o, func(now time.Time) {
 		entry.At = now
 		entry.Full = entry.Amount == o.amount
 		allocate(o, entry, now)
-		for _, p := range o.held() {
+		for _, p := range o.livePayments() {
 			p.status, p.updatedAt = StatusProcessed, now
 			if p.captured == nil {
 				p.status = StatusCancelled // the capture did not need this payment's hold
@@ -171,14 +171,14 @@ func (s *Server) completeCapture(o *order, entry Capture) {
 			o.setStatus(StatusPartiallyCaptured)
 		}
 	})
-	s.emit("ORDER_PROCESSED", o)
+	s.emitEvent("ORDER_PROCESSED", o)
 }
 
 // allocate spreads a capture over the order's payments, from the first to the
 // last.
 func allocate(o *order, entry Capture, now time.Time) {
 	left := entry.Amount.Value
-	for _, p := range o.held() {
+	for _, p := range o.livePayments() {
 		part := min(left, p.amount.Value)
 		left -= part
 		p.captured = nil
@@ -190,8 +190,8 @@ func allocate(o *order, entry Capture, now time.Time) {
 
 // failHold ends an order whose capture or void was refused by the acquirer.
 func (s *Server) failHold(o *order) {
-	s.change(o, func(now time.Time) {
-		for _, p := range o.held() {
+	s.changeOrder(o, func(now time.Time) {
+		for _, p := range o.livePayments() {
 			p.status, p.updatedAt, p.captured = StatusFailed, now, nil
 			p.failure = declinedByAcquirer()
 			o.lastError = p.failure
@@ -200,8 +200,8 @@ func (s *Server) failHold(o *order) {
 		}
 		o.setStatus(StatusFailed)
 	})
-	s.emit("PAYMENT_FAILED", o)
-	s.emit("ORDER_FAILED", o)
+	s.emitEvent("PAYMENT_FAILED", o)
+	s.emitEvent("ORDER_FAILED", o)
 }
 
 func declinedByAcquirer() *errorDetail {

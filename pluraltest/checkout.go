@@ -87,13 +87,13 @@ func (s *Server) decideCheckout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// payFromPage carries out a posted decision, if it is readable. These are its
-// results:
-//   - known: whether an order has the token
-//   - over: whether the payer should go back to the shop
-//   - refused: the payment form if something is wrong with it, and nil
-//     otherwise
-func (s *Server) payFromPage(token string, posted url.Values, readable bool) (known, over bool, refused *payForm) {
+// payFromPage carries out a posted decision, if the posted form is readable.
+// These are its results:
+//   - isKnown reports whether an order has the token.
+//   - isOver reports whether the payer should go back to the shop.
+//   - If the payer filled in the payment form wrongly, badForm is that form
+//     with its faults. Otherwise badForm is nil.
+func (s *Server) payFromPage(token string, posted url.Values, readable bool) (isKnown, isOver bool, badForm *payForm) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expireDue()
@@ -101,11 +101,11 @@ func (s *Server) payFromPage(token string, posted url.Values, readable bool) (kn
 	if o == nil || !readable {
 		return o != nil, false, nil
 	}
-	d, refused := o.decision(posted)
+	d, badForm := o.readDecision(posted)
 	if d != nil {
 		_ = s.pay(o, *d) // if the order is no longer open, the page shows its state
 	}
-	return true, !o.payable() && s.returnOf(o).URL != "", refused
+	return true, !o.payable() && s.returnOf(o).URL != "", badForm
 }
 
 // refuseForm answers the request when its form cannot be read.
@@ -117,10 +117,11 @@ func refuseForm(w http.ResponseWriter, err error) {
 	renderCheckout(w, status, messagePage("This form cannot be read", "Go back and try again."))
 }
 
-// decision reads the payer's decision from a form. It returns nil if there is
-// nothing to decide. It also returns the payment form if something is wrong
-// with the form.
-func (o *order) decision(form url.Values) (*Decision, *payForm) {
+// readDecision reads the payer's decision from a form. If there is nothing to
+// decide, the decision is nil. If the payer filled in the payment form
+// wrongly, the decision is nil, and readDecision returns that form with its
+// faults.
+func (o *order) readDecision(form url.Values) (*Decision, *payForm) {
 	if !o.payable() {
 		return nil, nil
 	}
@@ -132,7 +133,7 @@ func (o *order) decision(form url.Values) (*Decision, *payForm) {
 		if action != "pay" {
 			return nil, nil
 		}
-		filled := readPayForm(form, o.offered())
+		filled := readPayForm(form, o.offeredMethods())
 		if len(filled.Faults) > 0 {
 			return nil, filled
 		}
@@ -146,7 +147,7 @@ func (o *order) decision(form url.Values) (*Decision, *payForm) {
 func bankDecision(o *order, action string, form url.Values) *Decision {
 	switch action {
 	case "approve":
-		if usesOTP(o.underway().method) && strings.TrimSpace(form.Get("otp")) != testOTP {
+		if usesOTP(o.currentPayment().method) && strings.TrimSpace(form.Get("otp")) != testOTP {
 			return &FailOTP
 		}
 		return &Approve
@@ -161,17 +162,17 @@ func bankDecision(o *order, action string, form url.Values) *Decision {
 	}
 }
 
-// underway returns the payment that waits for the bank.
-func (o *order) underway() *payment {
-	if live := o.open(); len(live) > 0 {
+// currentPayment returns the payment that waits for the bank.
+func (o *order) currentPayment() *payment {
+	if live := o.openPayments(); len(live) > 0 {
 		return live[0]
 	}
 	return &payment{amount: o.amount}
 }
 
-// The method offered returns the payment methods that the page shows. For a
-// hold, the hosted checkout takes only cards.
-func (o *order) offered() []string {
+// offeredMethods returns the payment methods that the page shows. For a hold,
+// the hosted checkout takes only cards.
+func (o *order) offeredMethods() []string {
 	var list []string
 	for _, method := range checkoutMethods() {
 		if o.allows(method.Code) && (!o.preAuth || method.Code == "CARD") {

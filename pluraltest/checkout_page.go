@@ -129,7 +129,7 @@ func (s *Server) checkoutPage(token string, form *payForm) *checkoutPage {
 	if o == nil {
 		return nil
 	}
-	if ended := endedLinkPage(o.link); ended != nil && o.paid() == 0 && o.heldAt.IsZero() {
+	if ended := endedLinkPage(o.link); ended != nil && o.paidAmount() == 0 && o.heldAt.IsZero() {
 		return ended
 	}
 	page := &checkoutPage{
@@ -151,7 +151,7 @@ func (s *Server) checkoutPage(token string, form *payForm) *checkoutPage {
 		page.Name, page.Title = "result", resultTitle(o)
 	case o.status == StatusPending:
 		page.Name, page.Title = "bank", "Confirm your payment"
-		page.Bank = bankOf(o.underway())
+		page.Bank = bankOf(o.currentPayment())
 	default:
 		page.Name, page.Title = "pay", "Pay "+page.Order.Amount
 		page.Methods = methodsOf(o, form)
@@ -160,7 +160,7 @@ func (s *Server) checkoutPage(token string, form *payForm) *checkoutPage {
 }
 
 func methodsOf(o *order, form *payForm) []checkoutMethod {
-	offered := o.offered()
+	offered := o.offeredMethods()
 	methods := slices.DeleteFunc(
 		checkoutMethods(),
 		func(m checkoutMethod) bool { return !slices.Contains(offered, m.Code) },

@@ -140,9 +140,9 @@ func values(fields ...string) url.Values {
 	return form
 }
 
-// verified reads the form that the browser takes back to the shop, and verifies
-// its signature as a merchant does.
-func verified(t *testing.T, srv *pluraltest.Server, s sheet) (action string, callback *plural.Callback) {
+// verifyForm reads the form that the browser takes back to the shop, and
+// verifies the form's signature as a merchant does.
+func verifyForm(t *testing.T, srv *pluraltest.Server, s sheet) (action string, callback *plural.Callback) {
 	t.Helper()
 	action, fields := s.form(t)
 	verifier, err := plural.NewVerifier(srv.ClientSecret)
@@ -187,7 +187,7 @@ func TestCheckoutPays(t *testing.T) {
 
 			done := p.press("action", "approve", "otp", " 123456 ")
 			require.Equal(t, tt.status, p.status())
-			action, callback := verified(t, srv, done)
+			action, callback := verifyForm(t, srv, done)
 			require.Equal(t, shop, action)
 			require.Equal(t, p.id, callback.OrderID)
 			require.Equal(t, plural.OrderStatus(tt.status), callback.Status)
@@ -222,7 +222,7 @@ func TestCheckoutFailsAndRetries(t *testing.T) {
 	require.Contains(t, declined.text(), "This is the last try")
 
 	givenUp := p.send("GET", p.link+"&return=1", nil)
-	action, callback := verified(t, srv, givenUp)
+	action, callback := verifyForm(t, srv, givenUp)
 	require.Equal(t, "https://shop.example.com/failed", action)
 	require.Equal(t, plural.OrderStatusFailed, callback.Status)
 	require.Equal(t, plural.ErrorCode("INSUFFICIENT_FUNDS"), callback.ErrorCode)
@@ -231,7 +231,7 @@ func TestCheckoutFailsAndRetries(t *testing.T) {
 	p.press(card()...)
 	over := p.press("action", "decline", "message", "No <b>more</b>\x00 & \"enough\"")
 	require.Equal(t, "FAILED", p.status())
-	_, callback = verified(t, srv, over)
+	_, callback = verifyForm(t, srv, over)
 	require.Equal(t, plural.ErrorCode("PAYMENT_DECLINED"), callback.ErrorCode)
 	require.Equal(t, `No <b>more</b> & "enough"`, callback.ErrorMessage)
 	require.Contains(t, p.open().text(), "Payment failed")
@@ -244,7 +244,7 @@ func TestCheckoutSucceedsAfterFailure(t *testing.T) {
 	p.press(card()...)
 	p.press("action", "approve", "otp", "")
 	p.press(card()...)
-	_, callback := verified(t, srv, p.press("action", "approve", "otp", "123456"))
+	_, callback := verifyForm(t, srv, p.press("action", "approve", "otp", "123456"))
 	require.Equal(t, plural.OrderStatusAuthorized, callback.Status)
 	require.Empty(t, callback.ErrorCode)
 }
@@ -273,7 +273,7 @@ func TestCheckoutCancels(t *testing.T) {
 		if before != nil {
 			p.press(before...)
 		}
-		_, callback := verified(t, srv, p.press("action", "cancel"))
+		_, callback := verifyForm(t, srv, p.press("action", "cancel"))
 		require.Equal(t, plural.OrderStatusCancelled, callback.Status)
 		require.Equal(t, "CANCELLED", p.status())
 		require.Contains(t, p.open().text(), "This link cannot be used again")
@@ -525,7 +525,7 @@ func TestCheckoutDecidesOnce(t *testing.T) {
 		{"action", "cancel"},
 		card(),
 	} {
-		_, callback := verified(t, srv, p.press(late...))
+		_, callback := verifyForm(t, srv, p.press(late...))
 		require.Equal(t, plural.OrderStatusAuthorized, callback.Status)
 	}
 	require.NoError(t, srv.Capture(p.id, "capture-1", inr(100)))
@@ -592,7 +592,7 @@ func TestCheckoutOfSeamlessOrder(t *testing.T) {
 		data(t)
 	p := &payer{t, srv, order["order_id"].(string), order["challenge_url"].(string)}
 	p.press(card()...)
-	_, callback := verified(t, srv, p.press("action", "approve", "otp", "123456"))
+	_, callback := verifyForm(t, srv, p.press("action", "approve", "otp", "123456"))
 	require.Equal(t, plural.OrderStatusProcessed, callback.Status)
 }
 

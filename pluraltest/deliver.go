@@ -24,10 +24,10 @@ func WebhookSchedule() []time.Duration {
 // delivery is a [Delivery] with what the server needs to make its attempts.
 type delivery struct {
 	Delivery
-	charge *order        // the delivery waits for the earlier events of this order
-	born   time.Time     // when the schedule starts
-	tried  chan struct{} // closed once the first attempt has ended, or if there will be no attempt
-	stamp  string        // timestamp of the first attempt
+	charge      *order        // the delivery waits for the earlier events of this order
+	born        time.Time     // when the schedule starts
+	attemptDone chan struct{} // closed once the first attempt has ended, or if there will be no attempt
+	stamp       string        // timestamp of the first attempt
 }
 
 // webhookQueue holds the events. Server.mu guards it.
@@ -52,9 +52,9 @@ func (s *Server) hasTarget() bool {
 	return !s.closed && (s.cfg.webhook.url != "" || s.cfg.webhook.handler != nil)
 }
 
-// emit records an event about the present state of an order, and sends the
+// emitEvent records an event about the present state of an order, and sends the
 // event. s.mu must be held.
-func (s *Server) emit(event string, o *order) {
+func (s *Server) emitEvent(event string, o *order) {
 	q := &s.webhooks
 	d := &delivery{
 		Delivery: Delivery{
@@ -73,43 +73,42 @@ func (s *Server) emit(event string, o *order) {
 	}
 	q.all = append(q.all, d)
 	if !q.holding {
-		s.dispatch(d, nil)
+		s.startDelivery(d, nil)
 	}
 	q.notify()
 }
 
-// The method dispatch starts the delivery of an event. The delivery first waits
-// for the previous event of the same order: the first attempt for that event
-// must have ended. So no event of an order overtakes another. If the channel
-// before is not nil, the delivery also waits until that channel is closed. s.mu
-// must be held.
-func (s *Server) dispatch(d *delivery, before chan struct{}) {
-	d.tried = make(chan struct{})
+// startDelivery starts the delivery of an event. The delivery first waits for
+// the previous event of the same order: the first attempt for that event must
+// have ended. So no event of an order overtakes another. If waitChan is not
+// nil, the delivery also waits until waitChan is closed. s.mu must be held.
+func (s *Server) startDelivery(d *delivery, waitChan chan struct{}) {
+	d.attemptDone = make(chan struct{})
 	if !s.hasTarget() {
 		d.State = DeliveryNotSent
-		close(d.tried)
+		close(d.attemptDone)
 		return
 	}
 	d.State = DeliveryPending
 	last := d.charge.lastEvent
-	d.charge.lastEvent = d.tried
+	d.charge.lastEvent = d.attemptDone
 	s.wg.Go(func() {
-		s.await(before)
-		s.await(last)
+		s.awaitAttempt(waitChan)
+		s.awaitAttempt(last)
 		s.deliver(d)
 	})
 }
 
-// The method await waits until the channel tried is closed, or until the server
-// is closed. An event's channel tried is closed when the first attempt for the
-// event has ended, or if there will be no attempt. If the channel is nil, the
-// method does not wait.
-func (s *Server) await(tried chan struct{}) {
-	if tried == nil {
+// awaitAttempt waits until attemptDone is closed, or until the server is
+// closed. An event's attemptDone is closed when the first attempt for the event
+// has ended, or if there will be no attempt. If attemptDone is nil,
+// awaitAttempt does not wait.
+func (s *Server) awaitAttempt(attemptDone chan struct{}) {
+	if attemptDone == nil {
 		return
 	}
 	select {
-	case <-tried:
+	case <-attemptDone:
 	case <-s.ctx.Done():
 	}
 }
@@ -118,8 +117,8 @@ func (s *Server) await(tried chan struct{}) {
 // 2xx. Together with the first attempt, it sends the duplicates that the
 // options ask for.
 func (s *Server) deliver(d *delivery) {
-	tried := sync.OnceFunc(func() { close(d.tried) })
-	defer tried()
+	closeDone := sync.OnceFunc(func() { close(d.attemptDone) })
+	defer closeDone()
 	schedule, from := s.cfg.webhook.schedule, d.born
 	for attempt, wait := range schedule {
 		wait = time.Duration(float64(wait) * s.cfg.webhook.scale)
@@ -136,7 +135,7 @@ func (s *Server) deliver(d *delivery) {
 		from = time.Now()
 		copies.Wait()
 		again := s.conclude(d, status, err, attempt == len(schedule)-1)
-		tried()
+		closeDone()
 		if !again {
 			return
 		}

@@ -262,11 +262,11 @@ func marshal(v any) []byte {
 // show.
 const maxOlder = 8
 
-// The method change keeps the present document for stale reads, and then calls
-// the function mutate to change the order. Other documents can change with the
-// order, and the method keeps them as well: the document of a refund's parent,
+// changeOrder keeps the present document for stale reads, and then calls the
+// function mutate to change the order. Other documents can change with the
+// order, and changeOrder keeps them as well: the document of a refund's parent,
 // and the document of the order's payment link.
-func (s *Server) change(o *order, mutate func(now time.Time)) {
+func (s *Server) changeOrder(o *order, mutate func(now time.Time)) {
 	now := s.now()
 	for _, each := range []*order{o, o.parent} {
 		if each == nil {

@@ -21,16 +21,17 @@ const (
 	// client gives up.
 	ApplyLater Effect = "later"
 	// The write is accepted as PENDING. Fault.Reads is the number of reads
-	// after which the write becomes final. If that number is 0, the write
+	// after which the write becomes final. If Fault.Reads is 0, the write
 	// becomes final after Fault.Delay.
 	ApplyPending     Effect = "pending"
 	ApplyPendingFail Effect = "pending, failed" // the write is accepted as PENDING and then fails
 	ApplyFail        Effect = "failed"          // the write is accepted and fails: status FAILED
-	// A capture takes the money of one payment after the other. It takes
-	// the money of the first payment at once. Fault.Reads is the number of
-	// reads before it takes the money of the next payment. If that number
-	// is 0, it takes the money of the next payment after Fault.Delay. Other
-	// operations treat this effect as ApplyNow.
+	// A capture takes the money of one payment after the other. The capture
+	// takes the money of the first payment at once. Fault.Reads is the
+	// number of reads after which the capture takes the money of the next
+	// payment. If Fault.Reads is 0, the capture takes the money of the next
+	// payment after Fault.Delay. Other operations treat this effect as
+	// ApplyNow.
 	ApplyByLegs     Effect = "leg by leg"
 	ApplyByLegsFail Effect = "leg by leg, the last fails" // like ApplyByLegs, but the last payment fails
 	// A refund is checked when it arrives, and is made after Fault.Delay.
@@ -152,9 +153,10 @@ var (
 
 	// Refuse refuses the connection: nothing is written and nothing is applied.
 	// Only a client that uses Server.Transport is refused, such as the client
-	// of Server.Client. A client with another transport has already sent the
-	// request when the server chooses the fault, so for that client Refuse acts
-	// as ResetBeforeApply. Server.Down refuses every client.
+	// of Server.Client. The server cannot refuse a client with another
+	// transport, because that client has sent the request before the server
+	// chooses the fault. In this case the server resets the connection, as it
+	// does with ResetBeforeApply. Server.Down refuses every client.
 	Refuse = Fault{Name: "Refuse", Effect: ApplyNever, Answer: AnswerRefused}
 
 	HangBeforeApply = Fault{Name: "HangBeforeApply", Effect: ApplyNever, Answer: AnswerHang}
@@ -322,9 +324,9 @@ func StatusFault(status int, code string, effect Effect) Fault {
 // Plural has not published. Only PROCESSED gives money back.
 func RefundEnds(status string) Fault { return Fault{Name: "RefundEnds " + status, Ends: status} }
 
-// The method problem explains why a fault makes no sense. It returns "" if the
+// invalidReason returns the reason why a fault is invalid. It returns "" if the
 // fault is valid.
-func (f Fault) problem() string {
+func (f Fault) invalidReason() string {
 	switch {
 	case !slices.Contains(effects(), f.Effect):
 		return fmt.Sprintf("there is no effect %q", f.Effect)
@@ -346,8 +348,8 @@ func (f Fault) problem() string {
 // an expression is invalid.
 func mustMakeSense(caller string, faults ...Fault) {
 	for _, f := range faults {
-		if problem := f.problem(); problem != "" {
-			panic("pluraltest: " + caller + ": fault " + f.String() + ": " + problem)
+		if reason := f.invalidReason(); reason != "" {
+			panic("pluraltest: " + caller + ": fault " + f.String() + ": " + reason)
 		}
 	}
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// The function effects counts the entries in the books that come from one
-// operation. For a read the count is 0.
-func effects(srv *pluraltest.Server, op, id string) int {
+// countEffects counts the entries in the books that come from one operation.
+// For a read the count is 0.
+func countEffects(srv *pluraltest.Server, op, id string) int {
 	switch op {
 	case pluraltest.OpCapturesCreate:
 		return len(srv.Captures(id))
@@ -118,25 +118,25 @@ func keepsItsWord(t *testing.T, op string, fault pluraltest.Fault, opts []plural
 	}
 	srv.Inject(pluraltest.On(op), fault)
 	if fault.Answer == pluraltest.AnswerStale && fault.Delay > 0 {
-		pass(fault.Delay + time.Second) // now the order is older than Delay
+		passTime(fault.Delay + time.Second) // now the order is older than Delay
 	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	first, err := operate(ctx, a, op, id)
 	checkAnswer(t, op, fault, first, err)
-	pass(time.Minute)
+	passTime(time.Minute)
 	synctest.Wait()
 
 	log := srv.FaultLog()
 	require.Len(t, log, 1)
 	require.Equal(t, fault, log[0].Fault)
-	require.Equal(t, promised(op, fault), log[0].Effect)
+	require.Equal(t, expectedState(op, fault), log[0].Effect)
 	applied := 0
 	if log[0].Effect == pluraltest.EffectApplied || log[0].Effect == pluraltest.EffectAppliedLate {
 		applied = 1
 	}
-	require.Equal(t, applied, effects(srv, op, id))
+	require.Equal(t, applied, countEffects(srv, op, id))
 
 	again, err := operate(t.Context(), a, op, id)
 	require.NoError(t, err, "the next request is served as usual")
@@ -149,14 +149,14 @@ func keepsItsWord(t *testing.T, op string, fault pluraltest.Fault, opts []plural
 		want = applied + 1
 	}
 	if !failed {
-		require.Equal(t, want, effects(srv, op, id))
+		require.Equal(t, want, countEffects(srv, op, id))
 	}
 	srv.AssertExactlyOnce(t)
 }
 
-// The function promised returns the state that the log must show in the end,
-// for an operation that meets a fault.
-func promised(op string, fault pluraltest.Fault) pluraltest.EffectState {
+// expectedState returns the state that the log must show in the end, for an
+// operation that meets a fault.
+func expectedState(op string, fault pluraltest.Fault) pluraltest.EffectState {
 	switch fault.Effect {
 	case pluraltest.ApplyLater, pluraltest.ApplyPending, pluraltest.InsertLater,
 		pluraltest.ApplyByLegs, pluraltest.ApplyByLegsFail: // the order has one payment, which does not fail
@@ -199,7 +199,7 @@ func TestFaultThatDoesNotFit(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, 200, r.status, "%s", r.body)
 				want := map[bool]int{true: 0, false: 1}[isRead(op)]
-				require.Equal(t, want, effects(srv, op, id))
+				require.Equal(t, want, countEffects(srv, op, id))
 				state := map[bool]pluraltest.EffectState{
 					true:  pluraltest.EffectNotApplied,
 					false: pluraltest.EffectApplied,

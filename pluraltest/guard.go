@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 )
 
-// reportFunc reports an error of the emulator, or of code that its user gave to
+// reportFunc reports an error in the emulator, or in code that a user passed to
 // the emulator.
 type reportFunc func(format string, args ...any)
 

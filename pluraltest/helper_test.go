@@ -126,8 +126,8 @@ func inr(paise int64) pluraltest.Amount { return pluraltest.Amount{Value: paise,
 
 func reader(body string) io.Reader { return bytes.NewReader([]byte(body)) }
 
-// pass lets time pass in a bubble.
-func pass(d time.Duration) { <-time.After(d) }
+// passTime waits for the duration d on the clock of a synctest bubble.
+func passTime(d time.Duration) { <-time.After(d) }
 
 // protocols returns the ways in which tests reach a server.
 func protocols() map[string][]pluraltest.Option {

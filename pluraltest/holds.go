@@ -48,11 +48,11 @@ func (s *Server) lapse(o *order, where Lapse) {
 	if where == LapseAtBank {
 		return
 	}
-	s.change(o, func(now time.Time) {
+	s.changeOrder(o, func(now time.Time) {
 		o.setPayments(StatusCancelled, now)
 		o.setStatus(StatusCancelled)
 	})
-	s.emit("ORDER_CANCELLED", o)
+	s.emitEvent("ORDER_CANCELLED", o)
 }
 
 // startHold notes that a hold begins now, and schedules its lapse. s.mu must be

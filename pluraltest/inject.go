@@ -30,7 +30,8 @@ type rule struct {
 // Inject puts faults into a queue for the requests that match. The first such
 // request takes the first fault, and the second takes the second fault.
 // Requests after the last fault are served as usual. If two queues match, the
-// older queue goes first. The fault plan is asked only if no queue has a fault.
+// older queue goes first. The server calls the fault plan for a request only if
+// no queue has a fault for it.
 //
 // Inject panics if a fault makes no sense:
 //   - Its Answer or its Effect does not exist.
@@ -117,13 +118,13 @@ func (s *Server) FaultLog() []FaultRecord {
 	return list
 }
 
-// The method decide chooses the fault for a request that has arrived. The plan
-// may have chosen a fault already, before a Transport sent the request. In that
-// case the parameter name is the name that decideEarly returned.
-func (s *Server) decide(req *Request, name string) Fault {
+// chooseFault chooses the fault for a request that has arrived. The plan may
+// have chosen a fault already, before a Transport sent the request. In that
+// case decisionName is the name that decideEarly returned.
+func (s *Server) chooseFault(req *Request, decisionName string) Fault {
 	s.mu.Lock()
-	early, decided := s.decided[name]
-	delete(s.decided, name)
+	early, decided := s.decided[decisionName]
+	delete(s.decided, decisionName)
 	fault := early.fault
 	req.Attempt = early.attempt
 	if !decided {
@@ -146,9 +147,9 @@ type decision struct {
 }
 
 // decideEarly reports whether a Transport must refuse a request, before any
-// byte is sent. If the plan was asked and the request is not refused,
-// decideEarly keeps the plan's choice and returns a name for it. The method
-// decide finds the choice by this name. Otherwise the name is "".
+// byte is sent. If the plan has chosen a fault and the request is not refused,
+// decideEarly keeps the plan's choice and returns a name for the choice.
+// chooseFault finds the choice by this name. Otherwise the name is "".
 func (s *Server) decideEarly(req *Request) (refused bool, name string) {
 	s.mu.Lock()
 	for _, r := range s.rules {
@@ -157,7 +158,7 @@ func (s *Server) decideEarly(req *Request) (refused bool, name string) {
 		}
 		if r.faults[0].Answer != AnswerRefused {
 			s.mu.Unlock()
-			return false, "" // decide takes this fault from the queue
+			return false, "" // chooseFault takes this fault from the queue
 		}
 		s.count(req)
 		fault, _ := s.takeQueued(req)
@@ -176,7 +177,7 @@ func (s *Server) decideEarly(req *Request) (refused bool, name string) {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if fault.Answer == AnswerRefused && fault.problem() == "" {
+	if fault.Answer == AnswerRefused && fault.invalidReason() == "" {
 		s.log(req, fault, EffectNotApplied)
 		return true, ""
 	}

@@ -7,7 +7,7 @@ import "time"
 type job struct {
 	timer   *time.Timer
 	run     func(dropped bool) // the caller holds Server.mu
-	isClock bool               // the job ends a hold that lapses by the clock, so Flush does not run the job
+	isClock bool               // the job ends a hold when its lifetime has passed; Flush does not run the job
 }
 
 func (j *job) stop() {
@@ -59,11 +59,11 @@ type pendingResult struct {
 	reads   int // how many reads still see PENDING
 }
 
-// The method hold delays the end of a write on the order o. If c.reads is not
-// zero, the write ends at the first read of the order after c.reads reads. If
-// c.reads is zero, the write ends after c.delay. To end the write, the method
-// calls the function finish.
-func (s *Server) hold(o *order, c *call, finish func()) {
+// delayWrite delays the end of a write on the order o. If c.reads is zero, the
+// write ends after c.delay. Otherwise c.reads reads of the order still see
+// PENDING, and the next read ends the write. To end the write, delayWrite calls
+// the function endWrite.
+func (s *Server) delayWrite(o *order, c *call, endWrite func()) {
 	p := &pendingResult{byReads: c.reads > 0, reads: c.reads}
 	o.pending = p
 	record := c.record
@@ -73,7 +73,7 @@ func (s *Server) hold(o *order, c *call, finish func()) {
 			record.settle(EffectDropped, s.now())
 			return
 		}
-		finish()
+		endWrite()
 	}
 	if p.byReads {
 		p.job = s.addJob(run)
@@ -84,8 +84,8 @@ func (s *Server) hold(o *order, c *call, finish func()) {
 
 // countRead records that a client is about to read the order. Such a read also
 // shows the order's refunds, so it counts as a read of each refund as well. A
-// write may wait for a number of reads. The first read after these reads ends
-// the write, and sees the final state.
+// write may wait for a number of reads. After that number, the next read ends
+// the write and sees the final state.
 func (s *Server) countRead(o *order) {
 	for _, each := range append([]*order{o}, o.refunds...) {
 		switch p := each.pending; {

@@ -12,10 +12,10 @@ import (
 // taken by then.
 func (s *Server) captureByLegs(o *order, c *call, entry Capture) {
 	whole := map[*payment]*captureEntry{}
-	s.change(o, func(now time.Time) {
+	s.changeOrder(o, func(now time.Time) {
 		allocate(o, entry, now)
 		entry.Full = entry.Amount == o.amount
-		for _, p := range o.held() {
+		for _, p := range o.livePayments() {
 			whole[p], p.captured = p.captured, nil
 		}
 		if entry.Full || s.cfg.quirks.has(QuirkPartProcessed) {
@@ -24,7 +24,7 @@ func (s *Server) captureByLegs(o *order, c *call, entry Capture) {
 			o.setStatus(StatusPartiallyCaptured)
 		}
 	})
-	legs := slices.DeleteFunc(o.held(), func(p *payment) bool { return whole[p] == nil })
+	legs := slices.DeleteFunc(o.livePayments(), func(p *payment) bool { return whole[p] == nil })
 	c.legs = len(legs)
 	if c.reversed {
 		slices.Reverse(legs)
@@ -37,7 +37,7 @@ func (s *Server) captureByLegs(o *order, c *call, entry Capture) {
 func (s *Server) captureLegs(o *order, c *call, entry Capture, legs []*payment, whole map[*payment]*captureEntry) {
 	leg, rest := legs[0], legs[1:]
 	fails := len(rest) == 0 && c.legs > 1 && c.result == resultByLegsFails
-	s.change(o, func(now time.Time) {
+	s.changeOrder(o, func(now time.Time) {
 		leg.updatedAt = now
 		if fails {
 			entry.Amount.Value -= whole[leg].amount.Value
@@ -52,7 +52,7 @@ func (s *Server) captureLegs(o *order, c *call, entry Capture, legs []*payment, 
 		}
 		entry.At = now
 		o.captures = append(o.captures, entry)
-		for _, p := range o.held() {
+		for _, p := range o.livePayments() {
 			if p.captured == nil {
 				p.status, p.updatedAt = StatusCancelled, now // the capture did not need this payment's hold
 			}
@@ -60,12 +60,12 @@ func (s *Server) captureLegs(o *order, c *call, entry Capture, legs []*payment, 
 	})
 	switch {
 	case len(rest) > 0:
-		s.hold(o, c, func() { s.captureLegs(o, c, entry, rest, whole) })
+		s.delayWrite(o, c, func() { s.captureLegs(o, c, entry, rest, whole) })
 		return
 	case fails:
 		c.record.settle(EffectFailed, s.now())
 	default:
 		c.record.settle(EffectAppliedLate, s.now())
 	}
-	s.emit("ORDER_PROCESSED", o)
+	s.emitEvent("ORDER_PROCESSED", o)
 }

@@ -18,7 +18,7 @@ const (
 )
 
 const (
-	linkLifetime    = 24 * time.Hour // for a link without expire_by; 24 hours is the default of the dashboard
+	linkLifetime    = 24 * time.Hour // a link without expire_by lasts as long as a dashboard link does by default
 	maxLinkLifetime = 180 * 24 * time.Hour
 )
 
@@ -60,7 +60,7 @@ func WithDuplicateLinks(mode DuplicateMode) Option { return func(c *config) { c.
 // linkStatus returns the status of a link. The payer's actions decide it,
 // unless the link was cancelled or has expired.
 func (s *Server) linkStatus(l *link) string {
-	o, settled := l.order, l.settled()
+	o, settled := l.order, l.settledAmount()
 	switch {
 	case l.ended != "":
 		return l.ended
@@ -118,7 +118,7 @@ func (s *Server) linkDocument(l *link, v view) []byte {
 		PaymentLinkID:      l.id,
 		Status:             s.linkStatus(l),
 		Amount:             o.amount,
-		AmountDue:          Amount{o.amount.Value - l.settled(), o.amount.Currency},
+		AmountDue:          Amount{o.amount.Value - l.settledAmount(), o.amount.Currency},
 		OrderID:            o.id,
 		Reference:          l.reference,
 		Description:        l.description,
@@ -150,14 +150,14 @@ func (s *Server) linkDocument(l *link, v view) []byte {
 	return marshal(doc)
 }
 
-// The method settled returns how much of the link's amount is no longer due. If
-// the order has a hold, or had a hold that has ended, the result is the whole
+// settledAmount returns how much of the link's amount is no longer due. If the
+// order has a hold, or had a hold that has ended, the result is the whole
 // amount. Otherwise the result is the sum that the payer has paid.
-func (l *link) settled() int64 {
+func (l *link) settledAmount() int64 {
 	if !l.order.heldAt.IsZero() {
 		return l.order.amount.Value
 	}
-	return l.order.paid()
+	return l.order.paidAmount()
 }
 
 func (s *Server) linkURL(l *link) string { return s.URL + linkPath + l.code }
@@ -232,7 +232,7 @@ func (s *Server) makeLink(spec LinkSpec, requestID string) *link {
 	s.inLinks = append(s.inLinks, l)
 	s.linksByRef[l.reference] = append(s.linksByRef[l.reference], l)
 	s.linksByCode[l.code] = l
-	s.message(l, false)
+	s.recordMessage(l, false)
 	return l
 }
 
@@ -317,7 +317,7 @@ func (s *Server) notifyLink(c *call) answer {
 	case !s.takesCalls(l):
 		return errNotAllowed.answer()
 	}
-	s.message(l, true)
+	s.recordMessage(l, true)
 	return jsonAnswer(http.StatusOK, s.linkDocument(l, c.view)).done()
 }
 
@@ -358,7 +358,7 @@ func (s *Server) expireDue() {
 	s.nextExpiry = now.Add(maxLinkLifetime)
 	for _, l := range s.inLinks {
 		switch {
-		case l.ended != "" || l.settled() >= l.order.amount.Value || l.order.status == StatusCancelled:
+		case l.ended != "" || l.settledAmount() >= l.order.amount.Value || l.order.status == StatusCancelled:
 		case l.order.status != StatusPending && !l.expireBy.After(now):
 			s.endLink(l, StatusExpired)
 		case l.expireBy.Before(s.nextExpiry):
@@ -377,8 +377,8 @@ type Notification struct {
 	At     time.Time
 }
 
-// The method message records the message that sends a link to its customer.
-func (s *Server) message(l *link, resent bool) {
+// recordMessage records the message that sends a link to its customer.
+func (s *Server) recordMessage(l *link, resent bool) {
 	var customer struct {
 		First   string `json:"first_name"`
 		Email   string `json:"email_id"`
@@ -470,7 +470,7 @@ func (s *Server) showLinks(links []*link) []Link {
 	for _, l := range links {
 		list = append(list, Link{
 			ID: l.id, Reference: l.reference, OrderID: l.order.id, URL: s.linkURL(l), Status: s.linkStatus(l),
-			Amount: l.order.amount, Due: Amount{l.order.amount.Value - l.settled(), l.order.amount.Currency},
+			Amount: l.order.amount, Due: Amount{l.order.amount.Value - l.settledAmount(), l.order.amount.Currency},
 			PreAuth: l.order.preAuth, Description: l.description, RequestID: l.requestID,
 			ExpireBy: l.expireBy, CreatedAt: l.created, UpdatedAt: l.updated,
 		})

@@ -266,16 +266,16 @@ func (c *memConn) SetReadDeadline(t time.Time) error { c.readDeadline.set(t); re
 // SetWriteDeadline implements net.Conn.
 func (c *memConn) SetWriteDeadline(t time.Time) error { c.writeDeadline.set(t); return nil }
 
-// deadline is a time that can be moved. When that time has passed, the channel
-// over is closed.
+// deadline is a time that can be moved. When that time has passed, doneChan is
+// closed.
 type deadline struct {
-	mu    sync.Mutex
-	timer *time.Timer
-	sets  int // how often the deadline has been set
-	over  chan struct{}
+	mu       sync.Mutex
+	timer    *time.Timer
+	sets     int // how often the deadline has been set
+	doneChan chan struct{}
 }
 
-func newDeadline() *deadline { return &deadline{over: make(chan struct{})} }
+func newDeadline() *deadline { return &deadline{doneChan: make(chan struct{})} }
 
 func (d *deadline) set(t time.Time) {
 	d.mu.Lock()
@@ -286,8 +286,8 @@ func (d *deadline) set(t time.Time) {
 		d.timer = nil
 	}
 	select {
-	case <-d.over:
-		d.over = make(chan struct{})
+	case <-d.doneChan:
+		d.doneChan = make(chan struct{})
 	default:
 	}
 	if t.IsZero() {
@@ -295,7 +295,7 @@ func (d *deadline) set(t time.Time) {
 	}
 	wait := time.Until(t)
 	if wait <= 0 {
-		close(d.over)
+		close(d.doneChan)
 		return
 	}
 	this := d.sets
@@ -303,7 +303,7 @@ func (d *deadline) set(t time.Time) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if d.sets == this {
-			close(d.over)
+			close(d.doneChan)
 		}
 	})
 }
@@ -311,7 +311,7 @@ func (d *deadline) set(t time.Time) {
 func (d *deadline) done() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.over
+	return d.doneChan
 }
 
 func (d *deadline) passed() bool {

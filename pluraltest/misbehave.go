@@ -30,14 +30,14 @@ func faultError(f Fault) answer {
 // carryOut runs an operation and sends its answer. The fault may change the
 // effect and the answer.
 func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, conn *serverConn, req *Request, run route, f Fault) {
-	a, late := s.apply(req, run, f)
-	if late != nil && f.Answer == AnswerHang {
+	a, lateEffect := s.applyFault(req, run, f)
+	if lateEffect != nil && f.Answer == AnswerHang {
 		s.wait(r, -1)
-		late()
+		lateEffect()
 		panic(http.ErrAbortHandler)
 	}
-	if late != nil {
-		late()
+	if lateEffect != nil {
+		lateEffect()
 	}
 	s.reply(w, r, conn, req, a, f)
 }
@@ -63,10 +63,10 @@ func resultOf(op string, e Effect) resultMode {
 	}
 }
 
-// The method apply runs the operation with the fault's effect. If the effect
-// must come later, the result late is a function that schedules the effect.
-// Otherwise that result is nil.
-func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func()) {
+// applyFault runs the operation with the fault's effect. If the effect must
+// come later, lateEffect is a function that schedules the effect. Otherwise
+// lateEffect is nil.
+func (s *Server) applyFault(req *Request, run route, f Fault) (a answer, lateEffect func()) {
 	c := &call{Request: req, body: req.Body, reads: f.Reads, delay: f.Delay, reversed: f.PointsFirst}
 	if run.op == OpRefundsCreate {
 		c.ends = f.Ends
@@ -122,8 +122,9 @@ func (s *Server) readBehind(c *call, lag time.Duration) answer {
 	return s.readStale(c, lag)
 }
 
-// checkNow checks a refund on its arrival, and makes it later without another
-// check. If the client repeats the refund in between, the refund is made twice.
+// checkNow checks a refund when its request arrives. The server makes the
+// refund after the delay, without another check. If the client repeats the
+// request in the meantime, the server makes the refund twice.
 func (s *Server) checkNow(c *call, run route, delay time.Duration) (answer, func()) {
 	c.checking = true
 	if a := run.run(s, c); !a.applied {

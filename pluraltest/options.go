@@ -42,7 +42,7 @@ type config struct {
 	linkDup        DuplicateMode
 	notFound       NotFoundShape
 	readLag        time.Duration
-	holdLifetime   time.Duration // 0 means that holds do not lapse by themselves
+	holdLifetime   time.Duration // if this is 0, a hold does not lapse by itself
 	holdLapse      Lapse
 	pluginRefunds  bool
 	oldRefunds     bool
@@ -176,8 +176,9 @@ func WithAccessToken(value string) Option {
 // TokenAnswer is how the token endpoint states a token's lifetime.
 type TokenAnswer int
 
-// The forms of a token's lifetime. Times in "expires_at" are RFC 3339 in UTC.
-// Every token is a JWT with an exp claim, except those of TokenOpaque.
+// The ways in which the token endpoint can state a token's lifetime. Times in
+// "expires_at" are RFC 3339 in UTC. Every token is a JWT with an exp claim,
+// except the tokens of TokenOpaque.
 const (
 	TokenExpiresAt       TokenAnswer = iota // "expires_at" with microseconds, as the live service has it
 	TokenExpiresAtMillis                    // "expires_at" with milliseconds
@@ -190,7 +191,8 @@ const (
 // WithTokenAnswer selects how the token endpoint states a token's lifetime.
 func WithTokenAnswer(form TokenAnswer) Option { return func(c *config) { c.tokenAnswer = form } }
 
-// TokenErrorShape is the shape in which the token endpoint refuses credentials.
+// TokenErrorShape is the shape of the token endpoint's error for wrong
+// credentials.
 type TokenErrorShape int
 
 // The shapes of a token error. With TokenErrorGateway, a 401 has the same JSON
@@ -202,7 +204,8 @@ const (
 	TokenErrorCode                           // {"code":...,"message":...}, the shape of the API
 )
 
-// WithTokenErrors selects the shape in which credentials are refused.
+// WithTokenErrors selects the shape of the token endpoint's error for wrong
+// credentials.
 func WithTokenErrors(shape TokenErrorShape) Option {
 	return func(c *config) { c.tokenErrors = shape }
 }

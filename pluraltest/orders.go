@@ -136,7 +136,7 @@ func (s *Server) AddOrder(spec OrderSpec) (string, error) {
 }
 
 func (s *Server) createOrder(spec OrderSpec, requestID string) (o *order, isNew bool, apiErr *apiError) {
-	if taken := s.seen(spec.Reference); len(taken) > 0 && s.cfg.orderDup != DuplicateAccepted {
+	if taken := s.findByReference(spec.Reference); len(taken) > 0 && s.cfg.orderDup != DuplicateAccepted {
 		first := taken[0]
 		if s.cfg.orderDup == DuplicateRejected || first.typ != typeCharge {
 			return nil, false, &errDuplicate
@@ -173,10 +173,10 @@ func (s *Server) createOrder(spec OrderSpec, requestID string) (o *order, isNew 
 	return o, true, nil
 }
 
-// The method seen returns the orders and refunds that the server finds when it
-// checks whether a reference is taken. With WithCheckLag, that check does not
+// findByReference returns the orders and refunds that the server finds when it
+// checks whether a reference is taken. With WithCheckLag, this check does not
 // find the latest orders and refunds.
-func (s *Server) seen(reference string) []*order {
+func (s *Server) findByReference(reference string) []*order {
 	if s.cfg.checkLag == 0 {
 		return s.byRef[reference]
 	}

@@ -119,11 +119,11 @@ func (s *Server) pay(o *order, d Decision) error {
 		}
 		return fmt.Errorf("pluraltest: pay: order %s is %s", o.id, o.status)
 	}
-	if d.part != 0 && (o.partPayment == nil || !*o.partPayment || o.preAuth || d.part < 0 || d.part > o.outstanding()) {
+	if d.part != 0 && (o.partPayment == nil || !*o.partPayment || o.preAuth || d.part < 0 || d.part > o.amountDue()) {
 		return fmt.Errorf("pluraltest: pay: a part of %d is refused: order %s has %d left to pay",
-			d.part, o.id, o.outstanding())
+			d.part, o.id, o.amountDue())
 	}
-	if d.points < 0 || d.points > 0 && d.points >= o.outstanding() {
+	if d.points < 0 || d.points > 0 && d.points >= o.amountDue() {
 		return fmt.Errorf("pluraltest: pay: %d points are refused for an order of %d", d.points, o.amount.Value)
 	}
 	method, err := o.methodFor(d)
@@ -133,29 +133,29 @@ func (s *Server) pay(o *order, d Decision) error {
 	d.method = method
 	switch d.kind {
 	case payerLeaves:
-		if o.paid() > 0 {
+		if o.paidAmount() > 0 {
 			return nil // the paid parts stay paid, and the rest stays due
 		}
-		s.change(o, func(now time.Time) {
+		s.changeOrder(o, func(now time.Time) {
 			o.setPayments(StatusCancelled, now)
 			o.setStatus(StatusCancelled)
 			o.lastError = nil
 		})
-		s.emit("ORDER_CANCELLED", o)
+		s.emitEvent("ORDER_CANCELLED", o)
 	case payerWaits:
-		s.change(o, func(now time.Time) { s.attempt(o, d, now) })
+		s.changeOrder(o, func(now time.Time) { s.attempt(o, d, now) })
 	case payerApproves:
-		s.change(o, func(now time.Time) {
+		s.changeOrder(o, func(now time.Time) {
 			s.attempt(o, d, now)
 			status := StatusProcessed
 			if o.preAuth {
 				status = StatusAuthorized
 			}
-			for _, p := range o.open() {
+			for _, p := range o.openPayments() {
 				p.status, p.updatedAt = status, now
 				p.acquirer = s.newAcquirerData(p.id, "831000")
 			}
-			if o.outstanding() > 0 && !o.preAuth {
+			if o.amountDue() > 0 && !o.preAuth {
 				status = StatusAttempted
 			}
 			o.setStatus(status)
@@ -165,13 +165,13 @@ func (s *Server) pay(o *order, d Decision) error {
 			o.lastError = nil
 		})
 		if o.status != StatusAttempted {
-			s.emit("ORDER_"+o.status, o)
+			s.emitEvent("ORDER_"+o.status, o)
 		}
 	case payerFails:
-		s.change(o, func(now time.Time) {
+		s.changeOrder(o, func(now time.Time) {
 			s.attempt(o, d, now)
 			o.lastError = &errorDetail{d.code, d.reason}
-			for _, p := range o.open() {
+			for _, p := range o.openPayments() {
 				p.status, p.updatedAt, p.failure = StatusFailed, now, o.lastError
 				p.acquirer = s.newAcquirerData(p.id, "")
 				p.acquirer.RRN = ""
@@ -184,9 +184,9 @@ func (s *Server) pay(o *order, d Decision) error {
 			o.retries--
 			o.setStatus(StatusAttempted)
 		})
-		s.emit("PAYMENT_FAILED", o)
+		s.emitEvent("PAYMENT_FAILED", o)
 		if o.status == StatusFailed {
-			s.emit("ORDER_FAILED", o)
+			s.emitEvent("ORDER_FAILED", o)
 		}
 	}
 	return nil
@@ -199,7 +199,7 @@ func (o *order) methodFor(d Decision) (string, error) {
 	case d.kind == payerLeaves:
 		return "", nil
 	case o.status == StatusPending:
-		underway := o.underway().method
+		underway := o.currentPayment().method
 		if d.points > 0 || d.method != "" && d.method != underway {
 			return "", fmt.Errorf("pluraltest: pay: a payment of order %s by %s is under way", o.id, underway)
 		}
@@ -236,7 +236,7 @@ func (s *Server) attempt(o *order, d Decision, now time.Time) {
 		return
 	}
 	o.setStatus(StatusPending)
-	due := o.outstanding()
+	due := o.amountDue()
 	if d.part > 0 {
 		due = d.part
 	}

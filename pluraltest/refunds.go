@@ -50,7 +50,7 @@ func (s *Server) createRefund(c *call) answer {
 			return apiErr.answer()
 		}
 	}
-	if taken := s.seen(reference); len(taken) > 0 && s.cfg.refundDup != DuplicateAccepted && !c.insert {
+	if taken := s.findByReference(reference); len(taken) > 0 && s.cfg.refundDup != DuplicateAccepted && !c.insert {
 		first := taken[0]
 		if s.cfg.refundDup == DuplicateRejected || first.typ != typeRefund || first.parent != parent {
 			return errDuplicate.answer()
@@ -123,7 +123,7 @@ func (s *Server) refund(parent *order, c *call, reference string, amount Amount,
 		end = c.ends
 	}
 	isPending := c.result == resultPending || c.result == resultPendingFails
-	s.change(parent, func(now time.Time) {
+	s.changeOrder(parent, func(now time.Time) {
 		o.payments = s.refundLegs(o, parent, amount.Value, now)
 		parent.refunds = append(parent.refunds, o)
 		s.enter(o)
@@ -136,8 +136,8 @@ func (s *Server) refund(parent *order, c *call, reference string, amount Amount,
 	})
 	if isPending {
 		record := c.record
-		s.hold(o, c, func() {
-			s.change(o, func(now time.Time) { s.endRefund(o, end, now) })
+		s.delayWrite(o, c, func() {
+			s.changeOrder(o, func(now time.Time) { s.endRefund(o, end, now) })
 			s.settleRefund(o, record)
 		})
 	} else {
@@ -153,7 +153,7 @@ func (s *Server) settleRefund(o *order, record *FaultRecord) {
 		state = EffectFailed
 	}
 	record.settle(state, o.updated)
-	s.emit("REFUND_"+o.status, o)
+	s.emitEvent("REFUND_"+o.status, o)
 }
 
 // endRefund gives a refund its final status. It also updates the status of the
@@ -187,7 +187,7 @@ func (s *Server) refundLegs(o, parent *order, left int64, now time.Time) []*paym
 		}
 	}
 	var legs []*payment
-	for _, p := range parent.held() {
+	for _, p := range parent.livePayments() {
 		taken := p.amount.Value
 		if parent.preAuth {
 			taken = p.capturedAmount()

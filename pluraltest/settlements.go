@@ -145,7 +145,7 @@ func (s *Server) Settle() string {
 	defer s.mu.Unlock()
 	s.settleDue()
 	now := s.now()
-	return s.settle(s.unsettled(), now, now)
+	return s.settle(s.listUnsettled(), now, now)
 }
 
 // AddSettlement adds a settlement of your own.
@@ -235,8 +235,8 @@ type movement struct {
 	refund  bool
 }
 
-// unsettled lists the movements that are not in a settlement yet.
-func (s *Server) unsettled() (list []movement) {
+// listUnsettled returns the movements that are not in a settlement yet.
+func (s *Server) listUnsettled() (list []movement) {
 	for _, o := range s.inOrder {
 		for _, p := range o.payments {
 			isHeld := o.preAuth && p.captured == nil
@@ -282,7 +282,7 @@ func (s *Server) settleDue() {
 		return
 	}
 	days := map[time.Time][]movement{}
-	for _, m := range s.unsettled() {
+	for _, m := range s.listUnsettled() {
 		y, month, d := m.at.In(india).Date()
 		due := time.Date(y, month, d+s.cfg.settlementDays, 10, 59, 46, 0, india)
 		if s.cfg.settlementDays == 0 {
@@ -424,7 +424,7 @@ func (s *Server) listSettlements(c *call) answer {
 		last = last.AddDate(0, 0, -1)
 	}
 	oldest := monthsBefore(s.now().In(india), settlementMonths)
-	s.move(page, func() { rotate(s.settled.list) })
+	s.moveRows(page, func() { rotateList(s.settled.list) })
 	byProcessed := s.cfg.settlementQuirks.has(SettleByProcessed)
 	var found []*settled
 	for _, each := range slices.Backward(s.settled.list) { // the newest first
@@ -496,7 +496,8 @@ func (s *Server) settlementRow(of *settled) settlementRow {
 	}
 	row := settlementRow{
 		s.figure(f.settled), s.figure(f.amount), s.figure(deduction), s.saidLines(of),
-		local(of.ProcessedAt), local(of.SettledAt), of.UTR, of.programs(), "PG", merchantBank, merchantAccount,
+		indianTime(of.ProcessedAt), indianTime(of.SettledAt), of.UTR, of.programs(),
+		"PG", merchantBank, merchantAccount,
 	}
 	if of.SaidAmount != "" {
 		row.Amount = s.text(of.SaidAmount)
@@ -522,7 +523,7 @@ func (s *Server) getSettlement(c *call) answer {
 	if found == nil {
 		return errNoRecords.answer()
 	}
-	s.move(page, func() { rotate(found.Lines) })
+	s.moveRows(page, func() { rotateList(found.Lines) })
 	lines := s.shownLines(found)
 	rows := []settlementLineDoc{}
 	for _, line := range onPage(lines, page, perPage) {
@@ -606,7 +607,7 @@ func (s *Server) settlementLine(of *settled, line SettlementLine) settlementLine
 	f := line.figures()
 	paid := line.PaidAt.In(india)
 	doc := settlementLineDoc{
-		ID: line.TransactionID, System: "PG", ProcessedAt: local(of.ProcessedAt),
+		ID: line.TransactionID, System: "PG", ProcessedAt: indianTime(of.ProcessedAt),
 		PaidAt: paid.Format(time.DateOnly) + "T00:00:00",
 		Amount: s.text(line.Amount), Actual: s.text(line.Amount),
 		Deduction: s.figure(sum(f.mdr, f.gst)), Settled: s.figure(f.settled),
@@ -620,9 +621,9 @@ func (s *Server) settlementLine(of *settled, line SettlementLine) settlementLine
 	return doc
 }
 
-// The function local formats a time as settlements do: in Indian time, without
-// the zone.
-func local(t time.Time) string { return t.In(india).Format("2006-01-02T15:04:05") }
+// indianTime formats a time as settlements do: in Indian time, without the
+// zone.
+func indianTime(t time.Time) string { return t.In(india).Format("2006-01-02T15:04:05") }
 
 func (s *Server) figure(r *big.Rat) json.RawMessage { return s.text(decimal(r)) }
 
@@ -633,17 +634,19 @@ func (s *Server) text(number string) json.RawMessage {
 	return json.RawMessage(number)
 }
 
-// If MoveSettlementRows asks for it and the page is not the first, the method
-// move calls the function rows to reorder a list.
-func (s *Server) move(page int, rows func()) {
+// moveRows calls the function reorder, which changes the order of a list. It
+// calls reorder only if both of these conditions are true:
+//   - MoveSettlementRows has asked for moves, and there are moves left.
+//   - The page is not the first page.
+func (s *Server) moveRows(page int, reorder func()) {
 	if page > 1 && s.settled.moves > 0 {
 		s.settled.moves--
-		rows()
+		reorder()
 	}
 }
 
-// The function rotate moves the last element of the list to the first place.
-func rotate[T any](list []T) {
+// rotateList moves the last element of the list to the first place.
+func rotateList[T any](list []T) {
 	if n := len(list); n > 0 {
 		last := list[n-1]
 		copy(list[1:], list[:n-1])

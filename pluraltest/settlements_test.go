@@ -25,7 +25,7 @@ func withCapture(
 	synctest.Test(t, func(t *testing.T) {
 		srv := pluraltest.New(append(opts, pluraltest.WithTokenLifetime(10_000*time.Hour))...)
 		defer srv.Close()
-		pass(62 * time.Hour)
+		passTime(62 * time.Hour)
 		a := newAPI(t, srv)
 		id := authorized(t, srv, "order", 5000)
 		require.NoError(t, srv.Capture(id, "capture", pluraltest.Amount{}))

@@ -72,8 +72,8 @@ func keyOf(secret string, form WebhookKeyForm) []byte {
 }
 
 // SignWebhook returns the webhook-signature header for a webhook-id, a
-// webhook-timestamp and a body. The header is "v1," and the signature in
-// base64.
+// webhook-timestamp and a body. The header begins with "v1,". The signature in
+// base64 follows.
 func (s *Server) SignWebhook(id, timestamp string, body []byte) string {
 	return signWebhook(s.webhookKey(), id, timestamp, body)
 }

@@ -59,7 +59,7 @@ func TestSoakKeepsTheBooks(t *testing.T) {
 		require.Greater(t, len(applied), 10)
 		for k, n := range applied {
 			require.Equal(t, 1, n, "%v", k)
-			require.Equal(t, 1, effects(srv, k.op, k.id), "%v", k)
+			require.Equal(t, 1, countEffects(srv, k.op, k.id), "%v", k)
 		}
 	})
 }

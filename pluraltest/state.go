@@ -172,9 +172,9 @@ func (o *order) setPayments(status string, at time.Time) {
 	}
 }
 
-// The method held returns the payments that did not fail. Only these payments
-// can have the order's held or captured money.
-func (o *order) held() []*payment {
+// livePayments returns the payments that did not fail. Only these payments can
+// have the order's held or captured money.
+func (o *order) livePayments() []*payment {
 	var live []*payment
 	for _, p := range o.payments {
 		if p.status != StatusFailed {
@@ -215,9 +215,9 @@ func (o *order) refundedAmount(pending bool) int64 {
 	return sum
 }
 
-// The method paid returns the sum that the payer has paid so far. For a
+// paidAmount returns the sum that the payer has paid so far. For a
 // pre-authorised order it returns 0, even after a capture.
-func (o *order) paid() (sum int64) {
+func (o *order) paidAmount() (sum int64) {
 	for _, p := range o.payments {
 		if p.status == StatusProcessed && !o.preAuth {
 			sum += p.amount.Value
@@ -226,12 +226,12 @@ func (o *order) paid() (sum int64) {
 	return sum
 }
 
-// outstanding returns the sum that the payer still has to pay.
-func (o *order) outstanding() int64 { return o.amount.Value - o.paid() }
+// amountDue returns the sum that the payer still has to pay.
+func (o *order) amountDue() int64 { return o.amount.Value - o.paidAmount() }
 
-// The method open returns the payments that are under way.
-func (o *order) open() []*payment {
-	return slices.DeleteFunc(o.held(), func(p *payment) bool { return p.status != StatusPending })
+// openPayments returns the payments that are under way.
+func (o *order) openPayments() []*payment {
+	return slices.DeleteFunc(o.livePayments(), func(p *payment) bool { return p.status != StatusPending })
 }
 
 func (o *order) hasMethod(method string) bool {

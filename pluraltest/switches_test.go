@@ -49,7 +49,7 @@ func TestCheckLag(t *testing.T) {
 		a.do("POST", "/api/checkout/v1/orders", plainOrder)
 		a.do("POST", "/api/checkout/v1/orders", plainOrder)
 		require.Len(t, srv.OrdersByReference("ref"), 2)
-		pass(time.Second)
+		passTime(time.Second)
 		a.do("POST", "/api/checkout/v1/orders", plainOrder)
 		require.Len(t, srv.OrdersByReference("ref"), 2)
 
@@ -57,7 +57,7 @@ func TestCheckLag(t *testing.T) {
 		require.Equal(t, 200, a.capture(id, capturing("c-1", 400)).status)
 		require.Equal(t, 200, a.capture(id, capturing("c-2", 400)).status)
 		require.Equal(t, 422, a.capture(id, capturing("c-3", 400)).status, "there are 200 left")
-		pass(time.Second)
+		passTime(time.Second)
 		require.Equal(t, 422, a.capture(id, capturing("c-4", 100)).status)
 		order, _ := srv.Order(id)
 		require.EqualValues(t, 800, order.Captured)

@@ -90,7 +90,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	run, orderID, reference := match(r.URL.EscapedPath())
+	run, orderID, reference := matchPath(r.URL.EscapedPath())
 	if run.run == nil || run.method != r.Method || len(body) > maxRequestBody {
 		return t.base.RoundTrip(r) // faults do not apply to this request
 	}

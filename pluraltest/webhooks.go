@@ -156,13 +156,13 @@ func (s *Server) ReleaseWebhooks(reversed bool) {
 	}
 	var before chan struct{}
 	for _, d := range held {
-		s.dispatch(d, before)
-		before = d.tried
+		s.startDelivery(d, before)
+		before = d.attemptDone
 	}
 	s.webhooks.notify()
 	s.mu.Unlock()
 	for _, d := range held {
-		<-d.tried
+		<-d.attemptDone
 	}
 }
 

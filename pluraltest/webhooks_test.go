@@ -17,12 +17,12 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// The type merchant records the webhooks that arrive. If its field answer is
-// set, the function in that field writes the answers.
+// The type merchant records the webhooks that arrive. If onHook is not nil,
+// the merchant calls onHook to write each answer.
 type merchant struct {
 	mu     sync.Mutex
 	seen   []seenHook
-	answer func(n int, w http.ResponseWriter, r *http.Request)
+	onHook func(n int, w http.ResponseWriter, r *http.Request)
 }
 
 type seenHook struct {
@@ -46,13 +46,13 @@ func (m *merchant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	)
 	n := len(m.seen)
 	m.mu.Unlock()
-	if m.answer != nil {
-		m.answer(n, w, r)
+	if m.onHook != nil {
+		m.onHook(n, w, r)
 	}
 }
 
-// The method body returns the body of a recorded request.
-func (m *merchant) body(r *http.Request) string {
+// recordedBody returns the body of a request that was recorded.
+func (m *merchant) recordedBody(r *http.Request) string {
 	for _, hook := range m.hooks() {
 		if hook.id == r.Header.Get("webhook-id") {
 			return hook.body
@@ -74,8 +74,8 @@ func (m *merchant) events(t *testing.T) (list []string) {
 	return list
 }
 
-// The function repeated returns a list that has each word n times.
-func repeated(n int, words ...string) (list []string) {
+// repeatWords returns a list that has each word n times.
+func repeatWords(n int, words ...string) (list []string) {
 	for _, word := range words {
 		list = append(list, slices.Repeat([]string{word}, n)...)
 	}
@@ -93,7 +93,7 @@ func TestWebhookSchedule(t *testing.T) {
 	for _, once := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			m := &merchant{
-				answer: func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+				onHook: func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
 			}
 			opts := []pluraltest.Option{pluraltest.WithWebhookHandler(m)}
 			if once {
@@ -129,7 +129,7 @@ func TestWebhookSenderHangsUpAfterFiveSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left := make(chan time.Duration, 1)
 		start := time.Now()
-		m := &merchant{answer: func(n int, _ http.ResponseWriter, r *http.Request) {
+		m := &merchant{onHook: func(n int, _ http.ResponseWriter, r *http.Request) {
 			if n == 1 {
 				<-r.Context().Done()
 				left <- time.Since(start)
@@ -150,7 +150,7 @@ func TestWebhookSenderHangsUpAfterFiveSeconds(t *testing.T) {
 
 func TestWebhookOverTCP(t *testing.T) {
 	t.Parallel()
-	m := &merchant{answer: func(n int, w http.ResponseWriter, _ *http.Request) {
+	m := &merchant{onHook: func(n int, w http.ResponseWriter, _ *http.Request) {
 		if n == 1 {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
@@ -221,8 +221,8 @@ func TestEventsOfAnOrderKeepTheirOrder(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				slow := "ORDER_AUTHORIZED"
 				m := &merchant{}
-				m.answer = func(_ int, w http.ResponseWriter, r *http.Request) {
-					if strings.Contains(m.body(r), slow) && strings.Contains(m.body(r), `"slow"`) {
+				m.onHook = func(_ int, w http.ResponseWriter, r *http.Request) {
+					if strings.Contains(m.recordedBody(r), slow) && strings.Contains(m.recordedBody(r), `"slow"`) {
 						<-time.After(3 * time.Second)
 						w.WriteHeader(http.StatusInternalServerError)
 					}
@@ -235,17 +235,17 @@ func TestEventsOfAnOrderKeepTheirOrder(t *testing.T) {
 				require.NoError(t, err)
 				other := authorized(t, srv, "other", 500)
 				require.NoError(t, srv.Cancel(other))
-				pass(time.Second)
+				passTime(time.Second)
 				require.ElementsMatch(
 					t,
-					repeated(duplicates, "ORDER_AUTHORIZED", "ORDER_AUTHORIZED", "ORDER_CANCELLED"),
+					repeatWords(duplicates, "ORDER_AUTHORIZED", "ORDER_AUTHORIZED", "ORDER_CANCELLED"),
 					m.events(t),
 					"the events of the other order do not wait",
 				)
-				pass(3 * time.Second)
+				passTime(3 * time.Second)
 				require.Equal(
 					t,
-					repeated(duplicates, "ORDER_PROCESSED", "REFUND_PROCESSED"),
+					repeatWords(duplicates, "ORDER_PROCESSED", "REFUND_PROCESSED"),
 					m.events(t)[3*duplicates:],
 					"the later events go on after the first attempt has failed",
 				)
@@ -261,7 +261,7 @@ func TestEventsOfAnOrderKeepTheirOrder(t *testing.T) {
 func TestFirstWaitCountsFromTheEvent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := &merchant{answer: func(_ int, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }}
+		m := &merchant{onHook: func(_ int, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }}
 		srv := pluraltest.New(pluraltest.WithWebhookHandler(m), pluraltest.WithWebhookSchedule(2*time.Second))
 		defer srv.Close()
 		start := time.Now()
@@ -282,7 +282,7 @@ func TestFirstWaitCountsFromTheEvent(t *testing.T) {
 func TestReleasedEventsWaitForOneAnother(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := &merchant{answer: func(int, http.ResponseWriter, *http.Request) { <-time.After(time.Second) }}
+		m := &merchant{onHook: func(int, http.ResponseWriter, *http.Request) { <-time.After(time.Second) }}
 		srv := pluraltest.New(pluraltest.WithWebhookHandler(m))
 		defer srv.Close()
 		start := time.Now()
@@ -312,7 +312,7 @@ func TestReleasedEventsWaitForOneAnother(t *testing.T) {
 func TestWaitWebhooksWaitsForCopies(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := &merchant{answer: func(n int, _ http.ResponseWriter, _ *http.Request) {
+		m := &merchant{onHook: func(n int, _ http.ResponseWriter, _ *http.Request) {
 			if n > 1 {
 				<-time.After(time.Second)
 			}
@@ -340,7 +340,7 @@ func TestWaitWebhooksWaitsForCopies(t *testing.T) {
 func TestCopyInProgress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := &merchant{answer: func(n int, w http.ResponseWriter, _ *http.Request) {
+		m := &merchant{onHook: func(n int, w http.ResponseWriter, _ *http.Request) {
 			if n <= 2 {
 				w.WriteHeader(http.StatusConflict)
 			}
@@ -390,7 +390,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 func TestScheduleWithoutWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := &merchant{answer: func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }}
+		m := &merchant{onHook: func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }}
 		srv := pluraltest.New(pluraltest.WithWebhookHandler(m), pluraltest.WithWebhookSchedule())
 		defer srv.Close()
 		authorized(t, srv, "r", 100)
@@ -405,7 +405,7 @@ func TestScheduleWithoutWaits(t *testing.T) {
 func TestRedeliverDelivers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := &merchant{answer: func(n int, w http.ResponseWriter, _ *http.Request) {
+		m := &merchant{onHook: func(n int, w http.ResponseWriter, _ *http.Request) {
 			if n <= 2 {
 				w.WriteHeader(http.StatusInternalServerError)
 			}
@@ -430,7 +430,7 @@ func TestRedeliverDelivers(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 200, status)
 		srv.ReleaseWebhooks(false)
-		pass(48 * time.Hour)
+		passTime(48 * time.Hour)
 		require.Len(t, m.hooks(), 4)
 	})
 }
@@ -611,12 +611,12 @@ func TestQuirks(t *testing.T) {
 func TestCloseStopsWebhooks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := &merchant{answer: func(_ int, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }}
+		m := &merchant{onHook: func(_ int, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }}
 		srv := pluraltest.New(pluraltest.WithWebhookHandler(m))
 		authorized(t, srv, "r", 100)
 		synctest.Wait()
 		srv.Close()
-		pass(48 * time.Hour)
+		passTime(48 * time.Hour)
 		require.Len(t, m.hooks(), 1)
 		require.Error(t, srv.WaitWebhooks(t.Context()))
 	})

@@ -44,7 +44,7 @@ type Books struct {
 	byOrder  map[string]int32 // the key is an order's id, the value is the order's first payment
 	byRef    map[string]int32 // the same for orders to which the shop gives no id; the key is the reference
 	orders   []orderBook
-	lines    pile[kept]
+	lines    pile[keptLine]
 	last     *plural.SettlementLine // the last line that was kept
 
 	unread   map[string]error // by UTR
@@ -90,9 +90,9 @@ type amount struct {
 	isKnown bool
 }
 
-// The type kept is a line that belongs to a payment. The field next is the
-// index of the next line of the same payment in Books.lines.
-type kept struct {
+// keptLine is a line that belongs to a payment. The field next is the index of
+// the next line of the same payment in Books.lines.
+type keptLine struct {
 	plural.SettlementLine
 
 	next     int32
@@ -105,7 +105,7 @@ const none = int32(-1)
 // days, settled or not. Also pass every older payment that is not settled yet.
 // New returns one of these errors:
 //
-//   - an error that the sequence payments returns;
+//   - an error that comes from the sequence of payments;
 //   - an error if a payment has neither a reference nor an order id;
 //   - an error if an amount is below zero;
 //   - an error if an amount is in another currency than INR, because
@@ -198,7 +198,7 @@ func (b *Books) Line(l *plural.SettlementLine) bool {
 		return false
 	}
 	p := &b.payments[of.payment]
-	n := b.lines.add(kept{*l, none, of.isRefund})
+	n := b.lines.add(keptLine{*l, none, of.isRefund})
 	own := &b.lines.at(n).SettlementLine
 	copyTexts(own, b.last, p.PaymentID)
 	b.last = own
@@ -211,20 +211,21 @@ func (b *Books) Line(l *plural.SettlementLine) bool {
 	return true
 }
 
-// The method owns reports whether transactionID is a known id of a payment on
-// the list, or of one of its refunds.
-func (b *Books) owns(transactionID string) bool {
+// isKnownID reports whether the books know the given id. They know the ids of
+// payments on the list, and of refunds of these payments.
+func (b *Books) isKnownID(transactionID string) bool {
 	_, ok := b.owners[transactionID]
 	return ok && transactionID != ""
 }
 
-// Order adds an order that was read from Plural to the books. It keeps the ids
-// of the order's payments and refunds, and the captured and refunded amounts.
-// If o is a refund, Order keeps only the refund's ids. If you pass the same
-// order again, the new document replaces the earlier document.
+// Order adds an order to the books. The argument o is the order's document from
+// Plural. The books keep the ids of the order's payments and refunds, and the
+// captured and refunded amounts. If o is a refund, Order keeps only the
+// refund's ids. If you pass the same order again, the new document replaces the
+// earlier document.
 //
-// It fails if the order does not belong to any payment, or if one of its ids
-// belongs to another payment.
+// Order fails if no payment on the list belongs to the order, or if one of the
+// order's ids belongs to another payment.
 func (b *Books) Order(o *plural.Order) error {
 	if o == nil {
 		return errors.New("reconcile: there is no order")
@@ -239,7 +240,7 @@ func (b *Books) Order(o *plural.Order) error {
 	hasPayment := func(id string) bool {
 		return slices.ContainsFunc(o.Payments, func(p plural.Payment) bool { return p.ID == id })
 	}
-	first, ok := b.find(o.OrderID)
+	first, ok := b.findOrder(o.OrderID)
 	named, isNamed := b.byRef[o.MerchantOrderReference]
 	switch {
 	case !ok && !isNamed:
@@ -248,7 +249,7 @@ func (b *Books) Order(o *plural.Order) error {
 		first = named
 		b.byOrder[strings.Clone(o.OrderID)] = first
 	case isNamed && named != first:
-		b.join(first, named, hasPayment)
+		b.joinPayments(first, named, hasPayment)
 	}
 	book := b.bookOf(first)
 	*book = orderBook{isRead: true, reference: strings.Clone(o.MerchantOrderReference), status: o.Status}
@@ -278,11 +279,11 @@ func (b *Books) Order(o *plural.Order) error {
 }
 
 // The shop may name one order by its id in some payments, and by its reference
-// in other payments. Then the method join puts all these payments together as
-// the payments of one order. Two conditions must hold. Each of the payments has
-// a PaymentID. And Plural's order lists the PaymentID of each payment that
-// names the reference.
-func (b *Books) join(first, named int32, hasPayment func(id string) bool) {
+// in other payments. Then joinPayments puts all these payments together as the
+// payments of one order. Two conditions must hold. Each of the payments has a
+// PaymentID. And Plural's order lists the PaymentID of each payment that names
+// the reference.
+func (b *Books) joinPayments(first, named int32, hasPayment func(id string) bool) {
 	last := named
 	for n := named; n != none; n = b.payments[n].next {
 		if id := b.payments[n].PaymentID; id == "" || !hasPayment(id) {
@@ -346,7 +347,8 @@ func (b *Books) own(id string, to owner) error {
 	return nil
 }
 
-// firstOf returns the first payment of the order that a payment belongs to.
+// firstOf returns the index of the first payment that has the same order as p.
+// The first payment may be p itself.
 func (b *Books) firstOf(p *entry) int32 {
 	if p.OrderID != "" {
 		return b.byOrder[p.OrderID]
@@ -366,8 +368,8 @@ func (b *Books) bookOf(first int32) *orderBook {
 	return &b.orders[b.payments[first].order]
 }
 
-// The method find returns the first payment of an order.
-func (b *Books) find(orderID string) (first int32, ok bool) {
+// findOrder returns the index of the first payment of an order.
+func (b *Books) findOrder(orderID string) (first int32, ok bool) {
 	first, ok = b.byOrder[orderID]
 	return first, ok && orderID != ""
 }
@@ -380,7 +382,7 @@ func (b *Books) Unread(utr, orderID string, err error) {
 	if err == nil {
 		err = errors.New("it was not read")
 	}
-	first, ok := b.find(orderID)
+	first, ok := b.findOrder(orderID)
 	if !ok {
 		first, ok = b.byRef[orderID]
 	}

@@ -41,7 +41,7 @@ func lineA(amount plural.Rupees) *plural.SettlementLine {
 	}
 }
 
-// The function seen returns the days whose settlements the tests read.
+// The call seen() returns the ten days whose settlements most tests read.
 func seen() plural.Days { return plural.Days{First: nightOf(-9), Last: nightOf(0)} }
 
 // orderOf is a captured order from Plural.

@@ -30,9 +30,13 @@ func clientOf(t *testing.T, srv *pluraltest.Server, opts ...plural.Option) *plur
 	return c
 }
 
-// This test calls Run on three nights, and Run reads from the emulator. In a
-// third of the cases nothing is wrong. In another third some settlements are
-// odd. In the last third some settlements are odd and some reads fail.
+// This test calls Run on three nights, and Run reads from the emulator. The
+// test has three kinds of cases:
+//
+//   - Nothing is wrong.
+//   - Before each run, alterSettlement changes a settlement.
+//   - Before each run, alterSettlement changes a settlement. Also, some reads
+//     fail.
 func TestNightsOverTheEmulator(t *testing.T) {
 	t.Parallel()
 	seed := firstSeed(t)
@@ -79,7 +83,7 @@ func (e *emulated) run(odd, faults bool) (all, unknown int) {
 	}
 	for night := range nights {
 		if odd {
-			e.alter()
+			e.alterSettlement()
 		}
 		if faults {
 			e.srv.SetFaultPlan(pluraltest.RandomFaults(e.Uint64(), 0.3, readFaults()...))
@@ -139,9 +143,9 @@ func (e *emulated) sell(day int) {
 	}
 }
 
-// alter changes a settlement in a way in which the emulator itself never
-// changes one.
-func (e *emulated) alter() {
+// alterSettlement changes a settlement. The emulator itself never makes such
+// changes.
+func (e *emulated) alterSettlement() {
 	all := e.srv.Settlements()
 	if len(all) == 0 {
 		return
@@ -322,8 +326,10 @@ func TestRequestsForAThousandPayments(t *testing.T) {
 	require.NoError(t, srv.AddSettlement(s))
 	today := now.In(plural.India())
 	var state reconcile.State
-	// The first night reads a token, the list, 100 pages of lines, and the
-	// first page again. The second night reads only a token and the list.
+	// On the first night, the client sends a request for a token, one for the
+	// list, 100 for the pages of lines, and one for the first page again. On
+	// the second night, the client sends only the requests for a token and for
+	// the list.
 	for night, most := range []int{105, 2} {
 		before, start := len(srv.Requests()), time.Now()
 		books, err := reconcile.New(manyPayments(1000))

@@ -13,8 +13,9 @@ import (
 	"github.com/plural-go/plural/reconcile"
 )
 
-// This example runs one night over the emulator, which has settled one of two
-// payments.
+// This example calls Run once, as a shop does every night. Run reads from the
+// emulator. The shop has two payments, and the emulator has settled one of
+// them.
 func ExampleRun() {
 	srv := pluraltest.New(pluraltest.WithSettlementDays(-1))
 	defer srv.Close()

@@ -26,9 +26,15 @@ func (p *pile[T]) add(item T) int32 {
 
 func (p *pile[T]) at(n int32) *T { return &p.chunks[n/chunk][n%chunk] }
 
-// copyTexts copies the texts of a line, so the line does not keep its page in
-// memory. If a text equals the previous line's text in the same field, or
-// equals the id, the two share their memory.
+// copyTexts copies the texts of the line l, so the line does not keep its page
+// in memory. To save memory, copyTexts does not make a copy in these cases:
+//
+//   - The TransactionID equals the parameter id. Then l shares the memory of
+//     id.
+//   - Another field has the same text as in the previous line. Then the two
+//     lines share the memory of this text.
+//   - The ActualTransactionAmount equals the TransactionAmount. Then the two
+//     fields share the memory of one text.
 func copyTexts(l, before *plural.SettlementLine, id string) {
 	var fresh [15]*string
 	n, size := 0, 0

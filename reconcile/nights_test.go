@@ -42,9 +42,10 @@ func firstSeed(t *testing.T) uint64 {
 }
 
 // Over three nights, each result is right or Unknown, and no payment and no
-// line is lost or counted twice. The data of the world determines the right
-// results. The oracle checks the results of the runs with that data, and shares
-// no code with the package.
+// line is lost or counted twice. The type world has the payments, the orders
+// and the settlements. The type oracle derives the right results from this
+// data, and checks the results of Run. The oracle shares no code with the
+// package.
 func TestNights(t *testing.T) {
 	t.Parallel()
 	var tried, unknown [2]int
@@ -99,7 +100,7 @@ func (o *oracle) run(faults int) (all, unknown int) {
 		if o.state.Seen.First.IsZero() {
 			d.First = today.AddDate(0, 0, -9)
 		}
-		books, err := reconcile.New(o.payments(night))
+		books, err := reconcile.New(o.paymentsOn(night))
 		require.NoError(o, err, o.name)
 		rd, rep := newReader(o.world, night, faults), &recorder{}
 		var opts []reconcile.Option
@@ -133,7 +134,7 @@ func (o *oracle) judge(night int, rd *reader, rep *recorder) (unknown int) {
 	var rows []*row
 	sumCaptured, sumRefunded := map[*order]int64{}, map[*order]int64{}
 	for _, r := range o.rows {
-		if r.from <= night && night <= r.till {
+		if r.startNight <= night && night <= r.endNight {
 			rows = append(rows, r)
 			sumCaptured[r.order] += r.Captured.Value
 			sumRefunded[r.order] += r.Refunded.Value

@@ -19,11 +19,11 @@ type Reader interface {
 	// first day that was not listed completely. After any other error, no
 	// day counts as listed.
 	List(ctx context.Context, d plural.Days) iter.Seq2[*plural.Settlement, error]
-	// Lines reads a settlement that was listed. It calls the function give
-	// once for each line, and returns the document without the lines. If
-	// the function give returns an error, Lines stops and returns that
-	// error. After any error the settlement counts as incomplete. With an
-	// error, the document may be nil.
+	// Lines reads a settlement that was listed. The last argument is a
+	// function. Lines calls this function once for each line, and returns the
+	// document without the lines. If the function returns an error, Lines stops
+	// and returns that error. After any error the settlement counts as
+	// incomplete. With an error, the document may be nil.
 	Lines(
 		ctx context.Context, of *plural.Settlement, give func(*plural.SettlementLine) error,
 	) (*plural.SettlementDetail, error)

@@ -13,8 +13,9 @@ type Report interface {
 	Result(Result) error
 	// Unexplained receives a line that no payment explains. Run calls
 	// Unexplained right after it has called Transfer with the line's
-	// settlement. The report may keep the line. As long as the [State] has
-	// the line's settlement, later runs do not pass the line again.
+	// settlement. The report may store the pointer, and use the line later. As
+	// long as the [State] has the line's settlement, later runs do not pass the
+	// line again.
 	Unexplained(*plural.SettlementLine) error
 	// Transfer receives a settlement that was listed.
 	Transfer(*Transfer) error

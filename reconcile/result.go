@@ -35,8 +35,10 @@ const (
 	//   - the order could not be read, or it was not read although the
 	//     payment has no PaymentID;
 	//   - the order does not show the figures;
-	//   - the order does not list a payment of the shop, or an id of the
-	//     order also belongs to another payment on the list;
+	//   - the shop's list has a payment of the order, but Plural's order does
+	//     not list this payment;
+	//   - an id in Plural's order also belongs to another payment on the shop's
+	//     list;
 	//   - a line has a payout status other than Success;
 	//   - the amount of a line is not a number.
 	Unknown Outcome = "unknown"
@@ -90,7 +92,7 @@ func (r *Result) Settled() plural.Rupees {
 // passed to the books. If you have passed no settlements, use the zero Days.
 func (b *Books) Results(seen plural.Days) iter.Seq[Result] {
 	return func(yield func(Result) bool) {
-		missing := b.missing()
+		missing := b.unreadText()
 		for n := range b.payments {
 			if !yield(b.result(&b.payments[n], seen, missing)) {
 				return
@@ -236,9 +238,9 @@ func (b *Books) judgeLines(j *judgement, p *entry, missing string) {
 	j.differ("%s", reason)
 }
 
-// The method missing returns a text that names the settlements that could not
-// be read. It returns "" if all were read.
-func (b *Books) missing() string {
+// unreadText returns a text about the settlements that could not be read, or
+// could not be listed. If everything was read, it returns "".
+func (b *Books) unreadText() string {
 	const most = 3
 	utrs := slices.Sorted(maps.Keys(b.unread))
 	switch {

@@ -68,14 +68,16 @@ type Progress struct {
 
 // maxStrangers limits the number of orders that a run reads although they are
 // not on the list. The run reads these orders to find out whether a line
-// belongs to a refund.
+// belongs to a refund. An order that explained a line on an earlier night is
+// read even above the limit.
 const maxStrangers = 1000
 
 // Run does the work of one night. It reads the orders that are needed. It lists
-// the settlements of the days d. It also lists the last ten days that earlier
-// runs have listed, and the days between those days and d. It reads the lines
-// of the settlements that are new or have changed. It reports each settlement,
-// each line that no payment explains, and each payment.
+// settlements up to the last day of d. The list begins on the first day of d,
+// or nine days before the last day that earlier runs have listed, whichever is
+// earlier. Run reads the lines of the settlements that are new or have changed.
+// It reports each settlement, each line that no payment explains, and each
+// payment.
 //
 // The days d should end today at the latest, because a day in the future would
 // count as listed. If some days could not be listed, a result shows this only
@@ -145,7 +147,7 @@ func (r *run) run(ctx context.Context, d plural.Days) error {
 	if !isValid(d) {
 		return fmt.Errorf("the days %s are not valid", d)
 	}
-	d = r.last.span(d)
+	d = r.last.daysToList(d)
 	r.isEarlier = day(d.Last) < day(r.last.Seen.Last)
 	if r.b.isUsed {
 		return errors.New("these books were in a run before, and have its lines: make new ones")
@@ -154,7 +156,7 @@ func (r *run) run(ctx context.Context, d plural.Days) error {
 	if err := r.readOrders(ctx); err != nil {
 		return err
 	}
-	rows, seen, err := r.list(ctx, d)
+	rows, seen, err := r.listSettlements(ctx, d)
 	if err != nil {
 		return err
 	}
@@ -169,7 +171,7 @@ func (r *run) run(ctx context.Context, d plural.Days) error {
 		return err
 	}
 	for i := range list {
-		if err := r.settle(&list[i]); err != nil {
+		if err := r.addSettlement(&list[i]); err != nil {
 			return err
 		}
 	}
@@ -178,7 +180,7 @@ func (r *run) run(ctx context.Context, d plural.Days) error {
 			return err
 		}
 	}
-	r.next.Seen = r.last.after(seen)
+	r.next.Seen = r.last.newSeen(seen)
 	return ctx.Err()
 }
 
@@ -252,9 +254,11 @@ func (r *run) ask(ctx context.Context, name orderName) (*plural.Order, error) {
 	return o, nil
 }
 
-// The method list returns the settlements of the days d. It also returns the
+// listSettlements returns the settlements of the days d. It also returns the
 // days that were listed completely.
-func (r *run) list(ctx context.Context, d plural.Days) (rows []*plural.Settlement, seen plural.Days, err error) {
+func (r *run) listSettlements(
+	ctx context.Context, d plural.Days,
+) (rows []*plural.Settlement, seen plural.Days, err error) {
 	known := map[string]bool{}
 	for row, failure := range r.from.List(ctx, d) {
 		if failure != nil {
@@ -309,11 +313,11 @@ func copyOf(row *plural.Settlement) *plural.Settlement {
 
 // reading is a settlement that was read tonight or on an earlier night.
 type reading struct {
-	utr    string
-	now    UTR
-	before UTR
-	isOld  bool      // the settlement was not read tonight, so the field now is a copy of the field before
-	about  *Transfer // nil if the settlement is not listed tonight
+	utr      string
+	current  UTR
+	previous UTR
+	isOld    bool      // the settlement was not read tonight, so current is a copy of previous
+	about    *Transfer // nil if the settlement is not listed tonight
 }
 
 // readSettlements reads the settlements that are new or have changed. It adds
@@ -333,7 +337,7 @@ func (r *run) readSettlements(ctx context.Context, rows []*plural.Settlement) ([
 	}
 	for _, utr := range slices.Sorted(maps.Keys(r.last.UTRs)) {
 		if before := r.last.UTRs[utr]; !listed[utr] {
-			one := reading{utr: utr, now: copyOfUTR(before), before: before, isOld: true}
+			one := reading{utr: utr, current: copyOfUTR(before), previous: before, isOld: true}
 			list = append(list, one)
 		}
 	}
@@ -345,19 +349,19 @@ func (r *run) readSettlement(ctx context.Context, row *plural.Settlement) (readi
 	if err != nil {
 		return reading{}, err
 	}
-	one := reading{utr: row.UTRNumber, before: r.last.UTRs[row.UTRNumber], about: &Transfer{Listed: row}}
+	one := reading{utr: row.UTRNumber, previous: r.last.UTRs[row.UTRNumber], about: &Transfer{Listed: row}}
 	if r.statement != nil {
 		one.about.Bank = r.statement.Match(row.UTRNumber, row.TotalAmount)
 	}
 	if row.UTRNumber == "" {
-		one.now.IsPart, one.about.Err = true, errors.New("it has no UTR, so its lines cannot be read")
+		one.current.IsPart, one.about.Err = true, errors.New("it has no UTR, so its lines cannot be read")
 		return one, nil
 	}
-	if one.isOld = one.before.Digest == digest; one.isOld {
-		one.now = copyOfUTR(one.before)
+	if one.isOld = one.previous.Digest == digest; one.isOld {
+		one.current = copyOfUTR(one.previous)
 		return one, nil
 	}
-	one.now.Digest = digest
+	one.current.Digest = digest
 	var last plural.SettlementLine
 	one.about.Detail, err = r.from.Lines(ctx, row, func(l *plural.SettlementLine) error {
 		line := lineOf(l, &last, row.UTRNumber)
@@ -365,13 +369,13 @@ func (r *run) readSettlement(ctx context.Context, row *plural.Settlement) (readi
 		if line.UTRNumber != row.UTRNumber {
 			return fmt.Errorf("a line belongs to another UTR, %s", line.UTRNumber)
 		}
-		one.now.Lines = append(one.now.Lines, line)
+		one.current.Lines = append(one.current.Lines, line)
 		return ctx.Err()
 	})
-	if err == nil && len(one.now.Lines) < row.TotalTransactionsCount {
-		err = fmt.Errorf("%d of %d lines came", len(one.now.Lines), row.TotalTransactionsCount)
+	if err == nil && len(one.current.Lines) < row.TotalTransactionsCount {
+		err = fmt.Errorf("%d of %d lines came", len(one.current.Lines), row.TotalTransactionsCount)
 	}
-	one.now.IsPart, one.about.Err = err != nil, err
+	one.current.IsPart, one.about.Err = err != nil, err
 	return one, ctx.Err()
 }
 
@@ -389,14 +393,14 @@ func (r *run) readHints(ctx context.Context, list []reading) error {
 	asked := map[string]bool{}
 	strangers := 0
 	for _, one := range list {
-		for i := range one.now.Lines {
-			l := &one.now.Lines[i]
+		for i := range one.current.Lines {
+			l := &one.current.Lines[i]
 			id := l.Order
-			if id == "" && !r.b.owns(l.TransactionID) {
-				id = r.hint(l.TransactionID)
+			if id == "" && !r.b.isKnownID(l.TransactionID) {
+				id = r.guessOrder(l.TransactionID)
 			}
-			l.hint = id
-			_, isOurs := r.b.find(id)
+			l.guessedOrder = id
+			_, isOurs := r.b.findOrder(id)
 			if id == "" || asked[id] || !isOurs && l.Order == "" && (one.isOld || strangers >= maxStrangers) {
 				continue
 			}
@@ -413,64 +417,67 @@ func (r *run) readHints(ctx context.Context, list []reading) error {
 // In reasons, noUTR stands for the settlements that have no UTR yet.
 const noUTR = "without a number"
 
-// The method settle adds the lines of a settlement to the books. If the
-// settlement was listed tonight, settle passes the settlement and its new
+// addSettlement adds the lines of a settlement to the books. If the settlement
+// was listed tonight, addSettlement passes the settlement and its new
 // unexplained lines to the report.
-func (r *run) settle(one *reading) error {
+func (r *run) addSettlement(one *reading) error {
 	isOurs := false
 	var unexplained []*Line
-	known := map[plural.SettlementLine]int{} // how many lines of an earlier night are left
-	for i := range one.before.Lines {
-		known[one.before.Lines[i].name()]++
+	// The key is a line without its payout status. The first loop counts the
+	// lines of the previous reading. The second loop subtracts 1 for each line
+	// of the current reading.
+	known := map[plural.SettlementLine]int{}
+	for i := range one.previous.Lines {
+		known[one.previous.Lines[i].withoutStatus()]++
 	}
-	for i := range one.now.Lines {
-		l := &one.now.Lines[i]
-		name := l.name()
-		isKnown := known[name] > 0
-		known[name]--
+	for i := range one.current.Lines {
+		l := &one.current.Lines[i]
+		key := l.withoutStatus()
+		isKnown := known[key] > 0
+		known[key]--
 		switch {
 		case r.b.Line(&l.SettlementLine):
 			isOurs = true
-			if r.explains[l.hint] {
-				l.Order = l.hint
+			if r.explains[l.guessedOrder] {
+				l.Order = l.guessedOrder
 			}
 		case !isKnown:
 			unexplained = append(unexplained, l)
 		}
-		if r.orders[l.hint] || !l.PayoutStatus.IsSuccess() {
-			one.now.Digest = ""
+		if r.orders[l.guessedOrder] || !l.PayoutStatus.IsSuccess() {
+			one.current.Digest = ""
 		}
 	}
 	if one.about == nil {
-		if isOurs && one.now.IsPart {
+		if isOurs && one.current.IsPart {
 			r.b.Unread(one.utr, "",
 				errors.New("it was not read completely on an earlier night, and is not listed tonight"))
 		}
 		if isOurs || r.isEarlier || r.b.unlisted != nil {
-			r.next.UTRs[one.utr] = one.now
+			r.next.UTRs[one.utr] = one.current
 		}
 		return nil
 	}
 	t := one.about
-	if t.Lines = len(one.now.Lines); t.Err != nil {
+	if t.Lines = len(one.current.Lines); t.Err != nil {
 		r.b.Unread(cmp.Or(one.utr, noUTR), "", t.Err)
 	}
 	if t.Err != nil || t.Lines != t.Listed.TotalTransactionsCount {
-		one.now.Digest = ""
+		one.current.Digest = ""
 	}
 	// If the settlement was not read completely tonight, keep the lines
 	// that only an earlier night has read. Otherwise a later night would
 	// report them again.
-	if one.now.IsPart {
-		for i := range one.before.Lines {
-			name := one.before.Lines[i].name()
-			if known[name]--; known[name] >= 0 {
-				one.now.Lines = append(one.now.Lines, one.before.Lines[i])
+	if one.current.IsPart {
+		for i := range one.previous.Lines {
+			key := one.previous.Lines[i].withoutStatus()
+			if known[key]--; known[key] >= 0 {
+				one.current.Lines = append(one.current.Lines, one.previous.Lines[i])
 			}
 		}
 	}
 	if one.utr != "" {
-		r.next.UTRs[one.utr] = one.now
+		r.next.UTRs[one.utr] = one.current
 	}
 	if err := r.to.Transfer(t); err != nil {
 		return err
@@ -487,17 +494,18 @@ func (r *run) settle(one *reading) error {
 // guessed. Plural's ids have at most 50 characters.
 const longestID = 100
 
-// hint guesses an order's id from a line's id. If the line's id begins with the
-// id of a listed order, hint returns that id. Otherwise hint splits the line's
-// id at its hyphens, removes the last two parts, and returns the rest.
-func (r *run) hint(transactionID string) string {
+// guessOrder guesses an order's id from a line's id. If the line's id begins
+// with the id of an order on the shop's list, guessOrder returns the order's
+// id. Otherwise it splits the line's id at its hyphens, removes the last two
+// parts, and returns the rest.
+func (r *run) guessOrder(transactionID string) string {
 	if len(transactionID) > longestID {
 		return ""
 	}
 	parts := strings.Split(transactionID, "-")
 	for n := len(parts) - 1; n > 0; n-- {
 		id := strings.Join(parts[:n], "-")
-		if _, ok := r.b.find(id); ok {
+		if _, ok := r.b.findOrder(id); ok {
 			return id
 		}
 	}

@@ -101,8 +101,10 @@ func TestLineOfARefundAsksForItsOrder(t *testing.T) {
 	}
 }
 
-// A run reads at most 1,000 orders that are not on the list. A line that such an
-// order explained on an earlier night does not lift this limit.
+// A run reads at most 1,000 orders that are not on the list. There is one
+// exception: if an order explained a line on an earlier night, the run always
+// reads this order. After the exception, the limit still holds for the other
+// orders.
 func TestStrangersAreLimited(t *testing.T) {
 	t.Parallel()
 	w := settledWorld()
@@ -114,7 +116,7 @@ func TestStrangersAreLimited(t *testing.T) {
 		s := &settlement{utr: utr, day: nightOf(0)}
 		for i := range 1000 {
 			l := *old.lines[0]
-			l.from, l.UTRNumber, l.TransactionID = 1, utr, fmt.Sprintf("v1-%s%d-aa-Other-cc-k", utr, i)
+			l.startNight, l.UTRNumber, l.TransactionID = 1, utr, fmt.Sprintf("v1-%s%d-aa-Other-cc-k", utr, i)
 			s.lines = append(s.lines, &l)
 		}
 		w.settlements = append(w.settlements, s)
@@ -131,23 +133,24 @@ func TestStrangersAreLimited(t *testing.T) {
 	require.InDelta(t, 1000, reader.requests, 50)
 }
 
-// The type failing is a Reader. The test decides what its methods List and
-// Lines do.
-type failing struct {
+// customReader is a Reader with two fields that the test sets. If the field
+// list is not nil, the method List returns this sequence. The method Lines
+// calls the function in the field lines.
+type customReader struct {
 	*reader
 
 	list  func(yield func(*plural.Settlement, error) bool)
 	lines func(give func(*plural.SettlementLine) error) error
 }
 
-func (f failing) List(ctx context.Context, d plural.Days) iter.Seq2[*plural.Settlement, error] {
+func (f customReader) List(ctx context.Context, d plural.Days) iter.Seq2[*plural.Settlement, error] {
 	if f.list != nil {
 		return f.list
 	}
 	return f.reader.List(ctx, d)
 }
 
-func (f failing) Lines(
+func (f customReader) Lines(
 	_ context.Context, _ *plural.Settlement, give func(*plural.SettlementLine) error,
 ) (*plural.SettlementDetail, error) {
 	return nil, f.lines(give)
@@ -199,7 +202,7 @@ func TestRunFails(t *testing.T) {
 			rd := newReader(settledWorld(), 0, 0)
 			var from reconcile.Reader = rd
 			if test.list != nil {
-				from = failing{reader: rd, list: test.list}
+				from = customReader{reader: rd, list: test.list}
 			}
 			got, err := reconcile.Run(ctx, from, books(t), test.days, last, rep, test.opts...)
 			require.ErrorContains(t, err, test.want)
@@ -238,7 +241,7 @@ func TestOddReadingsAreUnknown(t *testing.T) {
 		},
 	} {
 		rep := &recorder{}
-		from := failing{reader: newReader(settledWorld(), 0, 0), lines: lines}
+		from := customReader{reader: newReader(settledWorld(), 0, 0), lines: lines}
 		state, err := reconcile.Run(t.Context(), from, books(t), seen(), reconcile.State{}, rep)
 		require.NoError(t, err, name)
 		require.Equal(t, reconcile.Unknown, rep.results[0].Outcome, name)

@@ -9,9 +9,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// lookBack is a number of days. Run lists the last listed day again, and
-// lookBack days before that day, because late lines may be added to existing
-// settlements.
+// lookBack is a number of days. Run begins its list at least this many days
+// before the last day that earlier runs have listed, because late lines may be
+// added to existing settlements.
 const lookBack = 9
 
 // State is the data that one night passes to the next night. It can be stored
@@ -53,23 +53,30 @@ type Line struct {
 	// It is "" if no order was needed, or if nothing explains the line.
 	Order string `json:"order,omitzero"`
 
-	hint string // the order's id, guessed from the line's id
+	guessedOrder string // the order's id, guessed from the line's id
 }
 
-// The method span returns the days to list tonight. These are the last ten days
-// that were listed before, the days d, and all days in between. So no day
-// between two nights is left out.
-func (s State) span(d plural.Days) plural.Days {
+// daysToList returns the days to list tonight. They end with the last day of d.
+// They begin with the first day of d, or lookBack days before the last day that
+// earlier runs have listed, whichever is earlier. So if the program did not run
+// on some nights, the next run also lists the days of those nights.
+func (s State) daysToList(d plural.Days) plural.Days {
 	if again := s.Seen.Last.AddDate(0, 0, -lookBack); !s.Seen.Last.IsZero() && day(again) < day(d.First) {
 		d.First = again
 	}
 	return d
 }
 
-// The method after returns the new value of the field Seen. The parameter d is
-// the range of days that this run has listed completely. If d lies before the
-// days of Seen, and days between the two were not listed, d is left out.
-func (s State) after(d plural.Days) plural.Days {
+// newSeen returns the new value of the field Seen. The parameter d is the range
+// of days that this run has listed completely. The result is one of these:
+//
+//   - If d is not valid, the result is the old value.
+//   - If d ends before the old value begins, and at least one day lies between
+//     them, the result is the old value.
+//   - If the old value ends later than d, the result begins with the first day
+//     of d, and ends with the last day of the old value.
+//   - Otherwise the result is d.
+func (s State) newSeen(d plural.Days) plural.Days {
 	switch {
 	case !isValid(d) || day(d.Last.AddDate(0, 0, 1)) < day(s.Seen.First):
 		return s.Seen
@@ -91,10 +98,10 @@ func lineOf(l, before *plural.SettlementLine, utr string) Line {
 	return Line{SettlementLine: c}
 }
 
-// The method name returns the line without its payout status. The result
-// identifies the line on later nights. The status is left out because it may
+// withoutStatus returns a copy of the line that has no payout status. On later
+// nights, this copy identifies the line. The status is left out because it may
 // change until the line is paid out.
-func (l *Line) name() plural.SettlementLine {
+func (l *Line) withoutStatus() plural.SettlementLine {
 	c := l.SettlementLine
 	c.PayoutStatus = ""
 	return c

@@ -23,7 +23,7 @@ type Statement struct{ credits map[string]BankSide }
 // whose UTR belongs to no settlement of Plural has no effect. Several credits
 // with one UTR are added up. NewStatement returns one of these errors:
 //
-//   - an error that the sequence credits returns;
+//   - an error that comes from the sequence of credits;
 //   - an error if a credit has no UTR;
 //   - an error if the amount of a credit is not in INR, or is not above zero;
 //   - an error if the sum of the credits with one UTR is too large.

@@ -59,22 +59,22 @@ func (o *order) returned() (sum int64) {
 	return sum
 }
 
-// row is a payment that is on the shop's list for some nights. The field named
-// from is the first of these nights. The field named till is the last.
+// row is a payment that is on the shop's list for some nights. The fields
+// startNight and endNight are the first and the last of these nights.
 type row struct {
 	reconcile.Payment
 
-	order      *order
-	from, till int
+	order                *order
+	startNight, endNight int
 }
 
-// line is a line of a settlement. The field named from is the first night on
+// line is a line of a settlement. The field startNight is the first night on
 // which the line exists.
 type line struct {
 	plural.SettlementLine
 
-	from     int
-	statuses [nights]plural.PayoutStatus
+	startNight int
+	statuses   [nights]plural.PayoutStatus
 }
 
 func (l *line) on(night int) plural.SettlementLine {
@@ -93,7 +93,7 @@ type settlement struct {
 
 func (s *settlement) on(night int) (list []plural.SettlementLine) {
 	for _, l := range s.lines {
-		if l.from <= night {
+		if l.startNight <= night {
 			list = append(list, l.on(night))
 		}
 	}
@@ -119,7 +119,7 @@ func newWorld(rng *rand.Rand, odd bool) *world {
 	}
 	for _, o := range w.orders {
 		for i := range o.paid {
-			w.settle(o, i, chance)
+			w.settlePayment(o, i, chance)
 		}
 		for _, r := range o.refunds {
 			if chance(40) {
@@ -178,7 +178,7 @@ func (w *world) addOrder(i int, chance func(int) bool) {
 	}
 	hasIDs := w.IntN(5) > 0
 	for n, p := range o.paid {
-		r := &row{order: o, from: from, till: till}
+		r := &row{order: o, startNight: from, endNight: till}
 		r.Payment = reconcile.Payment{
 			Reference: o.reference, OrderID: o.id, PaymentID: p.id, Captured: plural.INR(p.captured), Refunded: plural.INR(0),
 		}
@@ -204,10 +204,10 @@ func (w *world) addOrder(i int, chance func(int) bool) {
 	}
 }
 
-// The method settle adds the lines of a payment to settlements. A random number
-// decides how many lines it adds and what their amounts are. Sometimes settle
-// adds no line, because the payment is not settled yet.
-func (w *world) settle(o *order, i int, chance func(int) bool) {
+// settlePayment adds the lines of a payment to settlements. A random number
+// decides how many lines it adds and what their amounts are. Sometimes
+// settlePayment adds no line, because the payment is not settled yet.
+func (w *world) settlePayment(o *order, i int, chance func(int) bool) {
 	p, day := o.paid[i], o.day.AddDate(0, 0, 1+w.IntN(3))
 	switch kind := w.IntN(100); {
 	case kind < 12: // not settled yet
@@ -249,7 +249,7 @@ func (w *world) add(day time.Time, id, amount string, chance func(int) bool) {
 		TID: strconv.Itoa(len(s.lines)), // no two lines of a settlement are equal
 	}}
 	if chance(5) {
-		l.from = w.IntN(nights)
+		l.startNight = w.IntN(nights)
 	}
 	if chance(3) {
 		l.UTRNumber = ""
@@ -271,20 +271,20 @@ func (w *world) add(day time.Time, id, amount string, chance func(int) bool) {
 
 func rupees(paise int64) string { return fmt.Sprintf("%d.%02d", paise/100, paise%100) }
 
-// The method payments returns the shop's list as it is on the given night.
-func (w *world) payments(night int) iter.Seq2[reconcile.Payment, error] {
+// paymentsOn returns the shop's list as it is on the given night.
+func (w *world) paymentsOn(night int) iter.Seq2[reconcile.Payment, error] {
 	return func(yield func(reconcile.Payment, error) bool) {
 		for _, r := range w.rows {
-			if r.from <= night && night <= r.till && !yield(r.Payment, nil) {
+			if r.startNight <= night && night <= r.endNight && !yield(r.Payment, nil) {
 				return
 			}
 		}
 	}
 }
 
-// reader is a Reader for one night. It returns the data of the world as it is
-// on that night, and records what it has returned. The field faults is the
-// percentage of reads that fail.
+// reader is a Reader for one night. Its methods return the data that the world
+// has on that night. The reader records which data it has returned. The field
+// faults is the percentage of reads that fail.
 type reader struct {
 	*world
 

@@ -14,10 +14,10 @@ type emulation struct {
 	opts   []pluraltest.Option
 	quirks pluraltest.Quirk
 	faults func(r pluraltest.Request) pluraltest.Fault
-	// The answers to other questions may change as well. The field moves
-	// has the id of each such question, with its new answer.
-	moves map[string]string
-	pace  time.Duration // how long the probe waits until it looks again; 0 means the tests' usual pace
+	// The answers to other questions may change as well. newAnswers has the
+	// id of each such question, with its new answer.
+	newAnswers map[string]string
+	pace       time.Duration // how long the probe waits until it looks again; 0 means the tests' usual pace
 }
 
 // otherAnswers lists, for each question, the answers that the package does not
@@ -30,15 +30,15 @@ func otherAnswers() map[string]map[string]emulation {
 	atOnce := emulation{
 		opts: []pluraltest.Option{pluraltest.WithCheckLag(700 * time.Millisecond)},
 		pace: time.Second,
-		moves: map[string]string{
+		newAnswers: map[string]string{
 			"order.duplicate":     "a second one, if both come at once",
 			"capture.two-at-once": "both go through",
 			"refund.two-at-once":  "two refunds",
 		},
 	}
 	slow := emulation{
-		opts:  []pluraltest.Option{pluraltest.WithReadLag(800 * time.Millisecond)},
-		moves: map[string]string{"order.lag": "later", "refund.listed": "later"},
+		opts:       []pluraltest.Option{pluraltest.WithReadLag(800 * time.Millisecond)},
+		newAnswers: map[string]string{"order.lag": "later", "refund.listed": "later"},
 	}
 	return map[string]map[string]emulation{
 		"token.lifetime": {
@@ -109,18 +109,18 @@ func otherAnswers() map[string]map[string]emulation {
 			"another secret": with(pluraltest.WithWebhookSecret(otherSecret)),
 		},
 		"refund.of-hold": {
-			"400 INVALID_REQUEST": refusing(pluraltest.OpRefundsCreate, "-not-", `"value":100}`, 400, invalid),
+			"400 INVALID_REQUEST": refuseRequests(pluraltest.OpRefundsCreate, "-not-", `"value":100}`, 400, invalid),
 		},
 		"capture.above-hold": {
-			"422 OPERATION_NOT_ALLOWED": refusing(pluraltest.OpCapturesCreate, "-more", "", 422, notAllowed),
-			"400 INVALID_REQUEST":       refusing(pluraltest.OpCapturesCreate, "-more", "", 400, invalid),
+			"422 OPERATION_NOT_ALLOWED": refuseRequests(pluraltest.OpCapturesCreate, "-more", "", 422, notAllowed),
+			"400 INVALID_REQUEST":       refuseRequests(pluraltest.OpCapturesCreate, "-more", "", 400, invalid),
 		},
 		"cancel.twice": {
 			"422 OPERATION_NOT_ALLOWED": with(pluraltest.WithDuplicateCancels(pluraltest.DuplicateAccepted)),
 			isOver:                      with(pluraltest.WithDuplicateCancels(pluraltest.DuplicateReturnsExisting)),
 		},
 		"capture.after-cancel": {
-			"422 OPERATION_NOT_ALLOWED": refusing(pluraltest.OpCapturesCreate, "-late", "", 422, notAllowed),
+			"422 OPERATION_NOT_ALLOWED": refuseRequests(pluraltest.OpCapturesCreate, "-late", "", 422, notAllowed),
 		},
 		"capture.document": {
 			"PROCESSED, our reference at once":        {quirks: pluraltest.QuirkPartProcessed},
@@ -150,8 +150,8 @@ func otherAnswers() map[string]map[string]emulation {
 			"not listed": {quirks: pluraltest.QuirkNoRefundList},
 		},
 		"refund.above-rest": {
-			"422 OPERATION_NOT_ALLOWED": refusing(pluraltest.OpRefundsCreate, "-not-", `"value":2000}`, 422, notAllowed),
-			"400 INVALID_REQUEST":       refusing(pluraltest.OpRefundsCreate, "-not-", `"value":2000}`, 400, invalid),
+			"422 OPERATION_NOT_ALLOWED": refuseRequests(pluraltest.OpRefundsCreate, "-not-", `"value":2000}`, 422, notAllowed),
+			"400 INVALID_REQUEST":       refuseRequests(pluraltest.OpRefundsCreate, "-not-", `"value":2000}`, 400, invalid),
 		},
 		"webhook.again": {
 			"with the first stamp":   with(pluraltest.WithWebhookStampedOnce()),
@@ -166,13 +166,14 @@ func with(opts ...pluraltest.Option) emulation { return emulation{opts: opts} }
 // The method alsoChanging records that the answer to another question changes
 // as well. The argument answer is the new answer to that question.
 func (t emulation) alsoChanging(question, answer string) emulation {
-	t.moves = map[string]string{question: answer}
+	t.newAnswers = map[string]string{question: answer}
 	return t
 }
 
-// refusing makes the emulator refuse an operation's requests if their reference
-// and their body contain the given texts.
-func refusing(op, reference, body string, status int, code string) emulation {
+// refuseRequests describes an emulator that refuses some requests of one
+// operation. It refuses a request if its reference and its body contain the
+// given texts.
+func refuseRequests(op, reference, body string, status int, code string) emulation {
 	return emulation{faults: func(r pluraltest.Request) pluraltest.Fault {
 		isMeant := r.Op == op && strings.Contains(r.Reference, reference) && strings.Contains(string(r.Body), body)
 		return refusedIf(isMeant, status, code)

@@ -29,7 +29,8 @@ func (r *terminal) waitFor(t *testing.T, text string) {
 }
 
 // A run is stopped while it waits for payments. The next run continues at that
-// point. It asks nothing twice, and the links are the same.
+// point. It does not repeat the questions that the stopped run has asked, and
+// shows the same payment links.
 func TestProbeIsTakenUpAgain(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, emulation{}.options()...)
@@ -42,7 +43,7 @@ func TestProbeIsTakenUpAgain(t *testing.T) {
 	require.Equal(t, 1, exitCode)
 	require.Contains(t, shown, "The same command continues from here")
 
-	report, second := probedIn(t, dir, srv, variablesOf(srv), "--pace", "100ms")
+	report, second := runProbeIn(t, dir, srv, variablesOf(srv), "--pace", "100ms")
 	require.Contains(t, second.shown(), "This continues the run")
 	require.Equal(t, linkPattern.FindAllString(shown, -1), linkPattern.FindAllString(second.shown(), -1))
 	require.Equal(t, assumed(), report.answers())
@@ -69,7 +70,7 @@ func TestProbeCleans(t *testing.T) {
 	srv := pluraltest.NewServer(t, emulation{}.options()...)
 	dir := t.TempDir()
 	first := startIn(t, dir, variablesOf(srv), "probe", "--pace", "100ms", "--patience", "60s")
-	startPayer(t, first, nil) // Plural does not know the webhook address, so the run waits for a webhook
+	startPayer(t, first, nil) // nobody sets a webhook address, so no webhook comes, and the run goes on waiting
 	first.waitFor(t, "callback.fields")
 	require.NoError(t, first.cmd.Process.Signal(syscall.SIGINT))
 	exitCode, _ := first.wait()
@@ -113,12 +114,12 @@ func TestKeptHold(t *testing.T) {
 			t.Parallel()
 			srv := pluraltest.NewServer(t, emulation{}.options()...)
 			dir := t.TempDir()
-			_, run := probedIn(t, dir, srv, variablesOf(srv), "-keep-hold", "-only", "order.not-found", "-pace", "50ms")
+			_, run := runProbeIn(t, dir, srv, variablesOf(srv), "-keep-hold", "-only", "order.not-found", "-pace", "50ms")
 			require.Contains(t, run.shown(), "Payment D stays held")
 			requireGivenBack(t, srv, 1)
 			require.NoError(t, end(srv, srv.Orders()[0].ID))
 
-			report, _ := probedIn(t, dir, srv, variablesOf(srv), "-only", "hold.lifetime", "-pace", "50ms")
+			report, _ := runProbeIn(t, dir, srv, variablesOf(srv), "-only", "hold.lifetime", "-pace", "50ms")
 			require.Equal(t, map[string]string{"hold.lifetime": answer}, report.answers())
 			require.Equal(t, "held for", report.Questions[0].Facts[0].Name)
 			requireGivenBack(t, srv, 0)
@@ -129,13 +130,14 @@ func TestKeptHold(t *testing.T) {
 // keptIn makes a run that leaves payment D on hold.
 func keptIn(t *testing.T, dir string, srv *pluraltest.Server) {
 	t.Helper()
-	_, run := probedIn(t, dir, srv, variablesOf(srv), "-keep-hold", "-only", "order.not-found", "-pace", "50ms")
+	_, run := runProbeIn(t, dir, srv, variablesOf(srv), "-keep-hold", "-only", "order.not-found", "-pace", "50ms")
 	require.Contains(t, run.shown(), "Payment D stays held")
 	requireGivenBack(t, srv, 1)
 }
 
-// An answer that does not show the kept hold says nothing about the hold. At
-// the end the hold is cancelled.
+// The first run leaves payment D on hold. The next run asks what happened to
+// the hold, but Plural's answer does not show this payment. So the question
+// fails. At its end the run still cancels the hold.
 func TestKeptHoldIsNotForgotten(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []pluraltest.Fault{
@@ -147,7 +149,7 @@ func TestKeptHoldIsNotForgotten(t *testing.T) {
 			dir := t.TempDir()
 			keptIn(t, dir, srv)
 			srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), fault)
-			report, _ := probedIn(t, dir, srv, variablesOf(srv), "-only", "hold.lifetime", "-pace", "50ms")
+			report, _ := runProbeIn(t, dir, srv, variablesOf(srv), "-only", "hold.lifetime", "-pace", "50ms")
 			require.Contains(t, report.answers()["hold.lifetime"], "failed: ")
 			requireGivenBack(t, srv, 0)
 		})
@@ -176,7 +178,7 @@ func TestKeptHoldThatWasCleaned(t *testing.T) {
 	exitCode, shown = startIn(t, dir, variablesOf(srv), "probe", "-clean").wait()
 	require.Zero(t, exitCode, shown)
 	requireGivenBack(t, srv, 0)
-	report, _ := probedIn(t, dir, srv, variablesOf(srv), "-only", "hold.lifetime", "-pace", "50ms")
+	report, _ := runProbeIn(t, dir, srv, variablesOf(srv), "-only", "hold.lifetime", "-pace", "50ms")
 	require.Empty(t, report.answers())
 }
 
@@ -211,7 +213,7 @@ func TestNotGivenBack(t *testing.T) {
 			srv := pluraltest.NewServer(t, emulation{faults: tt.faults}.options()...)
 			variables := variablesOf(srv)
 			if tt.preAuth != "" {
-				variables = append(variables, "PLURAL_BASE_URL="+changing(t, srv, `"pre_auth":true`, tt.preAuth))
+				variables = append(variables, "PLURAL_BASE_URL="+startRewriter(t, srv, `"pre_auth":true`, tt.preAuth))
 			}
 			run := startIn(t, t.TempDir(), variables, "probe", "-only", "capture.document", "-pace", "50ms",
 				"-patience", "300ms", "-pay-within", "3s")
@@ -223,11 +225,10 @@ func TestNotGivenBack(t *testing.T) {
 	}
 }
 
-// The function changing starts a server in front of the emulator, and returns
-// the address of the server. The server replaces one text in each request by
-// another text. The argument text is the old text, and the argument instead is
-// the new text.
-func changing(t *testing.T, srv *pluraltest.Server, text, instead string) string {
+// startRewriter starts a server in front of the emulator, and returns the
+// address of the server. In the body of each request, the server replaces the
+// first oldText by newText.
+func startRewriter(t *testing.T, srv *pluraltest.Server, oldText, newText string) string {
 	t.Helper()
 	to, err := url.Parse(srv.URL)
 	require.NoError(t, err)
@@ -237,7 +238,7 @@ func changing(t *testing.T, srv *pluraltest.Server, text, instead string) string
 		if err != nil {
 			return
 		}
-		changed := strings.Replace(string(body), text, instead, 1)
+		changed := strings.Replace(string(body), oldText, newText, 1)
 		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(changed)), int64(len(changed))
 		emulator.ServeHTTP(w, r)
 	}))
@@ -272,8 +273,8 @@ func TestFaultSaysHowToClean(t *testing.T) {
 	require.Contains(t, shown, "plural probe -clean cancels the holds")
 }
 
-// An error can come with the status of a success. The probe does not take such
-// an error for a list of settlements.
+// An error can come with the status of a success. The probe must not read such
+// an error as an empty list of settlements.
 func TestErrorInOKIsNoListOfSettlements(t *testing.T) {
 	t.Parallel()
 	for question, n := range map[string]int32{"settlement.days": 2, "settlement.totals": 1, "settlement.lines": 1} {
@@ -292,7 +293,7 @@ func TestErrorInOKIsNoListOfSettlements(t *testing.T) {
 				UTR: "410000000001", ProcessedAt: now.AddDate(0, 0, -3), SettledAt: now.AddDate(0, 0, -3),
 			}))
 			dir := t.TempDir()
-			probedIn(t, dir, srv, variablesOf(srv), "-only", question)
+			runProbeIn(t, dir, srv, variablesOf(srv), "-only", question)
 			text, err := os.ReadFile(dir + "/report.json")
 			require.NoError(t, err)
 			require.Contains(t, string(text), "settlements cannot be read: 200")
@@ -313,7 +314,7 @@ func TestCleanKeepsTheHold(t *testing.T) {
 }
 
 // Two different events of one order have their keys in camelCase. The probe
-// does not take them for one event that came twice.
+// must not report that one event came twice.
 func TestCamelCaseWebhooks(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, emulation{}.options()...)
@@ -386,7 +387,7 @@ func TestReportThatCannotBeWritten(t *testing.T) {
 func TestProbeBehindAFirewall(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, append(emulation{}.options(), pluraltest.WithWAF())...)
-	report, run := probed(t, srv, 0)
+	report, run := runProbe(t, srv, 0)
 	require.Contains(t, run.shown(), "give -public-url")
 	want := assumed()
 	delete(want, "callback.key")
@@ -434,7 +435,7 @@ func TestSettlements(t *testing.T) {
 			}
 
 			dir := t.TempDir()
-			report, _ := probedIn(t, dir, srv, variablesOf(srv),
+			report, _ := runProbeIn(t, dir, srv, variablesOf(srv),
 				"-only", "settlement.days,settlement.totals,settlement.lines")
 			want := maps.Clone(base)
 			want[tt.question] = tt.answer

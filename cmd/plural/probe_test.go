@@ -62,17 +62,17 @@ func (r reported) answers() map[string]string {
 	return answers
 }
 
-// probed runs the probe to its end, with a payer who makes the payments. It
+// runProbe runs the probe to its end, with a payer who makes the payments. It
 // returns the probe's report and its terminal.
-func probed(t *testing.T, srv *pluraltest.Server, pace time.Duration, args ...string) (reported, *terminal) {
+func runProbe(t *testing.T, srv *pluraltest.Server, pace time.Duration, args ...string) (reported, *terminal) {
 	t.Helper()
 	if pace == 0 {
 		pace = 100 * time.Millisecond
 	}
-	return probedIn(t, t.TempDir(), srv, variablesOf(srv), append([]string{"--pace", pace.String()}, args...)...)
+	return runProbeIn(t, t.TempDir(), srv, variablesOf(srv), append([]string{"--pace", pace.String()}, args...)...)
 }
 
-func probedIn(
+func runProbeIn(
 	t *testing.T,
 	dir string,
 	srv *pluraltest.Server,
@@ -182,7 +182,7 @@ func assumed() map[string]string {
 func TestTheEmulatorIsWhatThePackageAssumes(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, emulation{}.options()...)
-	report, run := probed(t, srv, 0)
+	report, run := runProbe(t, srv, 0)
 	require.Equal(t, assumed(), report.answers())
 	requireGivenBack(t, srv, 0)
 	require.Contains(t, run.shown(), "card payments, A, B and C: 30 rupees")
@@ -209,9 +209,9 @@ func TestOtherAnswers(t *testing.T) {
 			t.Run(question+"/"+answer, func(t *testing.T) {
 				t.Parallel()
 				srv := pluraltest.NewServer(t, emulator.options()...)
-				report, _ := probed(t, srv, emulator.pace)
+				report, _ := runProbe(t, srv, emulator.pace)
 				want := assumed()
-				maps.Copy(want, emulator.moves)
+				maps.Copy(want, emulator.newAnswers)
 				want[question] = answer
 				require.Equal(t, want, report.answers())
 				requireGivenBack(t, srv, 0)
@@ -258,7 +258,7 @@ func TestBrokenServerIsNoRefusal(t *testing.T) {
 					return refusedIf(isMeant && seen.Add(1) == tt.n, status, code)
 				}}
 				srv := pluraltest.NewServer(t, emulator.options()...)
-				report, _ := probed(t, srv, 0, "-only", tt.question)
+				report, _ := runProbe(t, srv, 0, "-only", tt.question)
 				require.Contains(t, report.answers()[tt.question], fmt.Sprintf("failed: an answer shows neither "+
 					"a success nor a refusal: %d %s", status, code))
 				requireGivenBack(t, srv, 0)
@@ -267,8 +267,8 @@ func TestBrokenServerIsNoRefusal(t *testing.T) {
 	}
 }
 
-// An error can come with the status of a success. The probe does not take such
-// an error for a capture or a cancel that has succeeded.
+// An error can come with the status of a success. The probe must not report
+// that the capture or the cancel has succeeded.
 func TestErrorInOKIsNoSuccess(t *testing.T) {
 	t.Parallel()
 	for question, op := range map[string]string{
@@ -287,7 +287,7 @@ func TestErrorInOKIsNoSuccess(t *testing.T) {
 				return pluraltest.NoFault
 			}}
 			srv := pluraltest.NewServer(t, emulator.options()...)
-			report, _ := probed(t, srv, 0, "-only", question)
+			report, _ := runProbe(t, srv, 0, "-only", question)
 			require.Contains(t, report.answers()[question], "failed: an answer shows neither")
 			requireGivenBack(t, srv, 0)
 		})
@@ -344,7 +344,7 @@ func TestProbeRefusesProduction(t *testing.T) {
 func TestProbeWithoutAPayer(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, emulation{}.options()...)
-	report, run := probed(t, srv, 0, "-no-payer")
+	report, run := runProbe(t, srv, 0, "-no-payer")
 	require.NotContains(t, run.shown(), "Please make these payments")
 	want := assumed()
 	for _, q := range probe.Questions() {
@@ -366,7 +366,7 @@ func TestProbeWithoutAPayer(t *testing.T) {
 func TestProbeOnly(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, emulation{}.options()...)
-	report, run := probed(t, srv, 0, "-only", "order.not-found,capture.after-cancel")
+	report, run := runProbe(t, srv, 0, "-only", "order.not-found,capture.after-cancel")
 	require.Equal(t, map[string]string{
 		"order.not-found": "422 ORDER_NOT_FOUND", "capture.after-cancel": "422 ORDER_CANCELLED",
 	}, report.answers())
@@ -389,7 +389,7 @@ func TestReportHidesValuesInNames(t *testing.T) {
 		return refusedIf(r.Op == pluraltest.OpOrdersGet || r.Op == pluraltest.OpCancelsCreate, 422, secret)
 	}
 	srv := pluraltest.NewServer(t, emulator.options()...)
-	report, run := probed(t, srv, 0, "-only", "http.answers,order.not-found,cancel.unpaid")
+	report, run := runProbe(t, srv, 0, "-only", "http.answers,order.not-found,cancel.unpaid")
 	require.Equal(t, map[string]string{
 		"http.answers":    "a Date, and a PUT without a body is taken",
 		"order.not-found": "other: none of the answers that this program knows",

@@ -22,8 +22,9 @@ const switchesVariable = "EMULATOR_SWITCHES"
 
 // everySwitch returns one answer for each question that the first run on an
 // account asks. None of these answers is the answer that the package assumes.
-// One emulator gives all of them, so they have to fit together: some answers
-// exclude each other, and some change with the answer to another question.
+// One emulator gives all of these answers, so they must fit together. Some
+// answers exclude each other. The answers to some questions depend on the
+// answer to another question.
 func everySwitch() map[string]string {
 	return map[string]string{
 		"token.lifetime":     "expires_in",
@@ -60,17 +61,17 @@ func everySwitch() map[string]string {
 	}
 }
 
-// The variable movers lists questions whose answers change with the answer to
+// dependentQuestions lists questions whose answers depend on the answer to
 // another question. So these questions need no options of their own.
-var movers = []string{"order.other-amount", "capture.two-at-once", "refund.two-at-once", "refund.listed"}
+var dependentQuestions = []string{"order.other-amount", "capture.two-at-once", "refund.two-at-once", "refund.listed"}
 
 // emulationOf describes an emulator that gives all these answers.
 func emulationOf(answers map[string]string) emulation {
 	var sum emulation
 	var faults []func(pluraltest.Request) pluraltest.Fault
 	others := otherAnswers()
-	for _, mover := range movers {
-		delete(others, mover)
+	for _, dependent := range dependentQuestions {
+		delete(others, dependent)
 	}
 	for question, byAnswer := range others {
 		one := byAnswer[answers[question]]

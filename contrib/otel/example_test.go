@@ -43,7 +43,7 @@ func ExampleInstrument() {
 		}),
 	),
 		plural.WithBaseURL(srv.URL),
-		plural.WithMiddleware(breaker), // inside of the span
+		plural.WithMiddleware(breaker), // runs inside the span
 	)
 	client, err := plural.NewClient(credentials, options...)
 	if err != nil {

@@ -90,15 +90,15 @@ func Instrument(opts ...Option) []plural.Option {
 	}
 	for _, opt := range opts {
 		if opt == nil {
-			return refused(errors.New("an option is nil"))
+			return errorOptions(errors.New("an option is nil"))
 		}
 		if err := opt(c); err != nil {
-			return refused(err)
+			return errorOptions(err)
 		}
 	}
 	calls, err := newInstruments(c.meters.Meter(ScopeName))
 	if err != nil {
-		return refused(err)
+		return errorOptions(err)
 	}
 	return []plural.Option{
 		plural.WithMiddleware(c.traced),
@@ -118,17 +118,18 @@ type config struct {
 	observers  []func(context.Context, plural.Observation)
 }
 
-// refused makes options that cause NewClient to return an error.
-func refused(err error) []plural.Option {
+// errorOptions returns options for a client. If NewClient gets these options,
+// it returns an error.
+func errorOptions(err error) []plural.Option {
 	var like plural.Option
-	return []plural.Option{failing(like, fmt.Errorf("pluralotel: %w", err))}
+	return []plural.Option{errorOption(like, fmt.Errorf("pluralotel: %w", err))}
 }
 
-// The function failing makes an option of package plural. The option always
-// returns err. Package plural does not export C, the type of an option's
-// parameter. So the first argument of failing is any option, and the compiler
-// infers C from the type of that option.
-func failing[O ~func(C) error, C any](_ O, err error) O {
+// errorOption makes an option of package plural. The option always returns err.
+// Package plural does not export C, the type of an option's parameter. So the
+// first argument of errorOption is any option, and the compiler infers C from
+// the type of that option.
+func errorOption[O ~func(C) error, C any](_ O, err error) O {
 	return func(C) error { return err }
 }
 

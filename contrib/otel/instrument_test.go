@@ -78,8 +78,8 @@ func credentials(gateway *pluraltest.Server) plural.Credentials {
 	return plural.Credentials{ClientID: gateway.ClientID, ClientSecret: gateway.ClientSecret}
 }
 
-// The method held makes an order that the payer has approved.
-func (s *shop) held(reference string) string {
+// makeHeldOrder makes an order that the payer has approved.
+func (s *shop) makeHeldOrder(reference string) string {
 	s.t.Helper()
 	id, err := s.gateway.AddOrder(pluraltest.OrderSpec{
 		Reference: reference, Amount: pluraltest.Amount{Value: 10_000, Currency: "INR"}, PreAuth: true,
@@ -97,8 +97,9 @@ func (s *shop) capture(ctx context.Context, id string) error {
 	return err
 }
 
-// names returns the names of the spans, in the order in which the spans ended.
-func (s *shop) names() []string {
+// spanNames returns the names of the spans, in the order in which the spans
+// ended.
+func (s *shop) spanNames() []string {
 	var names []string
 	for _, span := range s.spans.GetSpans() {
 		names = append(names, span.Name)
@@ -113,10 +114,10 @@ func (s *shop) collect() metricdata.ResourceMetrics {
 	return all
 }
 
-// The method counts returns the values of this package's metrics. A key
+// metricValues returns the values of this package's metrics. A key of the map
 // consists of the metric's name, the operation, the outcome and the error.type.
 // For a histogram, the map has the number of recorded values.
-func (s *shop) counts() map[string]int64 {
+func (s *shop) metricValues() map[string]int64 {
 	s.t.Helper()
 	counts := map[string]int64{}
 	name := func(instrument string, set attribute.Set) string {
@@ -157,8 +158,8 @@ func (s *shop) counts() map[string]int64 {
 	return counts
 }
 
-// exported returns everything that was exported to OpenTelemetry.
-func (s *shop) exported() (spans, metrics string) {
+// exportedText returns everything that was exported to OpenTelemetry, as text.
+func (s *shop) exportedText() (spans, metrics string) {
 	s.t.Helper()
 	traced, err := json.Marshal(s.spans.GetSpans())
 	require.NoError(s.t, err)
@@ -186,7 +187,7 @@ func (s *shop) exported() (spans, metrics string) {
 // must be in the spans, and must not be in the metrics.
 func (s *shop) keepsSecrets(ids ...string) {
 	s.t.Helper()
-	spans, metrics := s.exported()
+	spans, metrics := s.exportedText()
 	secrets := []string{s.gateway.ClientSecret, s.gateway.ClientID, email, phone, "asha", "Bearer", "a secret of the text"}
 	require.NotEmpty(s.t, s.gateway.Tokens())
 	for _, token := range s.gateway.Tokens() {
@@ -220,8 +221,8 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.next.RoundTrip(r)
 }
 
-// headers returns all headers that were sent.
-func (w *wire) headers() map[string]string {
+// sentHeaders returns all headers that were sent.
+func (w *wire) sentHeaders() map[string]string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	all := map[string]string{}
@@ -252,14 +253,14 @@ func TestNoHeadersByDefault(t *testing.T) {
 	s := newShop(t)
 	ctx, parent := s.tracers.Tracer("shop").Start(withBaggage(t), "ship")
 	defer parent.End()
-	require.NoError(t, s.capture(ctx, s.held("order-1")))
+	require.NoError(t, s.capture(ctx, s.makeHeldOrder("order-1")))
 
-	sent := s.wire.headers()
+	sent := s.wire.sentHeaders()
 	require.NotEmpty(t, sent["Authorization"], "the recording transport is the last one, so it sees all headers")
 	for _, name := range []string{"Traceparent", "Tracestate", "Baggage", "B3"} {
 		require.NotContains(t, sent, name)
 	}
-	require.NotContains(t, s.names(), "token")
+	require.NotContains(t, s.spanNames(), "token")
 }
 
 func TestPropagatorsNeverSendBaggage(t *testing.T) {
@@ -267,9 +268,9 @@ func TestPropagatorsNeverSendBaggage(t *testing.T) {
 	s := newShopWith(t, []pluralotel.Option{pluralotel.WithPropagators(
 		propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
 	)})
-	require.NoError(t, s.capture(withBaggage(t), s.held("order-1")))
+	require.NoError(t, s.capture(withBaggage(t), s.makeHeldOrder("order-1")))
 
-	sent := s.wire.headers()
+	sent := s.wire.sentHeaders()
 	require.NotContains(t, sent, "Baggage")
 	span := s.spans.GetSpans()[0].SpanContext
 	require.Equal(t, "00-"+span.TraceID().String()+"-"+span.SpanID().String()+"-01", sent["Traceparent"])
@@ -357,8 +358,8 @@ func TestSeveralClients(t *testing.T) {
 	calls.Wait()
 	require.Len(t, spans.GetSpans(), 4)
 	s := &shop{t: t, metrics: reader}
-	require.Equal(t, int64(4), s.counts()["outcomes orders.get not_found ORDER_NOT_FOUND"])
-	require.Equal(t, int64(4), s.counts()["outcomes token ok"])
+	require.Equal(t, int64(4), s.metricValues()["outcomes orders.get not_found ORDER_NOT_FOUND"])
+	require.Equal(t, int64(4), s.metricValues()["outcomes token ok"])
 }
 
 // Middleware that is given after Instrument's options runs inside the span.
@@ -371,7 +372,7 @@ func TestMiddlewareInside(t *testing.T) {
 			return next.RoundTrip(r)
 		})
 	}))
-	require.NoError(t, s.capture(t.Context(), s.held("order-1")))
+	require.NoError(t, s.capture(t.Context(), s.makeHeldOrder("order-1")))
 	require.True(t, inside.IsValid())
 	require.Equal(t, s.spans.GetSpans()[0].SpanContext.SpanID(), inside.SpanID())
 }

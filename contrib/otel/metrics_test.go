@@ -22,7 +22,7 @@ import (
 func TestUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	id := s.held("order-1")
+	id := s.makeHeldOrder("order-1")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	s.gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
@@ -43,24 +43,25 @@ func TestUnknownOutcome(t *testing.T) {
 		"duration captures.create unknown canceled": 1, "outcomes captures.create unknown canceled": 1,
 		"attempts captures.create": 1, "settlements captures.create": 1,
 		"duration token ok": 1, "outcomes token ok": 1, "attempts token": 1, "settlements token": 0,
-	}, s.counts())
+	}, s.metricValues())
 	s.keepsSecrets(id)
 }
 
 func TestTokenRefreshes(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	id := s.held("order-1")
+	id := s.makeHeldOrder("order-1")
 	require.NoError(t, s.capture(t.Context(), id))
 	s.gateway.RevokeTokens()
 	_, err := s.client.Orders.Get(t.Context(), id)
 	require.NoError(t, err)
 
-	counts := s.counts()
+	counts := s.metricValues()
 	require.Equal(t, int64(2), counts["outcomes token ok"])
 	require.Equal(t, int64(2), counts["duration token ok"])
 	require.Equal(t, int64(2), counts["attempts token"])
-	require.Equal(t, []string{"captures.create", "orders.get"}, s.names(), "token requests and repetitions have no span")
+	require.Equal(t, []string{"captures.create", "orders.get"}, s.spanNames(),
+		"token requests and repetitions have no span")
 	s.keepsSecrets(id)
 }
 
@@ -68,12 +69,12 @@ func TestRefusedCredentials(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	s.gateway.Inject(pluraltest.On(pluraltest.OpToken), pluraltest.Unauthorized)
-	require.ErrorIs(t, s.capture(t.Context(), s.held("order-1")), plural.ErrUnauthorized)
+	require.ErrorIs(t, s.capture(t.Context(), s.makeHeldOrder("order-1")), plural.ErrUnauthorized)
 
-	counts := s.counts()
+	counts := s.metricValues()
 	require.Equal(t, int64(1), counts["outcomes token rejected UNAUTHORIZED"])
 	require.Equal(t, int64(1), counts["outcomes captures.create rejected UNAUTHORIZED"])
-	require.Equal(t, []string{"captures.create"}, s.names())
+	require.Equal(t, []string{"captures.create"}, s.spanNames())
 	require.Equal(t, "captures.create: no usable answer", s.spans.GetSpans()[0].Status.Description)
 }
 
@@ -82,7 +83,7 @@ func TestOutcomesOfCalls(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	ctx := t.Context()
-	id := s.held("order-1")
+	id := s.makeHeldOrder("order-1")
 	require.NoError(t, s.capture(ctx, id))
 	_, err := s.client.Cancels.Create(ctx, id)
 	require.ErrorIs(t, err, plural.ErrNotApplied)
@@ -101,7 +102,7 @@ func TestOutcomesOfCalls(t *testing.T) {
 	_, err = s.client.Orders.GetByReference(ctx, "order-1")
 	require.Error(t, err)
 
-	counts := s.counts()
+	counts := s.metricValues()
 	for name, want := range map[string]int64{
 		"outcomes captures.create ok":                                 1,
 		"outcomes cancels.create not_applied OPERATION_NOT_ALLOWED":   1,
@@ -174,7 +175,7 @@ func TestOutcomesOfErrors(t *testing.T) {
 			require.Equal(t, map[string]int64{
 				"duration captures.create " + want: 1, "outcomes captures.create " + want: 1,
 				"attempts captures.create": 2, "settlements captures.create": 0,
-			}, s.counts())
+			}, s.metricValues())
 		})
 	}
 }

@@ -31,7 +31,7 @@ func attributes(span *tracetest.SpanStub) map[attribute.Key]string {
 func TestSpanOfACapture(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	id := s.held("order-1")
+	id := s.makeHeldOrder("order-1")
 	ctx, parent := s.tracers.Tracer("shop").Start(t.Context(), "ship")
 	_, err := s.client.Captures.Create(
 		ctx,
@@ -42,7 +42,7 @@ func TestSpanOfACapture(t *testing.T) {
 	require.NoError(t, err)
 	parent.End()
 
-	require.Equal(t, []string{"captures.create", "ship"}, s.names())
+	require.Equal(t, []string{"captures.create", "ship"}, s.spanNames())
 	span := s.spans.GetSpans()[0]
 	require.Equal(t, trace.SpanKindClient, span.SpanKind)
 	require.Equal(t, parent.SpanContext().SpanID(), span.Parent.SpanID())
@@ -67,7 +67,7 @@ func TestSpanOfACapture(t *testing.T) {
 func TestSpanOfEachTry(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	id := s.held("order-1")
+	id := s.makeHeldOrder("order-1")
 	s.gateway.Inject(
 		pluraltest.On(pluraltest.OpCapturesCreate),
 		pluraltest.StatusFault(http.StatusTooManyRequests, "API_RATE_LIMIT", pluraltest.ApplyNever),
@@ -75,7 +75,7 @@ func TestSpanOfEachTry(t *testing.T) {
 	)
 	require.NoError(t, s.capture(t.Context(), id))
 
-	require.Equal(t, []string{"captures.create", "captures.create", "captures.create"}, s.names())
+	require.Equal(t, []string{"captures.create", "captures.create", "captures.create"}, s.spanNames())
 	spans := s.spans.GetSpans()
 	for i, status := range []string{"429", "429", "200"} {
 		got := attributes(&spans[i])
@@ -91,18 +91,18 @@ func TestSpanOfEachTry(t *testing.T) {
 		"duration captures.create ok": 1, "outcomes captures.create ok": 1,
 		"attempts captures.create": 3, "settlements captures.create": 0,
 		"duration token ok": 1, "outcomes token ok": 1, "attempts token": 1, "settlements token": 0,
-	}, s.counts())
+	}, s.metricValues())
 	s.keepsSecrets(id)
 }
 
 func TestSpansOfALostAnswer(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	id := s.held("order-1")
+	id := s.makeHeldOrder("order-1")
 	s.gateway.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.ResetAfterApply)
 	require.NoError(t, s.capture(t.Context(), id))
 
-	require.Equal(t, []string{"captures.create", "orders.get"}, s.names())
+	require.Equal(t, []string{"captures.create", "orders.get"}, s.spanNames())
 	spans := s.spans.GetSpans()
 	require.Equal(t, sdktrace.Status{Code: codes.Error, Description: "captures.create: no usable answer"}, spans[0].Status)
 	lost, settling := attributes(&spans[0]), attributes(&spans[1])
@@ -116,7 +116,7 @@ func TestSpansOfALostAnswer(t *testing.T) {
 		"duration captures.create ok": 1, "outcomes captures.create ok": 1,
 		"attempts captures.create": 1, "settlements captures.create": 1,
 		"duration token ok": 1, "outcomes token ok": 1, "attempts token": 1, "settlements token": 0,
-	}, s.counts(), "one call")
+	}, s.metricValues(), "one call")
 	s.gateway.AssertExactlyOnce(t)
 	s.keepsSecrets(id)
 }
@@ -132,7 +132,7 @@ func TestSettlingReadThatFindsNothingIsNoError(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShopOn(t, pluraltest.NewServer(t, pluraltest.WithNotFound(form)), nil)
-			id := s.held("order-1")
+			id := s.makeHeldOrder("order-1")
 			require.NoError(t, s.capture(t.Context(), id))
 			s.spans.Reset()
 			s.gateway.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.ResetBeforeApply)
@@ -211,7 +211,7 @@ func TestTemplates(t *testing.T) {
 		MerchantOrderReference: "order-1", OrderAmount: plural.INR(10_000), PreAuth: true,
 	})
 	require.NoError(t, err)
-	id := s.held("order-2")
+	id := s.makeHeldOrder("order-2")
 	_, err = s.client.Orders.Get(ctx, id)
 	require.NoError(t, err)
 	_, err = s.client.Orders.GetByReference(ctx, "order-2")
@@ -221,7 +221,7 @@ func TestTemplates(t *testing.T) {
 		MerchantOrderReference: "refund-1", OrderAmount: plural.INR(1000),
 	})
 	require.NoError(t, err)
-	_, err = s.client.Cancels.Create(ctx, s.held("order-3"))
+	_, err = s.client.Cancels.Create(ctx, s.makeHeldOrder("order-3"))
 	require.NoError(t, err)
 	utr := s.gateway.Settle()
 	today := time.Now().In(plural.India())
@@ -253,7 +253,7 @@ func TestTemplates(t *testing.T) {
 		"settlements.list", "settlements.lines", "settlements.get",
 		"payment_links.create", "payment_links.get", "payment_links.get_by_reference", "payment_links.notify",
 		"payment_links.cancel", "orders.get", // the read finds out whether the payer paid by the cancelled link
-	}, s.names())
+	}, s.spanNames())
 	sent := s.wire.sent[1:] // the first request was for the token
 	for i, span := range s.spans.GetSpans() {
 		got := attributes(&span)
@@ -298,14 +298,14 @@ func TestPersonalDataStaysInside(t *testing.T) {
 		err = s.client.Do(t.Context(), http.MethodPost, path, nil, nil, plural.WithoutRetry())
 		require.Error(t, err)
 	}
-	require.Equal(t, []string{"orders.create", "do", "do"}, s.names())
+	require.Equal(t, []string{"orders.create", "do", "do"}, s.spanNames())
 	for _, span := range s.spans.GetSpans()[1:] {
 		require.Equal(t, s.gateway.URL+"/REDACTED", attributes(&span)["url.full"])
 		require.NotContains(t, attributes(&span), attribute.Key("url.template"))
 	}
 	require.Equal(t, "do: no usable answer", s.spans.GetSpans()[2].Status.Description)
 	s.keepsSecrets()
-	spans, _ := s.exported()
+	spans, _ := s.exportedText()
 	require.NotContains(t, spans, "order-7")
 }
 

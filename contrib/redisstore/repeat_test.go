@@ -133,7 +133,7 @@ func newLossyLine(t *testing.T, redisAddr string) *lossyLine {
 			if err != nil {
 				return
 			}
-			all.Go(func() { l.serve(client, redisAddr) })
+			all.Go(func() { l.relayConnection(client, redisAddr) })
 		}
 	})
 	t.Cleanup(func() { // runs after the client's cleanup, which closes the client's connections
@@ -161,10 +161,10 @@ func (l *lossyLine) lossesLeft() int {
 	return len(l.lose)
 }
 
-// The method serve passes on the data of one connection. After a call of
-// loseNext, serve does not pass on the answer to the store's next command, and
-// closes the client's connection.
-func (l *lossyLine) serve(client net.Conn, redisAddr string) {
+// relayConnection forwards the data of one connection in both directions. After
+// a call of loseNext, relayConnection drops the answer to the store's next
+// command, and closes the client's connection.
+func (l *lossyLine) relayConnection(client net.Conn, redisAddr string) {
 	defer func() { _ = client.Close() }()
 	server, err := net.Dial("tcp", redisAddr)
 	if err != nil {

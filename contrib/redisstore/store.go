@@ -104,9 +104,9 @@ func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (func(c
 		return nil, errors.New("redisstore: lock: the time to hold it must be positive")
 	}
 	name, mark := s.prefix+"lock:"+key, uuid.NewString()
-	free := func(ctx context.Context) { _ = s.run(ctx, unlock, name, mark).Err() }
+	free := func(ctx context.Context) { _ = s.run(ctx, unlockScript, name, mark).Err() }
 	for poll := minPoll; ; poll = min(2*poll, maxPoll) {
-		held, err := s.run(ctx, lock, name, mark, ttl.Milliseconds()).Int()
+		held, err := s.run(ctx, lockScript, name, mark, ttl.Milliseconds()).Int()
 		if err != nil {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
 			defer cancel()
@@ -132,7 +132,7 @@ func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (func(c
 // again if its answer was lost. A repeated script then recognises its own
 // earlier work by the mark.
 const (
-	lock = `
+	lockScript = `
 		local holder = redis.call('GET', KEYS[1])
 		if holder and holder ~= ARGV[1] then
 			return 0
@@ -140,15 +140,15 @@ const (
 		redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 		return 1`
 
-	unlock = `
+	unlockScript = `
 		if redis.call('GET', KEYS[1]) == ARGV[1] then
 			return redis.call('DEL', KEYS[1])
 		end
 		return 0`
 
-	// claim returns 1 for claimed, 2 for in progress, 3 for done. A claim whose
-	// lease ran out stays for a while, so its worker may still commit.
-	claim = `
+	// claimScript returns 1 for claimed, 2 for in progress, 3 for done. A claim
+	// whose lease ran out stays for a while, so its worker may still commit.
+	claimScript = `
 		local time = redis.call('TIME')
 		local now = time[1] * 1000 + math.floor(time[2] / 1000)
 		local event = redis.call('HMGET', KEYS[1], 'done', 'until', 'token')
@@ -165,9 +165,10 @@ const (
 		redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[2]) + tonumber(ARGV[3]))
 		return 1`
 
-	// The scripts commit and release return 0 if ARGV[2] is not the token
-	// of the last claim.
-	commit = `
+	// commitScript and releaseScript return 0 if ARGV[2] is not the token of
+	// the last claim. If go-redis repeats a command that has succeeded, the
+	// script returns 1 again.
+	commitScript = `
 		local event = redis.call('HMGET', KEYS[1], 'token', 'done')
 		if event[2] == ARGV[1] then
 			return 1
@@ -180,7 +181,7 @@ const (
 		redis.call('PEXPIRE', KEYS[1], ARGV[3])
 		return 1`
 
-	release = `
+	releaseScript = `
 		local event = redis.call('HMGET', KEYS[1], 'token', 'released')
 		if event[2] == ARGV[1] then
 			return 1
@@ -213,7 +214,7 @@ func (s *Store) Claim(ctx context.Context, id string, lease time.Duration) (plur
 		return plural.Claim{}, errors.New("redisstore: claim webhook: an id and a positive lease are needed")
 	}
 	mark := uuid.NewString()
-	state, err := s.run(ctx, claim, s.event(id), mark, lease.Milliseconds(), lapsedGrace.Milliseconds()).Int()
+	state, err := s.run(ctx, claimScript, s.event(id), mark, lease.Milliseconds(), lapsedGrace.Milliseconds()).Int()
 	switch {
 	case err != nil:
 		return plural.Claim{}, err
@@ -232,13 +233,13 @@ func (s *Store) Commit(ctx context.Context, id, token string, keep time.Duration
 	if keep < time.Millisecond {
 		return errors.New("redisstore: commit webhook: the time to keep it must be positive")
 	}
-	return settle(s.run(ctx, commit, s.event(id), uuid.NewString(), token, keep.Milliseconds()))
+	return settle(s.run(ctx, commitScript, s.event(id), uuid.NewString(), token, keep.Milliseconds()))
 }
 
 // Release gives the event back for the next worker. It fails with
 // [plural.ErrClaimLost] unless the token is that of the event's last claim.
 func (s *Store) Release(ctx context.Context, id, token string) error {
-	return settle(s.run(ctx, release, s.event(id), uuid.NewString(), token, releasedGrace.Milliseconds()))
+	return settle(s.run(ctx, releaseScript, s.event(id), uuid.NewString(), token, releasedGrace.Milliseconds()))
 }
 
 func settle(c *redis.Cmd) error {

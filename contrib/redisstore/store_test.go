@@ -163,7 +163,7 @@ func TestWebhookAtEightProcessesAtOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for i, address := range addresses {
 			all.Go(func() {
-				resp, err := http.DefaultClient.Do(webhook(t, gateway, address, id))
+				resp, err := http.DefaultClient.Do(signedWebhook(t, gateway, address, id))
 				if err == nil {
 					statuses[i] = resp.StatusCode
 					_ = resp.Body.Close()
@@ -252,7 +252,7 @@ func TestWebhooksWaitForRedis(t *testing.T) {
 	}, plural.WithDeduper(redisstore.New(connection)))
 	deliver := func(id string) int {
 		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, webhook(t, gateway, "/", id))
+		handler.ServeHTTP(w, signedWebhook(t, gateway, "/", id))
 		return w.Code
 	}
 
@@ -279,8 +279,8 @@ func TestWebhooksWaitForRedis(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, deliver("msg_d"), "the claim was flushed")
 }
 
-// webhook makes a signed request.
-func webhook(t *testing.T, gateway *pluraltest.Server, target, id string) *http.Request {
+// signedWebhook makes the signed request of a webhook.
+func signedWebhook(t *testing.T, gateway *pluraltest.Server, target, id string) *http.Request {
 	t.Helper()
 	const body = `{"event_type":"ORDER_PROCESSED","data":{}}`
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, target, strings.NewReader(body))

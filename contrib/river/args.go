@@ -32,9 +32,9 @@ type MoneyArgs interface {
 	subject() (orderID, reference string)
 	// findExisting looks for the call's effect in the books. It returns nil
 	// if the books do not show the effect. An error means that the call
-	// must not be sent now. If the parameter again is true, an earlier run
-	// of the job may have sent the call.
-	findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error)
+	// must not be sent now. If isLaterRun is true, an earlier run of the job
+	// may have sent the call.
+	findExisting(ctx context.Context, client *plural.Client, isLaterRun bool) (*result, error)
 	send(ctx context.Context, client *plural.Client) (*result, error)
 }
 
@@ -80,8 +80,8 @@ func (a CaptureArgs) subject() (orderID, reference string) { return a.OrderID, a
 // For a full capture findExisting returns nil, so the call itself looks in the
 // books. Only the call knows the whole amount. An order can be captured only
 // once, so the call does not take the money twice.
-func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
-	if !again || a.Full {
+func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, isLaterRun bool) (*result, error) {
+	if !isLaterRun || a.Full {
 		return nil, nil //nolint:nilnil // the call itself looks in the books
 	}
 	ctx, cancel := withLookTimeout(ctx)
@@ -129,8 +129,8 @@ func (a CancelArgs) check() error { return plural.ValidateCancel(a.OrderID) }
 
 func (a CancelArgs) subject() (orderID, reference string) { return a.OrderID, "" }
 
-func (a CancelArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
-	if !again {
+func (a CancelArgs) findExisting(ctx context.Context, client *plural.Client, isLaterRun bool) (*result, error) {
+	if !isLaterRun {
 		return nil, nil //nolint:nilnil // the first run makes the call without reading the books
 	}
 	ctx, cancel := withLookTimeout(ctx)

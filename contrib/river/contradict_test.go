@@ -20,12 +20,12 @@ import (
 // from the id of the first.
 func TestASecondDocumentContradicts(t *testing.T) {
 	t.Parallel()
-	for name, args := range map[string]func(*testing.T, *refunds) pluralriver.MoneyArgs{
-		"refund": func(t *testing.T, s *refunds) pluralriver.MoneyArgs {
+	for name, args := range map[string]func(*testing.T, *refundShop) pluralriver.MoneyArgs{
+		"refund": func(t *testing.T, s *refundShop) pluralriver.MoneyArgs {
 			t.Helper()
 			return s.captured(t, "order")
 		},
-		"link": func(*testing.T, *refunds) pluralriver.MoneyArgs {
+		"link": func(*testing.T, *refundShop) pluralriver.MoneyArgs {
 			return pluralriver.LinkArgs{
 				Reference: "deposit-1", Amount: plural.INR(5000), Customer: &plural.Customer{MobileNumber: "9876543210"},
 			}

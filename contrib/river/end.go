@@ -91,11 +91,12 @@ func isOurs(row, job *rivertype.JobRow) bool {
 // errOther means that another worker has the job.
 var errOther = errors.New("another worker has the job")
 
-// end completes the job and calls Ended once. After a rescue two workers may
-// have the job. Then only the worker that began last may complete the job. A
-// lock on the job's row makes the other worker wait. Afterwards the record
-// shows the other worker, and any later worker, that the job has ended.
-func (w *worker[TTx, TArgs]) end(ctx context.Context, job *river.Job[TArgs], o Outcome) error {
+// endJob completes the job, and calls the function [Config.Ended] once. After a
+// rescue two workers may have the job. Then only the worker that began last may
+// complete the job. A lock on the job's row makes the other worker wait.
+// Afterwards the record shows the other worker, and any later worker, that the
+// job has ended.
+func (w *worker[TTx, TArgs]) endJob(ctx context.Context, job *river.Job[TArgs], o Outcome) error {
 	client := river.ClientFromContext[TTx](ctx)
 	return w.cfg.Transact(ctx, func(tx TTx) error {
 		row, err := client.JobUpdateTx(ctx, tx, job.ID, nil) // changes nothing, but locks the row

@@ -58,7 +58,7 @@ func testReadmeFunctions(t *testing.T, e *engine[*sql.Tx]) {
 			return err
 		})
 	}
-	finds(pluralriver.LookArgs{Reference: "order-1"}) // the function quiet leaves out the unpaid order that is too old
+	finds(pluralriver.LookArgs{Reference: "order-1"}) // the other order is not found, because it is unpaid and too old
 
 	paid := plural.Payment{
 		Status: plural.PaymentStatusProcessed, PaymentMethod: plural.PaymentMethodCard, PaymentAmount: plural.INR(10000),
@@ -106,7 +106,9 @@ func testReadmeFunctions(t *testing.T, e *engine[*sql.Tx]) {
 	require.Equal(t, 1, e.count(t, `orders WHERE good AND NOT may_change AND status = 'PARTIALLY_REFUNDED'`))
 	finds()
 
-	// A document with a time in the future does not make later documents old.
+	// The first document has a time in the future, and the shop does not store
+	// this time. So the shop accepts the second document, although its time is
+	// earlier.
 	sees(plural.Order{
 		Status: plural.OrderStatusAuthorized, UpdatedAt: plural.Timestamp{Time: time.Now().Add(6 * time.Hour)},
 	})

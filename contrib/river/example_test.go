@@ -88,7 +88,7 @@ func Example() {
 }
 
 // A webhook inserts a job that reads the order from Plural. A sweep every five
-// minutes does so too. The job then calls the function seen, which stores what
+// minutes does so too. The job then calls the function Seen, which stores what
 // Plural's books show about the order.
 func ExampleAddLooks() {
 	db, gateway, pluralClient, closeAll := openShop()
@@ -231,7 +231,7 @@ const tables = `
 	CREATE UNIQUE INDEX one_end ON decisions (order_id)
 		WHERE kind IN ('plural_capture', 'plural_cancel') AND state NOT IN ('refused', 'given up');`
 
-// The function ended stores the result of a decision.
+// This function is the shop's Config.Ended. It stores the result of a decision.
 func ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) error {
 	var state string
 	switch {
@@ -252,9 +252,9 @@ func ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) error {
 	return err
 }
 
-// The function unsettled stores the reason why a person has to look. If the
-// reason is Contradicted, the decision has already ended. Otherwise the
-// decision stays open.
+// This function is the shop's Config.Unsettled. It stores the reason for which
+// a person has to look at a decision. If the reason is Contradicted, the
+// decision has already ended. Otherwise the decision stays open.
 func unsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
 	_, err := tx.ExecContext(ctx, `UPDATE decisions SET note = $1
 		WHERE kind = $2 AND order_id = $3 AND reference = $4 AND (state = 'decided' OR $5)`,
@@ -262,7 +262,8 @@ func unsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralr
 	return err
 }
 
-// The function seen stores what Plural's books show about an order.
+// This function is the shop's Looks.Seen. It stores what Plural's books show
+// about an order.
 func seen(ctx context.Context, tx *sql.Tx, o *plural.Order) error {
 	var paise int64
 	err := tx.QueryRowContext(ctx, `SELECT amount FROM orders WHERE number = $1`, o.MerchantOrderReference).Scan(&paise)
@@ -315,9 +316,9 @@ func seen(ctx context.Context, tx *sql.Tx, o *plural.Order) error {
 	return nil
 }
 
-// The function quiet finds orders that nobody has looked at for ten minutes. It
-// returns an order only if the order has a pending refund, or if the order may
-// change and is less than 60 days old.
+// This function is the shop's Looks.Quiet. It finds orders that nobody has
+// looked at for ten minutes. It returns an order only if the order has a
+// pending refund, or if the order may change and is less than 60 days old.
 func quiet(ctx context.Context, tx *sql.Tx) (looks []pluralriver.LookArgs, err error) {
 	now := time.Now()
 	rows, err := tx.QueryContext(ctx, `UPDATE orders SET looked_at = $1 WHERE number IN (SELECT number FROM orders

@@ -16,19 +16,20 @@ func OnStep[TTx any](cfg Config[TTx], step func(name string)) Config[TTx] {
 	return cfg
 }
 
-// Daily sets the wait before the next try of a job that a person has to look
-// at.
+// Daily is a function for tests. It sets how long a job waits before its next
+// try, if a person has to look at the job.
 func Daily[TTx any](cfg Config[TTx], wait time.Duration) Config[TTx] {
 	cfg.daily = wait
 	return cfg
 }
 
 // FindLink returns what a job about a payment link finds before it sends
-// anything. For a later run of the job, the parameter again is true.
+// anything. If isLaterRun is true, FindLink looks as a later run of the job
+// does.
 func FindLink(
-	ctx context.Context, client *plural.Client, args MoneyArgs, again bool,
+	ctx context.Context, client *plural.Client, args MoneyArgs, isLaterRun bool,
 ) (*plural.PaymentLink, error) {
-	got, err := args.findExisting(ctx, client, again)
+	got, err := args.findExisting(ctx, client, isLaterRun)
 	if got == nil {
 		return nil, err
 	}

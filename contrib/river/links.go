@@ -79,9 +79,9 @@ func (a LinkArgs) subject() (orderID, reference string) { return "", a.Reference
 // made the link a moment ago. The later run sends the link only if Plural has
 // answered for three seconds that it does not have the link. If the books
 // cannot be read, the run fails, and the job is tried again. If ExpireBy has
-// passed, the call would end the job. So in that case the first run looks for
-// as long as a later run.
-func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
+// passed, the call would end the job. So in that case the first run also reads
+// the books for three seconds, as a later run does.
+func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, isLaterRun bool) (*result, error) {
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
 	for began := time.Now(); ; {
@@ -89,17 +89,17 @@ func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again
 		switch {
 		case err == nil:
 			return a.sameLink(l)
-		case !again && !a.isLate():
+		case !isLaterRun && !a.isLate():
 			return nil, nil //nolint:nilnil // the first run did not find the link, so it makes the call
 		case !isAbsent(err):
 			return nil, err
-		case time.Since(began) >= absence:
+		case time.Since(began) >= linkLookDuration:
 			return nil, nil //nolint:nilnil // the link is not there, which is not an error
 		}
 		select {
 		case <-ctx.Done():
 			return nil, err
-		case <-time.After(min(absence/3, absence-time.Since(began))):
+		case <-time.After(min(linkLookDuration/3, linkLookDuration-time.Since(began))):
 		}
 	}
 }
@@ -108,9 +108,9 @@ func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again
 // second. The second is needed because the call checks ExpireBy a little later.
 func (a LinkArgs) isLate() bool { return !a.ExpireBy.IsZero() && time.Until(a.ExpireBy) < time.Second }
 
-// The constant absence is the time for which a later run reads the books. The
-// run makes the link only if the books do not have the link in all that time.
-const absence = 3 * time.Second
+// linkLookDuration is the time for which a later run reads the books. The run
+// makes the link only if the books do not have the link in all that time.
+const linkLookDuration = 3 * time.Second
 
 // isAbsent reports whether Plural said that it has no such link. A firewall's
 // page, a 404 without a code, or a server error is not enough.
@@ -155,8 +155,8 @@ func (a LinkCancelArgs) check() error { return plural.ValidatePaymentLinkID(a.Pa
 
 func (a LinkCancelArgs) subject() (orderID, reference string) { return a.PaymentLinkID, "" }
 
-func (a LinkCancelArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
-	if !again {
+func (a LinkCancelArgs) findExisting(ctx context.Context, client *plural.Client, isLaterRun bool) (*result, error) {
+	if !isLaterRun {
 		return nil, nil //nolint:nilnil // the first run makes the call without reading the books
 	}
 	ctx, cancel := withLookTimeout(ctx)

@@ -84,8 +84,9 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	require.NoError(t, err)
 	check(id, order, "before")
 
-	// The first worker gets no answer, and River records this error as the
-	// result of the second worker's try.
+	// The gateway is unavailable for the first worker, so the first worker's
+	// try ends with an error. River records this error as the result of the
+	// second worker's try.
 	s.gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
 		if r.Op == pluraltest.OpCapturesCreate && r.Attempt == 1 {
 			return pluraltest.UnavailableBeforeApply

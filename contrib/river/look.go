@@ -49,8 +49,8 @@ type Looks[TTx any] struct {
 	// all later documents would seem older.
 	Seen func(ctx context.Context, tx TTx, o *plural.Order) error
 
-	// Quiet returns orders that may still change (see [MayChange]), and about
-	// which the shop has had no news for a while. [Sweep] looks at these
+	// Quiet returns orders that may still change (see [MayChange]), if the
+	// shop has had no news of them for a while. [Sweep] looks at these
 	// orders. Leave out orders that are older than some weeks, because many
 	// orders are never paid. Return no more orders than one sweep should read.
 	// Record in tx that these orders were looked at. Otherwise the next sweep
@@ -130,7 +130,10 @@ func LookTx[TTx any](
 		}
 		oneWaits = oneWaits || !isRunning
 	}
-	if oneWaits { // every lane has a job, and one of these jobs waits, although it is due later
+	// Every lane has a job. If one of these jobs still waits, LookTx inserts no
+	// new job. LookTx accepts that the waiting job is due later than the caller
+	// asks for.
+	if oneWaits {
 		return nil
 	}
 	with.UniqueOpts = river.UniqueOpts{}

@@ -17,8 +17,8 @@ import (
 // is such a refund, and looks again after a while. It does so because an
 // earlier run may have sent the refund a moment ago, and books lag. The later
 // run sends the refund only if the books showed that they do not have it.
-func (a RefundArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
-	if again {
+func (a RefundArgs) findExisting(ctx context.Context, client *plural.Client, isLaterRun bool) (*result, error) {
+	if isLaterRun {
 		if o, err := a.look(ctx, client); o != nil || err != nil {
 			return ofOrder(o, err)
 		}
@@ -48,8 +48,9 @@ func (a RefundArgs) isInSight(ctx context.Context, client *plural.Client) bool {
 	})
 }
 
-// The method look reads the books. If the job may send the refund, it returns
-// no refund and no error. The job must not send the refund in these cases:
+// The method look reads the books. If the job may send the refund, the method
+// returns no refund and no error. The job must not send the refund in these
+// cases:
 //   - The books show a refund under this reference that has not failed, with
 //     any amount.
 //   - The books show two refunds under this reference.

@@ -17,9 +17,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// The type refunds is a shop. Its gateway makes a refund or a link for each
-// request, even if the reference was used before.
-type refunds struct {
+// refundShop is a shop whose gateway makes a refund or a link for each request,
+// even if the reference was used before.
+type refundShop struct {
 	*shop[*sql.Tx]
 
 	told chan told
@@ -30,7 +30,7 @@ type told struct {
 	pluralriver.Attempt
 }
 
-func openRefunds(t *testing.T, change func(pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx]) *refunds {
+func openRefunds(t *testing.T, change func(pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx]) *refundShop {
 	t.Helper()
 	gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateRefunds(pluraltest.DuplicateAccepted),
 		pluraltest.WithDuplicateLinks(pluraltest.DuplicateAccepted))
@@ -42,7 +42,7 @@ func openRefunds(t *testing.T, change func(pluralriver.Config[*sql.Tx]) pluralri
 	e, err := openSQLite(filepath.Join(t.TempDir(), "shop.db"))
 	require.NoError(t, err)
 	e.prepare(t)
-	s := &refunds{shop: &shop[*sql.Tx]{engine: e, gateway: gateway, client: client}, told: make(chan told, 10)}
+	s := &refundShop{shop: &shop[*sql.Tx]{engine: e, gateway: gateway, client: client}, told: make(chan told, 10)}
 	s.river = s.startAnother(t, func(cfg pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx] {
 		return change(s.telling(cfg))
 	}, oneWorker, func(c *river.Config) {
@@ -51,7 +51,7 @@ func openRefunds(t *testing.T, change func(pluralriver.Config[*sql.Tx]) pluralri
 	return s
 }
 
-func (s *refunds) telling(cfg pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx] {
+func (s *refundShop) telling(cfg pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx] {
 	cfg.Timeout, cfg.UnsettledAfter = 40*time.Second, 100
 	cfg.Ended = func(_ context.Context, _ *sql.Tx, o pluralriver.Outcome) error {
 		s.told <- told{Outcome: o}
@@ -68,7 +68,7 @@ func asItIs(cfg pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx] { retur
 
 // captured makes an order that can be refunded, and returns the args of its
 // refund.
-func (s *refunds) captured(t *testing.T, order string) pluralriver.RefundArgs {
+func (s *refundShop) captured(t *testing.T, order string) pluralriver.RefundArgs {
 	t.Helper()
 	id := authorized(t, s.gateway, order)
 	require.NoError(t, s.gateway.Capture(id, "capture-"+order, pluraltest.Amount{}))

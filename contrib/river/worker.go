@@ -70,7 +70,10 @@ type Outcome struct {
 type Attempt struct {
 	Number int // 1 for the first try; 0 if the job was not tried
 	Why    Why
-	Err    error // why the try did not end the job; if Why is EndedFails, this is the error of the function Ended
+	// Err is the reason why the try did not end the job. If Why is
+	// EndedFails, Err wraps the error that the function [Config.Ended]
+	// returned, or the error of the transaction in which Ended was called.
+	Err error
 }
 
 // A Why is a reason for which [Config.Unsettled] is called.
@@ -119,9 +122,10 @@ type Config[TTx any] struct {
 	// see [Why]. It may be called more than once for one job. After a call
 	// of Ended that returned nil, Unsettled is called only with the reason
 	// [Contradicted]. After a call of Unsettled, the job may still get a
-	// final answer, and then Ended is called. If [Watch] is one of River's
-	// periodic jobs, Unsettled is also called for jobs that were cancelled
-	// or given up while no worker had them. Unsettled may be nil.
+	// final answer, and then Ended is called. A job may also be cancelled or
+	// given up while no worker has the job. For such a job Unsettled is
+	// called only if [Watch] is one of River's periodic jobs. Unsettled may
+	// be nil.
 	Unsettled func(ctx context.Context, tx TTx, o Outcome, a Attempt) error
 	// UnsettledAfter is the number of tries after which Unsettled is called, if
 	// there is no other reason to call it. The default is 8. With River's
@@ -210,7 +214,7 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	}
 	o := Outcome{Kind: job.Kind}
 	o.OrderID, o.Reference = job.Args.subject()
-	got, wasSent, err := w.call(ctx, job)
+	got, wasSent, err := w.callPlural(ctx, job)
 	if o.Err = err; err == nil && got != nil {
 		o.Order, o.Link = got.order, got.link
 	}
@@ -224,7 +228,7 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	if !isFinal(o.Err) {
 		return w.unsettled(ctx, job, o, Attempt{job.Attempt, w.reviewReason(job, o.Err, cause), o.Err}, wasSent)
 	}
-	err = w.end(ctx, job, o)
+	err = w.endJob(ctx, job, o)
 	switch {
 	case errors.Is(err, errOther):
 		return w.leave()
@@ -236,11 +240,13 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	return nil
 }
 
-// The method call sends the job's request to Plural. If findExisting returns a
-// result or an error, the method sends nothing.
-func (w *worker[TTx, TArgs]) call(ctx context.Context, job *river.Job[TArgs]) (got *result, wasSent bool, err error) {
-	again := job.Attempt > 1 || len(job.AttemptedBy) > 1 || len(job.Errors) > 0
-	if got, err := job.Args.findExisting(ctx, w.cfg.Client, again); got != nil || err != nil {
+// callPlural sends the job's request to Plural. If findExisting returns a
+// result or an error, callPlural sends nothing.
+func (w *worker[TTx, TArgs]) callPlural(
+	ctx context.Context, job *river.Job[TArgs],
+) (got *result, wasSent bool, err error) {
+	isLaterRun := job.Attempt > 1 || len(job.AttemptedBy) > 1 || len(job.Errors) > 0
+	if got, err := job.Args.findExisting(ctx, w.cfg.Client, isLaterRun); got != nil || err != nil {
 		return got, false, err
 	}
 	w.cfg.step("looked")

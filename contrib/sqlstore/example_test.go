@@ -21,7 +21,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// A webhook becomes a job, in the transaction that records it.
+// The inbox records each webhook in a transaction. In the same transaction, the
+// shop's function stores a job for the webhook.
 func Example() {
 	ctx, db, mux := context.Background(), shopDatabase(), http.NewServeMux()
 	defer db.Close()

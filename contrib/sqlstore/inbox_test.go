@@ -101,16 +101,17 @@ func (s *shop) deliver(h http.Handler, id string) int {
 	return w.Code
 }
 
-// The method worked returns how often an event took effect.
-func (s *shop) worked(id string) (n int) {
+// timesHandled returns how often an event took effect.
+func (s *shop) timesHandled(id string) (n int) {
 	s.t.Helper()
 	query := fmt.Sprintf(`SELECT count(*) FROM work WHERE webhook_id = '%s'`, id)
 	require.NoError(s.t, s.db.QueryRowContext(s.t.Context(), query).Scan(&n))
 	return n
 }
 
-// The function work handles an event for the merchant. It writes one row.
-func work(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
+// insertWork handles an event for the merchant. It inserts one row into the
+// table work.
+func insertWork(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 	_, err := tx.ExecContext(
 		ctx,
 		fmt.Sprintf(`INSERT INTO work (webhook_id) VALUES ('%s')`, e.ID),
@@ -141,33 +142,33 @@ func TestInbox(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShop(t, d)
-			h := s.handler(work)
+			h := s.handler(insertWork)
 
 			require.Equal(t, http.StatusOK, s.deliver(h, "msg_once"))
 			require.Equal(t, http.StatusOK, s.deliver(h, "msg_once"))
-			require.Equal(t, 1, s.worked("msg_once"), "delivered twice")
+			require.Equal(t, 1, s.timesHandled("msg_once"), "delivered twice")
 
 			fails := s.handler(func(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
-				return errors.Join(work(ctx, tx, e), errors.New("no stock"))
+				return errors.Join(insertWork(ctx, tx, e), errors.New("no stock"))
 			})
 			require.Equal(t, http.StatusInternalServerError, s.deliver(fails, "msg_failed"))
-			require.Zero(t, s.worked("msg_failed"), "nothing of it remains")
+			require.Zero(t, s.timesHandled("msg_failed"), "nothing of it remains")
 			require.Equal(t, http.StatusOK, s.deliver(h, "msg_failed"))
-			require.Equal(t, 1, s.worked("msg_failed"))
+			require.Equal(t, 1, s.timesHandled("msg_failed"))
 
 			panics := s.handler(func(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
-				_ = work(ctx, tx, e)
+				_ = insertWork(ctx, tx, e)
 				panic("a bug")
 			})
 			require.Equal(t, http.StatusInternalServerError, s.deliver(panics, "msg_panicked"))
-			require.Zero(t, s.worked("msg_panicked"))
+			require.Zero(t, s.timesHandled("msg_panicked"))
 			require.Equal(t, http.StatusOK, s.deliver(h, "msg_panicked"))
 
 			unsigned := webhook(t, func(string, string, []byte) string { return "v1,bm90IGEgc2lnbmF0dXJl" }, "msg_forged")
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, unsigned)
 			require.NotEqual(t, http.StatusOK, w.Code)
-			require.Zero(t, s.worked("msg_forged"))
+			require.Zero(t, s.timesHandled("msg_forged"))
 
 			require.Equal(t, http.StatusInternalServerError, s.deliver(s.handler(nil), "msg_miswired"))
 		})
@@ -183,7 +184,7 @@ func TestInboxAtTheSameTime(t *testing.T) {
 			s := newShop(t, d)
 			var tries atomic.Int64
 			h := s.handler(func(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
-				if err := work(ctx, tx, e); err != nil {
+				if err := insertWork(ctx, tx, e); err != nil {
 					return err
 				}
 				time.Sleep(20 * time.Millisecond) // long enough for the other deliveries to come
@@ -198,7 +199,7 @@ func TestInboxAtTheSameTime(t *testing.T) {
 			}
 			all.Wait()
 			s.deliver(h, "msg_crowd") // one delivery has failed, and all others may have got a 409
-			require.Equal(t, 1, s.worked("msg_crowd"))
+			require.Equal(t, 1, s.timesHandled("msg_crowd"))
 		})
 	}
 }
@@ -209,9 +210,9 @@ func TestMerchantsAreApart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			one, other := newShop(t, d, sqlstore.WithMerchant("one")), newShop(t, d, sqlstore.WithMerchant("other"))
-			require.Equal(t, http.StatusOK, one.deliver(one.handler(work), "msg_shared"))
-			require.Equal(t, http.StatusOK, other.deliver(other.handler(work), "msg_shared"))
-			require.Equal(t, 2, one.worked("msg_shared"))
+			require.Equal(t, http.StatusOK, one.deliver(one.handler(insertWork), "msg_shared"))
+			require.Equal(t, http.StatusOK, other.deliver(other.handler(insertWork), "msg_shared"))
+			require.Equal(t, 2, one.timesHandled("msg_shared"))
 		})
 	}
 }
@@ -222,7 +223,7 @@ func TestPrune(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShop(t, d)
-			h := s.handler(work)
+			h := s.handler(insertWork)
 			require.Equal(t, http.StatusOK, s.deliver(h, "msg_young"))
 			n, err := s.inbox.Prune(t.Context(), 72*time.Hour)
 			require.NoError(t, err)
@@ -248,7 +249,7 @@ func TestPruneKeepsOtherMerchants(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			one, other := newShop(t, d, sqlstore.WithMerchant("one")), newShop(t, d, sqlstore.WithMerchant("other"))
-			h := other.handler(work)
+			h := other.handler(insertWork)
 			require.Equal(t, http.StatusOK, other.deliver(h, "msg_old"))
 			old := map[string]string{
 				"SQLite": `strftime('%s', 'now') - 80 * 3600`, "PostgreSQL": `now() - interval '80 hours'`,
@@ -259,7 +260,7 @@ func TestPruneKeepsOtherMerchants(t *testing.T) {
 			require.NoError(t, err)
 			require.Zero(t, n)
 			require.Equal(t, http.StatusOK, other.deliver(h, "msg_old"))
-			require.Equal(t, 1, other.worked("msg_old"), "it is handled once")
+			require.Equal(t, 1, other.timesHandled("msg_old"), "it is handled once")
 			n, err = other.inbox.Prune(t.Context(), 72*time.Hour)
 			require.NoError(t, err)
 			require.EqualValues(t, 1, n)
@@ -310,9 +311,9 @@ func TestKilledBetweenEveryTwoSteps(t *testing.T) {
 				first := s.deliverToProcess(d, id, step)
 				require.Equal(t, step == "", first == "200", "it dies at %q", step)
 				s.deliverToProcess(d, id, step) // the next process dies at the same step, if it comes to that step
-				require.LessOrEqual(t, s.worked(id), 1, step)
+				require.LessOrEqual(t, s.timesHandled(id), 1, step)
 				require.Equal(t, "200", s.deliverToProcess(d, id, ""), step)
-				require.Equal(t, 1, s.worked(id), step)
+				require.Equal(t, 1, s.timesHandled(id), step)
 			}
 		})
 	}
@@ -367,7 +368,7 @@ func receiveOne() {
 	req.Header.Set("Webhook-Timestamp", stamp)
 	req.Header.Set("Webhook-Signature", gateway.SignWebhook(id, stamp, []byte(body)))
 	w := httptest.NewRecorder()
-	inbox.Handler(verifier, work).ServeHTTP(w, req)
+	inbox.Handler(verifier, insertWork).ServeHTTP(w, req)
 	die("answered")
 	fmt.Println(w.Code)
 }

@@ -55,8 +55,9 @@ func (in *Inbox) Migrate(ctx context.Context) error {
 		if err := run(string(statements)); err != nil {
 			return fmt.Errorf("sqlstore: migrate %s: %w", name, err)
 		}
-		// the name is safe in a statement, because it is that of a file in this
-		// package
+		// It is safe to put the name into the text of the SQL statement,
+		// because a caller cannot choose the name. It is the name of a file in
+		// this package.
 		if err := run(`INSERT INTO plural_inbox_migrations (name) VALUES ('` + name + `')`); err != nil {
 			return fmt.Errorf("sqlstore: migrate %s: %w", name, err)
 		}

@@ -31,7 +31,7 @@ func TestCopiesDoNotHoldThePool(t *testing.T) {
 			slow := s.handler(func(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 				close(begun)
 				<-goOn
-				return work(ctx, tx, e)
+				return insertWork(ctx, tx, e)
 			})
 			first := make(chan int, 1)
 			go func() { first <- s.deliver(slow, "msg_slow") }()
@@ -46,14 +46,14 @@ func TestCopiesDoNotHoldThePool(t *testing.T) {
 			require.Equal(t, slices.Repeat([]int{http.StatusConflict}, len(answers)), answers)
 			if name == "PostgreSQL" { // SQLite has only one writer at a time, even for different events
 				otherProcess.gateway = s.gateway
-				require.Equal(t, http.StatusConflict, otherProcess.deliver(otherProcess.handler(work), "msg_slow"))
-				require.Equal(t, http.StatusOK, s.deliver(s.handler(work), "msg_another"))
+				require.Equal(t, http.StatusConflict, otherProcess.deliver(otherProcess.handler(insertWork), "msg_slow"))
+				require.Equal(t, http.StatusOK, s.deliver(s.handler(insertWork), "msg_another"))
 			}
-			require.Zero(t, s.worked("msg_slow"), "the pool has a connection left for this query")
+			require.Zero(t, s.timesHandled("msg_slow"), "the pool has a connection left for this query")
 			close(goOn)
 			require.Equal(t, http.StatusOK, <-first)
 			require.Equal(t, http.StatusOK, s.deliver(slow, "msg_slow"), "done")
-			require.Equal(t, 1, s.worked("msg_slow"))
+			require.Equal(t, 1, s.timesHandled("msg_slow"))
 		})
 	}
 }
@@ -77,9 +77,9 @@ func TestTransactionEndsBeforeTheSenderHangsUp(t *testing.T) {
 			s.inbox.GiveTime(300 * time.Millisecond)
 			worked := false
 			endless := s.handler(func(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
-				worked = work(ctx, tx, e) == nil
+				worked = insertWork(ctx, tx, e) == nil
 				<-ctx.Done()
-				require.Zero(t, s.worked("msg_endless"), "the only connection is free")
+				require.Zero(t, s.timesHandled("msg_endless"), "the only connection is free")
 				return nil
 			})
 			for !worked { // on a busy machine the time may be over before the work is done
@@ -89,10 +89,10 @@ func TestTransactionEndsBeforeTheSenderHangsUp(t *testing.T) {
 			require.Eventually(t, func() bool {
 				// PostgreSQL may still be rolling back the writes of the lost
 				// connection.
-				return s.deliver(s.handler(work), "msg_endless") != http.StatusConflict
+				return s.deliver(s.handler(insertWork), "msg_endless") != http.StatusConflict
 			}, 10*time.Second, 10*time.Millisecond)
-			require.Equal(t, http.StatusOK, s.deliver(s.handler(work), "msg_endless"))
-			require.Equal(t, 1, s.worked("msg_endless"))
+			require.Equal(t, http.StatusOK, s.deliver(s.handler(insertWork), "msg_endless"))
+			require.Equal(t, 1, s.timesHandled("msg_endless"))
 		})
 	}
 }
@@ -105,7 +105,7 @@ func TestOddTypesAreRecorded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShop(t, d)
-			h := s.handler(work)
+			h := s.handler(insertWork)
 			for sent, recorded := range map[string]string{
 				`ORDER\u0000PROCESSED`:                "ORDER\uFFFDPROCESSED",
 				`\u0000`:                              "\uFFFD",
@@ -135,8 +135,8 @@ func TestDatabaseThatIsGone(t *testing.T) {
 			t.Parallel()
 			s := newShop(t, d)
 			require.NoError(t, s.db.Close())
-			require.Equal(t, http.StatusServiceUnavailable, s.deliver(s.handler(work), "msg_lost"))
-			require.Equal(t, http.StatusServiceUnavailable, s.deliver(s.handler(work), "msg_lost"), "not in progress")
+			require.Equal(t, http.StatusServiceUnavailable, s.deliver(s.handler(insertWork), "msg_lost"))
+			require.Equal(t, http.StatusServiceUnavailable, s.deliver(s.handler(insertWork), "msg_lost"), "not in progress")
 		})
 	}
 }

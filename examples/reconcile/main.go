@@ -207,8 +207,8 @@ func bar(log io.Writer) func(reconcile.Progress) {
 }
 
 // open opens the files that the run writes.
-func (n night) open(out io.Writer) (*reports, error) {
-	r := &reports{summary: &summary{}}
+func (n night) open(out io.Writer) (*reportList, error) {
+	r := &reportList{summary: &summary{}}
 	if n.report == "-" {
 		r.each = append(r.each, reconcile.NewCSV(out))
 	} else {

@@ -31,7 +31,7 @@ type page struct {
 	to io.Writer
 
 	Differs, Unknown, NotSeen, Settled part[reconcile.Result]
-	Lines                              part[unexplained]
+	Lines                              part[unexplainedLine]
 	Settlements                        part[reconcile.Transfer]
 	last                               *reconcile.Transfer
 }
@@ -51,10 +51,9 @@ func (p *part[T]) add(one T) {
 	p.Rows = append(p.Rows, one)
 }
 
-// The type unexplained has a line of a settlement. No payment of the shop
-// explains the line. Detail has the figures of the settlement, if they are
-// known.
-type unexplained struct {
+// unexplainedLine is a line of a settlement that no payment of the shop
+// explains. Detail has the figures of the settlement, if they are known.
+type unexplainedLine struct {
 	plural.SettlementLine
 
 	Detail *plural.SettlementDetail
@@ -75,7 +74,7 @@ func (p *page) Result(res reconcile.Result) error {
 }
 
 func (p *page) Unexplained(l *plural.SettlementLine) error {
-	one := unexplained{SettlementLine: *l}
+	one := unexplainedLine{SettlementLine: *l}
 	if p.last != nil && p.last.Listed.UTRNumber == l.UTRNumber {
 		one.Detail = p.last.Detail
 	}

@@ -18,9 +18,9 @@ import (
 
 func rupees(paise int64) pluraltest.Amount { return pluraltest.Amount{Value: paise, Currency: "INR"} }
 
-// emulator starts an emulator, and sets the variables that make the program use
-// it.
-func emulator(t *testing.T, opts ...pluraltest.Option) *pluraltest.Server {
+// startEmulator starts an emulator, and sets the environment variables that
+// make the program use this emulator.
+func startEmulator(t *testing.T, opts ...pluraltest.Option) *pluraltest.Server {
 	t.Helper()
 	srv := pluraltest.NewServer(t, opts...)
 	t.Setenv("PLURAL_CLIENT_ID", srv.ClientID)
@@ -67,7 +67,7 @@ func runNight(t *testing.T, list string, args ...string) (code int, table []map[
 
 // Plural's orders differ from the shop's list. There is no settlement.
 func TestOrdersSayOtherwise(t *testing.T) { //nolint:paralleltest // it sets variables
-	srv := emulator(t, pluraltest.WithSettlementDays(-1))
+	srv := startEmulator(t, pluraltest.WithSettlementDays(-1))
 	first, _ := sell(t, srv, "order-1", 100000)
 	_, err := srv.Refund(first, "refund-1", rupees(40000))
 	require.NoError(t, err)
@@ -98,7 +98,7 @@ func TestOrdersSayOtherwise(t *testing.T) { //nolint:paralleltest // it sets var
 // On the first night the payment is not settled yet. Later the settlement has
 // the payment, and the bank's statement shows the money.
 func TestMoneyArrives(t *testing.T) { //nolint:paralleltest // it sets variables
-	srv := emulator(t, pluraltest.WithSettlementDays(-1))
+	srv := startEmulator(t, pluraltest.WithSettlementDays(-1))
 	order, payment := sell(t, srv, "order-1", 100000)
 	list := "reference,order_id,payment_id,captured,refunded\norder-1," + order + "," + payment + ",\"1,000.00\",0\n"
 	dir := t.TempDir()
@@ -140,7 +140,7 @@ func TestMoneyArrives(t *testing.T) { //nolint:paralleltest // it sets variables
 }
 
 func TestNotFoundOut(t *testing.T) { //nolint:paralleltest // it sets variables
-	srv := emulator(t, pluraltest.WithSettlementDays(-1))
+	srv := startEmulator(t, pluraltest.WithSettlementDays(-1))
 	order, payment := sell(t, srv, "order-1", 100000)
 	utr := srv.Settle()
 	require.NoError(t, srv.ChangeSettlement(utr, func(s *pluraltest.Settlement) { s.SaidLines = 2 }))
@@ -152,7 +152,7 @@ func TestNotFoundOut(t *testing.T) { //nolint:paralleltest // it sets variables
 
 // The program does not skip a bad row. Its error names the line and the column.
 func TestBadInput(t *testing.T) { //nolint:paralleltest // it sets variables
-	emulator(t)
+	startEmulator(t)
 	dir := t.TempDir()
 	broken := filepath.Join(dir, "broken.json")
 	require.NoError(t, os.WriteFile(broken, []byte("{"), 0o600))
@@ -199,7 +199,8 @@ func TestBadInput(t *testing.T) { //nolint:paralleltest // it sets variables
 // The page has all its parts. To see the page in a browser, name a file for it:
 // PAGE=x.html go test -run Page .
 func TestPage(t *testing.T) { //nolint:paralleltest // it sets variables
-	srv := emulator(t, pluraltest.WithSettlementDays(-1), pluraltest.WithSettlementQuirks(pluraltest.SettleRefundLines))
+	srv := startEmulator(t,
+		pluraltest.WithSettlementDays(-1), pluraltest.WithSettlementQuirks(pluraltest.SettleRefundLines))
 	var list strings.Builder
 	list.WriteString("reference,order_id,payment_id,captured,refunded\n")
 	for i, name := range []string{"order-0", "order-1", "order-2", "<script>alert(1)</script>"} {
@@ -236,7 +237,7 @@ func TestPage(t *testing.T) { //nolint:paralleltest // it sets variables
 // out everything. It reports this even if the saved state has lines of all
 // payments on the list.
 func TestSettlementsCannotBeListed(t *testing.T) { //nolint:paralleltest // it sets variables
-	srv := emulator(t, pluraltest.WithSettlementDays(-1))
+	srv := startEmulator(t, pluraltest.WithSettlementDays(-1))
 	order, payment := sell(t, srv, "order-1", 100000)
 	srv.Settle()
 	list := "reference,order_id,payment_id,captured,refunded\norder-1," + order + "," + payment + ",1000,0\n"
@@ -260,7 +261,7 @@ func TestSettlementsCannotBeListed(t *testing.T) { //nolint:paralleltest // it s
 // The program refuses a state file that does not have exactly one valid state,
 // and does not change the file.
 func TestFileThatIsNoState(t *testing.T) { //nolint:paralleltest // it sets variables
-	emulator(t)
+	startEmulator(t)
 	name := filepath.Join(t.TempDir(), "state.json")
 	for what, text := range map[string]string{
 		"empty":                 "",

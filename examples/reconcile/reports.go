@@ -11,9 +11,10 @@ import (
 	"github.com/plural-go/plural/reconcile"
 )
 
-// The type reports passes each result on to several reports. The files of these
-// reports get their final names at the end, so nobody reads half a report.
-type reports struct {
+// reportList is a reconcile.Report. It passes everything that it receives to
+// several reports. The files of these reports get their final names at the end,
+// so nobody reads half a report.
+type reportList struct {
 	each    []reconcile.Report
 	summary *summary
 	page    *page
@@ -26,7 +27,7 @@ type file struct {
 	name string
 }
 
-func (r *reports) create(name string) (*os.File, error) {
+func (r *reportList) create(name string) (*os.File, error) {
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
 	if err != nil {
 		return nil, err
@@ -35,31 +36,31 @@ func (r *reports) create(name string) (*os.File, error) {
 	return f, nil
 }
 
-func (r *reports) all(do func(reconcile.Report) error) (err error) {
+func (r *reportList) all(do func(reconcile.Report) error) (err error) {
 	for _, one := range r.each {
 		err = errors.Join(err, do(one))
 	}
 	return err
 }
 
-func (r *reports) Result(res reconcile.Result) error {
+func (r *reportList) Result(res reconcile.Result) error {
 	return r.all(func(one reconcile.Report) error { return one.Result(res) })
 }
 
-func (r *reports) Unexplained(l *plural.SettlementLine) error {
+func (r *reportList) Unexplained(l *plural.SettlementLine) error {
 	return r.all(func(one reconcile.Report) error { return one.Unexplained(l) })
 }
 
-func (r *reports) Transfer(t *reconcile.Transfer) error {
+func (r *reportList) Transfer(t *reconcile.Transfer) error {
 	return r.all(func(one reconcile.Report) error { return one.Transfer(t) })
 }
 
-func (r *reports) Close() error {
+func (r *reportList) Close() error {
 	return r.all(func(one reconcile.Report) error { return one.Close() })
 }
 
 // publish gives the files their final names.
-func (r *reports) publish() (err error) {
+func (r *reportList) publish() (err error) {
 	if r.page != nil {
 		err = r.page.write(r.summary)
 	}
@@ -72,7 +73,7 @@ func (r *reports) publish() (err error) {
 var errDiscarded = errors.New("the run has failed")
 
 // discard removes the files that were written.
-func (r *reports) discard() {
+func (r *reportList) discard() {
 	for _, f := range r.files {
 		_ = finish(f.File, f.name, errDiscarded)
 	}

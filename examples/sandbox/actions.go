@@ -27,7 +27,7 @@ func (d *dashboard) formHandler(action func(r *http.Request) error) http.Handler
 			err = action(r)
 		}
 		if err != nil {
-			d.show(w, http.StatusUnprocessableEntity, readable(err))
+			d.showPage(w, http.StatusUnprocessableEntity, shortenError(err))
 			return
 		}
 		back := "/"
@@ -38,10 +38,10 @@ func (d *dashboard) formHandler(action func(r *http.Request) error) http.Handler
 	}
 }
 
-// The function readable shortens an error for the page. The emulator's errors
-// end with the API's answer in JSON. From that answer, the function keeps only
-// the code and the message.
-func readable(err error) string {
+// shortenError shortens an error for the page. The emulator's errors end with
+// the API's answer in JSON. From that answer, shortenError keeps only the code
+// and the message.
+func shortenError(err error) string {
 	text := strings.TrimPrefix(err.Error(), "pluraltest: ")
 	status, body, found := strings.Cut(text, " {")
 	var answer struct {
@@ -76,8 +76,8 @@ func (d *dashboard) createOrder(r *http.Request) error {
 	return err
 }
 
-// The method pay acts as the payer, who approves, declines or leaves.
-func (d *dashboard) pay(r *http.Request) error {
+// payOrder acts as the payer, who approves, declines or leaves.
+func (d *dashboard) payOrder(r *http.Request) error {
 	decisions := map[string]pluraltest.Decision{
 		"approve": pluraltest.Approve,
 		"decline": pluraltest.Decline("Declined on the sandbox's page"),
@@ -91,29 +91,28 @@ func (d *dashboard) pay(r *http.Request) error {
 	return err
 }
 
-// The method capture captures the form's amount. If the form has no amount, the
-// method captures all that is held.
-func (d *dashboard) capture(r *http.Request) error {
-	amount, err := d.amount(r)
+// captureOrder captures the form's amount. If the form has no amount,
+// captureOrder captures all that is held.
+func (d *dashboard) captureOrder(r *http.Request) error {
+	amount, err := d.formAmount(r)
 	if err != nil {
 		return err
 	}
 	return d.srv.Capture(r.PathValue("id"), newReference("capture"), amount)
 }
 
-func (d *dashboard) cancel(r *http.Request) error { return d.srv.Cancel(r.PathValue("id")) }
+func (d *dashboard) cancelOrder(r *http.Request) error { return d.srv.Cancel(r.PathValue("id")) }
 
-// The method settle puts all captured money that is not settled yet into a
-// settlement.
-func (d *dashboard) settle(*http.Request) error {
+// settleAll puts all captured money that is not settled yet into a settlement.
+func (d *dashboard) settleAll(*http.Request) error {
 	if d.srv.Settle() == "" {
 		return errors.New("there is no captured money to settle")
 	}
 	return nil
 }
 
-// The method lapse ends a hold at the bank, in Plural's books, or at both.
-func (d *dashboard) lapse(r *http.Request) error {
+// lapseHold ends a hold at the bank, in Plural's books, or in both places.
+func (d *dashboard) lapseHold(r *http.Request) error {
 	where, err := parseLapse(r.PostForm.Get("where"))
 	if err != nil {
 		return err
@@ -121,10 +120,10 @@ func (d *dashboard) lapse(r *http.Request) error {
 	return d.srv.LapseHold(r.PathValue("id"), where)
 }
 
-// The method refund refunds the form's amount. If the form has no amount, the
-// method refunds all that is left.
-func (d *dashboard) refund(r *http.Request) error {
-	amount, err := d.amount(r)
+// refundOrder refunds the form's amount. If the form has no amount, refundOrder
+// refunds all that is left.
+func (d *dashboard) refundOrder(r *http.Request) error {
+	amount, err := d.formAmount(r)
 	if err != nil {
 		return err
 	}
@@ -132,10 +131,9 @@ func (d *dashboard) refund(r *http.Request) error {
 	return err
 }
 
-// The method callback posts the form with which the payer's browser comes back
-// to the shop. The user of the page can post the form of an order any number of
-// times.
-func (d *dashboard) callback(r *http.Request) error {
+// postCallback posts the form with which the payer's browser comes back to the
+// shop. The user of the page can post the form of an order any number of times.
+func (d *dashboard) postCallback(r *http.Request) error {
 	resp, err := d.srv.PostCallback(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
@@ -171,9 +169,9 @@ func (d *dashboard) redeliver(r *http.Request) error {
 	return err
 }
 
-// The method amount reads the form's amount in the order's currency. It returns
-// zero if the field is empty.
-func (d *dashboard) amount(r *http.Request) (pluraltest.Amount, error) {
+// formAmount reads the form's amount in the order's currency. If the
+// field is empty, formAmount returns zero.
+func (d *dashboard) formAmount(r *http.Request) (pluraltest.Amount, error) {
 	text := strings.TrimSpace(r.PostForm.Get("amount"))
 	order, ok := d.srv.Order(r.PathValue("id"))
 	if !ok {

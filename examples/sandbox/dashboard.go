@@ -59,16 +59,16 @@ func (d *dashboard) mount() {
 	mux.HandleFunc("GET /{$}", d.index)
 	mux.HandleFunc("GET /sandbox/live", d.streamChanges)
 	mux.HandleFunc("POST /sandbox/orders", d.formHandler(d.createOrder))
-	mux.HandleFunc("POST /sandbox/orders/{id}/pay", d.formHandler(d.pay))
-	mux.HandleFunc("POST /sandbox/orders/{id}/capture", d.formHandler(d.capture))
-	mux.HandleFunc("POST /sandbox/orders/{id}/cancel", d.formHandler(d.cancel))
-	mux.HandleFunc("POST /sandbox/orders/{id}/lapse", d.formHandler(d.lapse))
-	mux.HandleFunc("POST /sandbox/orders/{id}/refund", d.formHandler(d.refund))
-	mux.HandleFunc("POST /sandbox/orders/{id}/callback", d.formHandler(d.callback))
+	mux.HandleFunc("POST /sandbox/orders/{id}/pay", d.formHandler(d.payOrder))
+	mux.HandleFunc("POST /sandbox/orders/{id}/capture", d.formHandler(d.captureOrder))
+	mux.HandleFunc("POST /sandbox/orders/{id}/cancel", d.formHandler(d.cancelOrder))
+	mux.HandleFunc("POST /sandbox/orders/{id}/lapse", d.formHandler(d.lapseHold))
+	mux.HandleFunc("POST /sandbox/orders/{id}/refund", d.formHandler(d.refundOrder))
+	mux.HandleFunc("POST /sandbox/orders/{id}/callback", d.formHandler(d.postCallback))
 	mux.HandleFunc("POST /sandbox/links", d.formHandler(d.createLink))
 	mux.HandleFunc("POST /sandbox/links/{id}/cancel", d.formHandler(d.cancelLink))
 	mux.HandleFunc("POST /sandbox/links/{id}/notify", d.formHandler(d.notifyLink))
-	mux.HandleFunc("POST /sandbox/settle", d.formHandler(d.settle))
+	mux.HandleFunc("POST /sandbox/settle", d.formHandler(d.settleAll))
 	mux.HandleFunc("POST /sandbox/faults", d.formHandler(d.queueFault))
 	mux.HandleFunc("POST /sandbox/faults/rate", d.formHandler(d.changeFaultRate))
 	mux.HandleFunc("POST /sandbox/faults/clear", d.formHandler(d.clearFaults))
@@ -97,8 +97,8 @@ func loopbackOnly(next http.Handler) http.Handler {
 	})
 }
 
-// withHeaders sets strict security headers. For the page, the method show
-// replaces the strict policy with a policy that allows what the page needs.
+// withHeaders sets strict security headers. For the page, showPage replaces the
+// strict policy with a policy that allows what the page needs.
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -110,13 +110,13 @@ func withHeaders(next http.Handler) http.Handler {
 	})
 }
 
-func (d *dashboard) index(w http.ResponseWriter, _ *http.Request) { d.show(w, http.StatusOK, "") }
+func (d *dashboard) index(w http.ResponseWriter, _ *http.Request) { d.showPage(w, http.StatusOK, "") }
 
-// The method show writes the whole page. The parameter problem is the error of
-// a posted form, or "".
-func (d *dashboard) show(w http.ResponseWriter, status int, problem string) {
+// showPage writes the whole page. If a posted form was refused, errorText is
+// the text of the error. Otherwise errorText is "".
+func (d *dashboard) showPage(w http.ResponseWriter, status int, errorText string) {
 	view := d.view()
-	view.Problem, view.Nonce = problem, rand.Text()
+	view.Problem, view.Nonce = errorText, rand.Text()
 	view.Style, view.Script = d.style, d.script
 	var body bytes.Buffer
 	if err := pages.ExecuteTemplate(&body, "index.html", view); err != nil {

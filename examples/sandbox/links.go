@@ -30,7 +30,8 @@ func (d *dashboard) links() (list []linkView) {
 	slices.Reverse(all)
 	for _, l := range all[:min(len(all), maxOrders)] {
 		shown := linkView{
-			Link: l, Sum: sum(l.Amount), Messages: d.srv.Notifications(l.ID), Document: indented(d.srv.LinkDocument(l.ID)),
+			Link: l, Sum: sum(l.Amount), Messages: d.srv.Notifications(l.ID),
+			Document: indentBody(d.srv.LinkDocument(l.ID)),
 		}
 		if l.Due != l.Amount && l.Due.Value > 0 {
 			shown.Due = sum(l.Due)

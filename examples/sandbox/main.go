@@ -75,7 +75,7 @@ so the guide's cURL commands work with only the host changed.
 %s%sStop it with Ctrl-C.
 `,
 		srv.URL, shellQuoted(srv.URL), shellQuoted(srv.ClientID), shellQuoted(srv.ClientSecret),
-		srv.WebhookSecret, srv.MerchantID, replayHint(s), warning(srv))
+		srv.WebhookSecret, srv.MerchantID, replayHint(s), secretWarning(srv))
 }
 
 // shellQuoted quotes a value for a shell.
@@ -97,10 +97,10 @@ func replayHint(s *settings) string {
 	)
 }
 
-// If the client secret cannot be decoded into a key for signatures, warning
-// returns a text about that for the user. The sample secret in Plural's
-// documentation is such a secret.
-func warning(srv *pluraltest.Server) string {
+// secretWarning returns a warning for the user if the client secret cannot be
+// decoded into a key for signatures. Otherwise it returns "". The sample secret
+// in Plural's documentation cannot be decoded.
+func secretWarning(srv *pluraltest.Server) string {
 	if srv.SignForm(url.Values{"order_id": {"any"}}).Get("signature") != "" {
 		return ""
 	}

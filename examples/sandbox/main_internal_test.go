@@ -155,7 +155,7 @@ func TestWarning(t *testing.T) {
 	about := func(secret string, form pluraltest.WebhookKeyForm) string {
 		srv := pluraltest.New(pluraltest.WithCredentials("shop", secret), pluraltest.WithCallbackKey(form))
 		defer srv.Close()
-		return warning(srv)
+		return secretWarning(srv)
 	}
 	require.Empty(t, about("00ffA", pluraltest.WebhookKeyHex))
 	require.Contains(t, about("fgwei7egyhuggwp39w8rh", pluraltest.WebhookKeyHex), "empty signature")

@@ -80,8 +80,8 @@ func (v visitor) page() string {
 	return body
 }
 
-// The method order returns the newest order.
-func (v visitor) order() pluraltest.Order {
+// newestOrder returns the newest order.
+func (v visitor) newestOrder() pluraltest.Order {
 	v.t.Helper()
 	orders := v.srv.Orders()
 	require.NotEmpty(v.t, orders)
@@ -103,7 +103,7 @@ func TestOrdersFromThePage(t *testing.T) {
 	page := v.post("/sandbox/orders", "amount", "1,499.50", "pre_auth", "yes", "reference", "order-7")
 	require.Contains(t, page, "₹1,499.50")
 	require.Contains(t, page, "Open the checkout")
-	order := v.order()
+	order := v.newestOrder()
 	require.Equal(t, "order-7", order.Reference)
 	require.Equal(t, int64(149950), order.Amount.Value)
 	path := "/sandbox/orders/" + order.ID
@@ -127,13 +127,13 @@ func TestPayerOfThePage(t *testing.T) {
 	v := visit(t)
 	for decision, status := range map[string]string{"approve": "PROCESSED", "decline": "ATTEMPTED", "leave": "CANCELLED"} {
 		v.post("/sandbox/orders", "amount", "1")
-		id := v.order().ID
+		id := v.newestOrder().ID
 		v.post("/sandbox/orders/"+id+"/pay", "decision", decision)
 		order, _ := v.srv.Order(id)
 		require.Equal(t, status, order.Status)
 	}
 	v.post("/sandbox/orders", "amount", "1", "pre_auth", "yes")
-	path := "/sandbox/orders/" + v.order().ID
+	path := "/sandbox/orders/" + v.newestOrder().ID
 	v.post(path+"/pay", "decision", "approve")
 	require.Contains(t, v.post(path+"/cancel"), ">CANCELLED<")
 	require.Contains(t, v.refused(path+"/pay", "decision", "approve"), "is CANCELLED")
@@ -151,7 +151,7 @@ func TestPendingWritesOfThePage(t *testing.T) {
 	} {
 		v := visit(t)
 		require.Contains(t, v.post("/sandbox/orders", "amount", "1", "pre_auth", "yes"), "Open the checkout")
-		id := v.order().ID
+		id := v.newestOrder().ID
 		v.post("/sandbox/orders/"+id+"/pay", "decision", "approve")
 		v.srv.Inject(pluraltest.On(op), pluraltest.PendingResult.AfterReads(9))
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, v.srv.URL+"/api/pay/v1/orders/"+id+path,
@@ -194,7 +194,7 @@ func TestCallbackAndWebhooksFromThePage(t *testing.T) {
 	status = http.StatusOK
 	require.Contains(t, v.post("/sandbox/webhooks", "url", shop.URL+"/hook"), shop.URL+"/hook")
 	v.post("/sandbox/orders", "amount", "1", "callback_url", shop.URL+"/back")
-	path := "/sandbox/orders/" + v.order().ID
+	path := "/sandbox/orders/" + v.newestOrder().ID
 	v.post(path+"/pay", "decision", "approve")
 	require.Equal(t, "/hook", <-hits)
 	require.NoError(t, v.srv.WaitWebhooks(t.Context()))
@@ -360,9 +360,9 @@ func TestLive(t *testing.T) {
 	require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
 	events := bufio.NewScanner(resp.Body)
 	events.Buffer(nil, 1<<20)
-	// The function next waits for an event that brings the named part of
-	// the page, with the text in it.
-	next := func(part, text string) {
+	// waitForEvent waits for an event that brings a part of the page. The
+	// part must have the given name and must contain the given text.
+	waitForEvent := func(part, text string) {
 		t.Helper()
 		name := ""
 		for events.Scan() {
@@ -379,13 +379,13 @@ func TestLive(t *testing.T) {
 		}
 		t.Fatalf("no event %s with %q: %v", part, text, events.Err())
 	}
-	next("orders", "No orders yet.")
+	waitForEvent("orders", "No orders yet.")
 	v.post("/sandbox/orders", "amount", "1", "reference", "seen-live")
-	next("orders", "seen-live")
+	waitForEvent("orders", "seen-live")
 	v.post("/sandbox/faults", "op", "token", "fault", "Truncate")
-	next("queued", "Truncate for token")
+	waitForEvent("queued", "Truncate for token")
 	_, _ = v.send("GET", "/api/pay/v1/orders/x", nil)
-	next("log", "GET /api/pay/v1/orders/x")
+	waitForEvent("log", "GET /api/pay/v1/orders/x")
 }
 
 // A hold can lapse at the bank, in the books, or at both. If it lapses only at
@@ -395,13 +395,13 @@ func TestLapsesFromThePage(t *testing.T) {
 	v := visit(t)
 	for where, status := range map[string]string{"bank": "AUTHORIZED", "books": "CANCELLED", "both": "CANCELLED"} {
 		v.post("/sandbox/orders", "amount", "1", "pre_auth", "yes")
-		path := "/sandbox/orders/" + v.order().ID
+		path := "/sandbox/orders/" + v.newestOrder().ID
 		require.Contains(t, v.refused(path+"/lapse", "where", where), "no hold")
 		v.post(path+"/pay", "decision", "approve")
 		require.Contains(t, v.refused(path+"/lapse", "where", "moon"), "both, bank or books")
 		page := v.post(path+"/lapse", "where", where)
-		require.Equal(t, status, v.order().Status)
-		require.Equal(t, where != "books", v.order().HoldLapsed)
+		require.Equal(t, status, v.newestOrder().Status)
+		require.Equal(t, where != "books", v.newestOrder().HoldLapsed)
 		require.Contains(t, page, ">"+status+"<")
 		if where == "bank" {
 			require.Contains(t, page, "the bank has let go of the hold")
@@ -418,7 +418,7 @@ func TestSettlementsFromThePage(t *testing.T) {
 	v := visit(t)
 	require.Contains(t, v.refused("/sandbox/settle"), "there is no captured money to settle")
 	v.post("/sandbox/orders", "amount", "1499.50", "pre_auth", "yes", "reference", "order-1")
-	path := "/sandbox/orders/" + v.order().ID
+	path := "/sandbox/orders/" + v.newestOrder().ID
 	v.post(path+"/pay", "decision", "approve")
 	require.Contains(t, v.refused("/sandbox/settle"), "no captured money", "a hold is not a capture")
 	v.post(path + "/capture")
@@ -426,7 +426,7 @@ func TestSettlementsFromThePage(t *testing.T) {
 	utr := v.srv.Settlements()[0].UTR
 	require.Contains(t, page, "<code>"+utr+"</code>")
 	require.Contains(t, page, "order-1: ₹1,499.50, settled ₹1,464.11")
-	require.Contains(t, page, v.order().Payments[0].ID)
+	require.Contains(t, page, v.newestOrder().Payments[0].ID)
 	require.Contains(t, v.refused("/sandbox/settle"), "no captured money")
 }
 

@@ -191,7 +191,7 @@ func parseLapse(v string) (pluraltest.Lapse, error) {
 func (s *settings) options() []pluraltest.Option {
 	options := []pluraltest.Option{
 		pluraltest.WithAddr(s.Addr),
-		pluraltest.WithGuideSamples(), // everybody knows these samples, so the method check allows only a loopback address
+		pluraltest.WithGuideSamples(), // everybody knows these samples, so -addr must be a loopback address
 		pluraltest.WithMerchantID(s.MerchantID),
 		pluraltest.WithTokenLifetime(s.TokenLifetime),
 		pluraltest.WithPaymentRetries(s.Retries),

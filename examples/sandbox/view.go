@@ -117,7 +117,7 @@ func (d *dashboard) orders() (list []orderView, more int) {
 		all = all[:maxOrders]
 	}
 	for _, o := range all {
-		shown := orderView{Order: o, Sum: sum(o.Amount), Document: indented(d.srv.Document(o.ID))}
+		shown := orderView{Order: o, Sum: sum(o.Amount), Document: indentBody(d.srv.Document(o.ID))}
 		d.mu.Lock()
 		shown.Answer = d.callbacks[o.ID]
 		d.mu.Unlock()
@@ -205,7 +205,7 @@ func requestEntry(r pluraltest.Request, fault string) entry {
 		At:      r.At,
 		Title:   r.Method + " " + r.Path,
 		Fault:   fault,
-		Body:    indented(r.Body),
+		Body:    indentBody(r.Body),
 		Outcome: "no answer",
 		Class:   "bad",
 	}
@@ -220,7 +220,7 @@ func requestEntry(r pluraltest.Request, fault string) entry {
 
 func eventEntry(d pluraltest.Delivery) entry {
 	e := entry{
-		At: d.CreatedAt, Event: true, Title: d.EventType, Outcome: string(d.State), ID: d.ID, Body: indented(d.Body),
+		At: d.CreatedAt, Event: true, Title: d.EventType, Outcome: string(d.State), ID: d.ID, Body: indentBody(d.Body),
 		Detail: "webhook-id " + d.ID,
 	}
 	if len(d.Attempts) == 0 && d.State == pluraltest.DeliveryNotSent {
@@ -281,9 +281,9 @@ func sum(a pluraltest.Amount) string {
 	return plural.Amount{Value: a.Value, Currency: plural.Currency(a.Currency)}.Display()
 }
 
-// The function indented formats a body with line breaks and indents. If the
-// body is long, the function returns only the first part.
-func indented(body []byte) string {
+// indentBody formats a JSON body with line breaks and indents. If the result is
+// long, indentBody returns only the first part.
+func indentBody(body []byte) string {
 	var out bytes.Buffer
 	if json.Indent(&out, body, "", "  ") != nil {
 		out.Reset()

@@ -413,8 +413,8 @@ func TestCancelsCanBeDecidedAgain(t *testing.T) {
 	customer.eventually(orderPage(number), "Nothing was taken")
 }
 
-// A decision is written off while Plural carries it out. The shop still records
-// the effect.
+// An operator closes a decision ("Write it off") while Plural carries out the
+// decision. The shop still records that the decision was carried out.
 func TestWrittenOffWhileItIsCarriedOut(t *testing.T) {
 	t.Parallel()
 	db, err := openStore(t.Context(), sqliteFile(t))
@@ -430,7 +430,7 @@ func TestWrittenOffWhileItIsCarriedOut(t *testing.T) {
 	require.NoError(t, db.transact(t.Context(), func(tx *sql.Tx) error {
 		require.NoError(t, db.insertDecision(t.Context(), tx, d))
 		require.NoError(t, s.settle(t.Context(), tx, d, stateWrittenOff, ""))
-		return s.ended(t.Context(), tx, outcomeOf(d, nil))
+		return s.onEnded(t.Context(), tx, outcomeOf(d, nil))
 	}))
 	d, err = db.decision(t.Context(), db, number, d.Reference)
 	require.NoError(t, err)
@@ -466,7 +466,7 @@ func TestAJobWithTwoAnswers(t *testing.T) {
 			require.NoError(t, db.insertDecision(t.Context(), tx, d))
 			require.NoError(t, s.settle(t.Context(), tx, d, test.first, ""))
 			a := pluralriver.Attempt{Number: 1, Why: pluralriver.Contradicted, Err: errors.New("contradicted")}
-			return s.unsettled(t.Context(), tx, outcomeOf(d, test.second), a)
+			return s.onUnsettled(t.Context(), tx, outcomeOf(d, test.second), a)
 		}))
 		d, err = db.decision(t.Context(), db, number, d.Reference)
 		require.NoError(t, err)

@@ -26,7 +26,8 @@ type bank struct {
 // settles within 45 days.
 const bankDays = 50
 
-// arrival is the part of a transfer to the bank that comes from one payment.
+// arrival is the money of one payment in a transfer to the shop's bank account.
+// One transfer may contain the money of many payments.
 type arrival struct {
 	PaymentID string
 	UTR       string
@@ -45,10 +46,10 @@ func (a *arrival) Text() string {
 	return "arrived: UTR " + a.UTR
 }
 
-// The method read gets the latest settlements from Plural, and stores their
+// readSettlements gets the latest settlements from Plural, and stores their
 // lines. It skips a settlement whose lines are all stored and all paid out,
 // unless the settlement has changed since then.
-func (b *bank) read(ctx context.Context) error {
+func (b *bank) readSettlements(ctx context.Context) error {
 	today := time.Now().In(plural.India())
 	days := plural.Days{First: today.AddDate(0, 0, 1-bankDays), Last: today}
 	for s, err := range b.client.Settlements.List(ctx, days) {
@@ -165,7 +166,9 @@ type bankWorker struct {
 }
 
 // Work finds out which payments have reached the bank.
-func (w *bankWorker) Work(ctx context.Context, _ *river.Job[bankArgs]) error { return w.bank.read(ctx) }
+func (w *bankWorker) Work(ctx context.Context, _ *river.Job[bankArgs]) error {
+	return w.bank.readSettlements(ctx)
+}
 
 // Timeout is long, because the job makes a request for each ten lines.
 func (w *bankWorker) Timeout(*river.Job[bankArgs]) time.Duration { return time.Hour }

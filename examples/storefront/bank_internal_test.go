@@ -24,9 +24,9 @@ func openBank(t *testing.T, database string) (*bank, *pluraltest.Server) {
 	return &bank{&books{db: db, log: slog.New(slog.DiscardHandler)}, client}, gateway
 }
 
-// The function settled adds a settlement to the gateway. It has yesterday's
-// date and one payment.
-func settled(t *testing.T, gateway *pluraltest.Server, utr, payment, payout string) {
+// addSettlement adds a settlement to the gateway. The settlement has
+// yesterday's date and one payment.
+func addSettlement(t *testing.T, gateway *pluraltest.Server, utr, payment, payout string) {
 	t.Helper()
 	at := gateway.Now().Add(-24 * time.Hour)
 	require.NoError(t, gateway.AddSettlement(pluraltest.Settlement{
@@ -36,9 +36,9 @@ func settled(t *testing.T, gateway *pluraltest.Server, utr, payment, payout stri
 	}))
 }
 
-// The method arrived returns the status of a payment's arrival, or "" if it has
-// not arrived.
-func (b *bank) arrived(t *testing.T, payment string) (status string) {
+// arrivalStatus returns the status of a payment's arrival at the bank. It
+// returns "" if the shop has stored no arrival of the payment.
+func (b *bank) arrivalStatus(t *testing.T, payment string) (status string) {
 	t.Helper()
 	require.NoError(t, b.db.QueryRowContext(t.Context(),
 		`SELECT COALESCE(max(status), '') FROM arrivals WHERE payment_id = $1`, payment).Scan(&status))
@@ -60,8 +60,8 @@ func TestOddSettlementsStopNothing(t *testing.T) {
 				database = servertest.StartPostgres(t).URL
 			}
 			b, gateway := openBank(t, database)
-			settled(t, gateway, "odd", "v1-odd", "")
-			settled(t, gateway, "UTR1", "v1-good", "")
+			addSettlement(t, gateway, "odd", "v1-odd", "")
+			addSettlement(t, gateway, "UTR1", "v1-good", "")
 			require.NoError(t, gateway.ChangeSettlement("odd", func(s *pluraltest.Settlement) { s.UTR = utr }))
 			if utr == "gone" {
 				gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
@@ -71,8 +71,8 @@ func TestOddSettlementsStopNothing(t *testing.T) {
 					return pluraltest.NoFault
 				})
 			}
-			require.NoError(t, b.read(t.Context()))
-			require.Equal(t, "Success", b.arrived(t, "v1-good"))
+			require.NoError(t, b.readSettlements(t.Context()))
+			require.Equal(t, "Success", b.arrivalStatus(t, "v1-good"))
 		})
 	}
 }
@@ -81,14 +81,14 @@ func TestOddSettlementsStopNothing(t *testing.T) {
 func TestPayoutThatSucceedsLater(t *testing.T) {
 	t.Parallel()
 	b, gateway := openBank(t, sqliteFile(t))
-	settled(t, gateway, "UTR1", "v1-p", "Pending")
-	require.NoError(t, b.read(t.Context()))
-	require.Equal(t, "Pending", b.arrived(t, "v1-p"))
+	addSettlement(t, gateway, "UTR1", "v1-p", "Pending")
+	require.NoError(t, b.readSettlements(t.Context()))
+	require.Equal(t, "Pending", b.arrivalStatus(t, "v1-p"))
 	succeed := func(s *pluraltest.Settlement) { s.Lines[0].PayoutStatus = "Success" }
 	require.NoError(t, gateway.ChangeSettlement("UTR1", succeed))
-	require.NoError(t, b.read(t.Context()))
-	require.Equal(t, "Success", b.arrived(t, "v1-p"))
+	require.NoError(t, b.readSettlements(t.Context()))
+	require.Equal(t, "Success", b.arrivalStatus(t, "v1-p"))
 	requests := len(gateway.Requests())
-	require.NoError(t, b.read(t.Context()))
+	require.NoError(t, b.readSettlements(t.Context()))
 	require.Len(t, gateway.Requests(), requests+1, "only the list is read again")
 }

@@ -40,9 +40,9 @@ func (s *books) place(ctx context.Context, o *order) (*order, error) {
 	return s.db.order(ctx, s.db, o.Number)
 }
 
-// The method seen stores what Plural's books show about an order. Every look
-// job of contrib/river calls this method.
-func (s *books) seen(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
+// onSeen stores what Plural's books show about an order. Every look job of
+// contrib/river calls onSeen.
+func (s *books) onSeen(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
 	number := booked.MerchantOrderReference
 	if !orderNumber.MatchString(number) || firstNumber(number) != number {
 		s.log.ErrorContext(ctx, "Plural's books have another reference", "books", booked)
@@ -55,9 +55,9 @@ func (s *books) seen(ctx context.Context, tx *sql.Tx, booked *plural.Order) erro
 	return err
 }
 
-// The method lapsing is called if the bank may release a hold on any day. It
-// adds a note to the order's history, but only once.
-func (s *books) lapsing(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
+// onLapsing is called if the bank may release a hold on any day. It adds a note
+// to the order's history, but only once.
+func (s *books) onLapsing(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
 	o, err := s.db.orderByPluralID(ctx, tx, booked.OrderID)
 	if errors.Is(err, errUnknownOrder) {
 		return nil

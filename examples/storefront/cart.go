@@ -54,7 +54,7 @@ func (s *shop) cartOf(w http.ResponseWriter, r *http.Request) *cart {
 		return c
 	}
 	o, err := s.db.order(r.Context(), s.db, c.number)
-	if err != nil || o.payable() {
+	if err != nil || o.isPayable() {
 		return c // not ordered yet, or not paid
 	}
 	if o.Status != plural.OrderStatusFailed && o.Status != plural.OrderStatusCancelled {

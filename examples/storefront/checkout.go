@@ -20,7 +20,7 @@ func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
 	}
 	o, err := s.till.place(r.Context(), &order{Number: c.number, Lines: lines, Amount: total})
 	if err != nil {
-		s.failed(w, r, "place order", err)
+		s.showError(w, r, "place order", err)
 		return
 	}
 	if o.Amount != total { // prices have changed since the order was made
@@ -35,7 +35,7 @@ func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
 func (s *shop) payOrder(w http.ResponseWriter, r *http.Request) {
 	o, err := s.customersOrder(r)
 	if err != nil {
-		s.failed(w, r, "pay order", err)
+		s.showError(w, r, "pay order", err)
 		return
 	}
 	s.pay(w, r, o)
@@ -68,7 +68,7 @@ func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), createTimeout)
 	defer cancel()
 	to := "/orders/" + o.Number // the order's page shows its state
-	if o.payable() {
+	if o.isPayable() {
 		link, err := s.till.wayToPay(ctx, o)
 		switch {
 		case errors.Is(err, errLinkLost) && readCart(r).number == o.Number:
@@ -76,7 +76,7 @@ func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
 			to = "/cart"
 		case err != nil:
 			s.log.ErrorContext(ctx, "create order", "order", o.Number, "error", err)
-			to += "?" + unreachable
+			to += "?" + unreachableQuery
 		case link != "":
 			to = link
 		}
@@ -84,9 +84,9 @@ func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// The constant unreachable is a URL query for an order's page. With this query,
-// the page explains why the customer did not get to the payment.
-const unreachable = "unreachable=1"
+// unreachableQuery is a URL query for an order's page. With this query, the
+// page explains why the customer did not get to the payment.
+const unreachableQuery = "unreachable=1"
 
 // comeBack handles the request with which the payer's browser comes back from
 // the checkout. It verifies the signature, and then compares Plural's books
@@ -108,7 +108,7 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err != nil {
-		s.failed(w, r, "find the order of a return", err)
+		s.showError(w, r, "find the order of a return", err)
 		return
 	}
 	isNews, err := s.till.isNews(ctx, o, callback.Status)
@@ -135,17 +135,17 @@ type orderView struct {
 func (s *shop) showOrder(w http.ResponseWriter, r *http.Request) {
 	o, err := s.customersOrder(r)
 	if err != nil {
-		s.failed(w, r, "show order", err)
+		s.showError(w, r, "show order", err)
 		return
 	}
 	v, err := s.viewOrder(r.Context(), o)
 	if err != nil {
-		s.failed(w, r, "show order", err)
+		s.showError(w, r, "show order", err)
 		return
 	}
 	c := s.cartOf(w, r)
 	page := view{Title: v.Head, InCart: c.count(), Data: v}
-	if r.URL.RawQuery == unreachable && v.CanPay {
+	if r.URL.RawQuery == unreachableQuery && v.CanPay {
 		page.Problem = "We cannot reach the payment page just now. Nothing was paid. Try again in a minute."
 	}
 	isRecent := time.Since(o.CreatedAt) < time.Hour
@@ -160,7 +160,7 @@ func (s *shop) viewOrder(ctx context.Context, o *order) (orderView, error) {
 	if err != nil {
 		return orderView{}, err
 	}
-	twins, err := s.db.twins(ctx, s.db, o.Number)
+	twins, err := s.db.listTwins(ctx, s.db, o.Number)
 	if err != nil {
 		return orderView{}, err
 	}
@@ -176,7 +176,7 @@ func (s *shop) viewOrder(ctx context.Context, o *order) (orderView, error) {
 // happened to a capture or a cancel, the text does not promise anything about
 // the hold.
 func describe(o *order, decisions []*decision) orderView {
-	v := orderView{order: o, CanPay: o.payable()}
+	v := orderView{order: o, CanPay: o.isPayable()}
 	left := plural.INR(o.Captured.Value - o.Refunded.Value)
 	isInDoubt := slices.ContainsFunc(decisions, func(d *decision) bool {
 		return d.Kind != kindRefund && (d.Troubled() || d.State == stateWrittenOff)

@@ -28,7 +28,7 @@ func (s *desk) decide(ctx context.Context, d *decision, version int64) error {
 }
 
 func (s *desk) decideTx(ctx context.Context, tx *sql.Tx, d *decision, version int64) error {
-	o, err := s.db.locked(ctx, tx, d.Number)
+	o, err := s.db.lockOrder(ctx, tx, d.Number)
 	if err != nil {
 		return err
 	}
@@ -78,9 +78,9 @@ func (s *desk) decideTx(ctx context.Context, tx *sql.Tx, d *decision, version in
 	)
 }
 
-// The method ended is called once for each decision, in the transaction that
-// ends its job.
-func (s *desk) ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) error {
+// onEnded is called once for each decision, in the transaction that ends the
+// decision's job.
+func (s *desk) onEnded(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) error {
 	d, err := s.decisionOf(ctx, tx, o)
 	if d == nil || err != nil {
 		return err
@@ -99,10 +99,10 @@ func (s *desk) ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) err
 	return s.lookSoon(ctx, tx, pluralriver.LookArgs{OrderID: o.OrderID})
 }
 
-// The method unsettled is called if a decision has no final answer or two
-// different answers, and a person has to look. The order's page then shows
-// that, and what can be done.
-func (s *desk) unsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
+// onUnsettled is called if a person has to look at a decision, because the
+// decision has no final answer, or two different answers. The order's page then
+// shows the reason, and what the operator can do.
+func (s *desk) onUnsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
 	s.log.ErrorContext(ctx, "a person has to look at Plural's dashboard",
 		"order", o.OrderID, "reference", o.Reference, "why", a.Why, "error", a.Err)
 	d, err := s.decisionOf(ctx, tx, o)
@@ -137,7 +137,7 @@ func (s *desk) decisionOf(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.db.locked(ctx, tx, d.Number); err != nil {
+	if _, err := s.db.lockOrder(ctx, tx, d.Number); err != nil {
 		return nil, err
 	}
 	return s.db.decision(ctx, tx, d.Number, d.Reference) // read again, now that the order is locked
@@ -159,10 +159,10 @@ func endOf(err error) (state, reason string) {
 	return stateReview, refusal(err)
 }
 
-// endAgain is needed if two runs of a job have different results. The decision
-// d has the first result, and err is the second result. endAgain returns the
-// new state of the decision, and the reason for this state. If each run made a
-// refund, the reason says so.
+// endAgain is needed if two runs of a job have different results. The state of
+// the decision d shows the first result. The parameter err is the second
+// result. endAgain returns the decision's new state, and the reason for this
+// state. If each run made a refund, the reason says so.
 func endAgain(d *decision, err error) (state, reason string) {
 	state, reason = endOf(err)
 	switch {
@@ -201,7 +201,7 @@ func (s *desk) retry(ctx context.Context, number string, job int64) error {
 		if _, err := s.river.JobRetryTx(ctx, tx, job); err != nil && !errors.Is(err, rivertype.ErrNotFound) {
 			return err
 		}
-		o, err := s.db.locked(ctx, tx, number)
+		o, err := s.db.lockOrder(ctx, tx, number)
 		if err != nil {
 			return err
 		}
@@ -234,7 +234,7 @@ func (s *desk) writeOffTx(ctx context.Context, tx *sql.Tx, number, reference str
 			return err
 		}
 	}
-	o, err := s.db.locked(ctx, tx, number)
+	o, err := s.db.lockOrder(ctx, tx, number)
 	if err != nil {
 		return err
 	}

@@ -240,7 +240,7 @@ func TestFleet(t *testing.T) {
 	trouble.Wait()
 	gateway.ClearFaults()
 	gateway.Flush()
-	for i := range fleetSize { // a process that starts takes over the jobs of a killed one
+	for i := range fleetSize { // the new processes take over the jobs of the killed processes
 		f.kill(i)
 		f.start(i)
 	}
@@ -317,9 +317,9 @@ func (a asUser) RoundTrip(r *http.Request) (*http.Response, error) {
 	return a.next.RoundTrip(r)
 }
 
-// The method do repeats a request until a process gives an answer that is not a
-// server error.
-func (v *visit) do(c *http.Client, method, path string, form url.Values) page {
+// repeatRequest sends a request again and again, until a process gives an
+// answer that is not a server error.
+func (v *visit) repeatRequest(c *http.Client, method, path string, form url.Values) page {
 	for range 200 {
 		p, err := request(v.f.t.Context(), c, method, v.f.balancer.URL+path, form)
 		if err == nil && p.status < http.StatusInternalServerError {
@@ -351,15 +351,15 @@ func request(ctx context.Context, c *http.Client, method, link string, form url.
 // The method order makes an order, and reports whether the customer gets to
 // Plural's page and stays there.
 func (v *visit) order(c *http.Client) bool {
-	v.do(c, http.MethodPost, "/cart", url.Values{"product": {products[v.random.IntN(len(products))].ID}})
-	cart := v.do(c, http.MethodGet, "/cart", nil)
+	v.repeatRequest(c, http.MethodPost, "/cart", url.Values{"product": {products[v.random.IntN(len(products))].ID}})
+	cart := v.repeatRequest(c, http.MethodGet, "/cart", nil)
 	v.number = cart.field(v.f.t, "number")
-	p := v.do(c, http.MethodPost, "/checkout", url.Values{"number": {v.number}})
+	p := v.repeatRequest(c, http.MethodPost, "/checkout", url.Values{"number": {v.number}})
 	for range 10 {
 		if p.status == http.StatusSeeOther {
 			break
 		}
-		p = v.do(c, http.MethodPost, orderPage(v.number)+"/pay", nil)
+		p = v.repeatRequest(c, http.MethodPost, orderPage(v.number)+"/pay", nil)
 	}
 	orders := v.f.gateway.OrdersByReference(v.number)
 	if p.status != http.StatusSeeOther || len(orders) == 0 {
@@ -378,7 +378,7 @@ func (v *visit) pay(c *http.Client) bool {
 			v.f.t.Errorf("decline: %v", err)
 			return false
 		}
-		v.do(c, http.MethodPost, "/plural/return", back.Form)
+		v.repeatRequest(c, http.MethodPost, "/plural/return", back.Form)
 		if v.random.IntN(2) == 0 {
 			return false
 		}
@@ -389,17 +389,17 @@ func (v *visit) pay(c *http.Client) bool {
 		return false
 	}
 	if v.random.IntN(3) > 0 {
-		v.do(c, http.MethodPost, "/plural/return", back.Form)
+		v.repeatRequest(c, http.MethodPost, "/plural/return", back.Form)
 	}
 	return true
 }
 
-// The method version waits until the operator's page offers a decision. Then it
+// waitForOffer waits until the operator's page offers a decision. Then it
 // returns the version of the order on that page. If the page never offers the
-// decision, the method returns "".
-func (v *visit) version(c *http.Client, offer string) string {
+// decision, waitForOffer returns "", and the test fails.
+func (v *visit) waitForOffer(c *http.Client, offer string) string {
 	for range 1200 {
-		p := v.do(c, http.MethodGet, operatePage(v.number), nil)
+		p := v.repeatRequest(c, http.MethodGet, operatePage(v.number), nil)
 		if strings.Contains(p.body, offer) {
 			return p.field(v.f.t, "version")
 		}
@@ -413,7 +413,7 @@ func (v *visit) version(c *http.Client, offer string) string {
 // Sometimes a second operator decides about the same order at the same time.
 func (v *visit) decide() (captured bool) {
 	staff := v.browser("operator")
-	version := v.version(staff, "/capture")
+	version := v.waitForOffer(staff, "/capture")
 	ideas := []func() (string, url.Values){
 		func() (string, url.Values) { return "capture", url.Values{"version": {version}, "whole": {"1"}} },
 		func() (string, url.Values) {
@@ -438,7 +438,7 @@ func (v *visit) decide() (captured bool) {
 			)
 		})
 	}
-	v.do(staff, http.MethodPost, operatePage(v.number)+"/"+kind, form)
+	v.repeatRequest(staff, http.MethodPost, operatePage(v.number)+"/"+kind, form)
 	rival.Wait()
 	return len(v.f.gateway.Cancels(v.id)) == 0 && kind == "capture" && v.random.IntN(2) == 0
 }
@@ -448,14 +448,14 @@ func (v *visit) decide() (captured bool) {
 func (v *visit) refund() {
 	staff := v.browser("operator")
 	for range 1200 {
-		p := v.do(staff, http.MethodGet, operatePage(v.number), nil)
+		p := v.repeatRequest(staff, http.MethodGet, operatePage(v.number), nil)
 		switch {
 		case strings.Contains(p.body, "/refund"):
 			form := url.Values{"version": {p.field(v.f.t, "version")}, "whole": {"1"}}
 			if v.random.IntN(2) == 0 {
 				form = url.Values{"version": form["version"], "amount": {"1.25"}}
 			}
-			v.do(staff, http.MethodPost, operatePage(v.number)+"/refund", form)
+			v.repeatRequest(staff, http.MethodPost, operatePage(v.number)+"/refund", form)
 			return
 		case strings.Contains(p.body, "Cancellation carried out"), strings.Contains(p.body, "not carried out"):
 			return

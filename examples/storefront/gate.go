@@ -126,9 +126,9 @@ func sender(r *http.Request) string {
 	return network.String()
 }
 
-// The shop remembers a browser that has given the right password, for the time
-// knownFor. Wrong passwords from other browsers behind the same proxy do not
-// lock out such a known browser. A known browser still has to give the
+// If a browser has given the right password, the shop remembers the browser for
+// 90 days (knownFor). Wrong passwords from other browsers behind the same proxy
+// do not lock out such a known browser. A known browser still has to give the
 // password.
 const (
 	knownCookie = "known"

@@ -222,7 +222,7 @@ func (b *browser) comeBack(form url.Values) page {
 	return page{status: res.StatusCode, at: res.Request.URL, body: html.UnescapeString(string(body))}
 }
 
-// The method pays makes an order with one product, and pays for the order.
+// This method makes an order with one product, and pays for the order.
 func (b *browser) pays(product string) (number, id string) {
 	b.t.Helper()
 	number, id = b.order(product)
@@ -234,16 +234,16 @@ func (b *browser) pays(product string) (number, id string) {
 	return number, id
 }
 
-// The method decides sends an operator's decision about an order. The decision
-// has the version that the operator's page shows.
+// This method sends an operator's decision about an order. The decision has the
+// version that the operator's page shows.
 func (b *browser) decides(number, kind string, pairs ...string) page {
 	b.t.Helper()
 	version := b.get("/operator/orders/"+number).field(b.t, "version")
 	return b.post("/operator/orders/"+number+"/"+kind, append(pairs, "version", version)...)
 }
 
-// The method eventually loads a page again and again, until the page shows all
-// of the texts.
+// This method loads a page again and again, until the page shows all of the
+// texts.
 func (b *browser) eventually(path string, texts ...string) {
 	b.t.Helper()
 	var last string
@@ -272,8 +272,8 @@ func (s *site) query(t *testing.T, statement string) (value string) {
 	return value
 }
 
-// The method eventually runs an SQL statement again and again, until the
-// statement finds the wanted value.
+// This method runs an SQL statement again and again, until the statement finds
+// the wanted value.
 func (s *site) eventually(t *testing.T, want, statement string) {
 	t.Helper()
 	require.Eventually(t, func() bool { return s.query(t, statement) == want }, 30*time.Second, 50*time.Millisecond)

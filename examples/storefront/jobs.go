@@ -22,11 +22,12 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 	workers := river.NewWorkers()
 	err := errors.Join(
 		pluralriver.AddWorkers(workers, pluralriver.Config[*sql.Tx]{
-			Client: s.till.client, Transact: s.db.transact, Ended: s.desk.ended, Unsettled: s.desk.unsettled, Timeout: p.Timeout,
+			Client: s.till.client, Transact: s.db.transact, Timeout: p.Timeout,
+			Ended: s.desk.onEnded, Unsettled: s.desk.onUnsettled,
 		}),
 		pluralriver.AddLooks(workers, pluralriver.Looks[*sql.Tx]{
-			Client: s.till.client, Transact: s.db.transact, Seen: s.till.seen, Queue: queueBooks, Timeout: p.Timeout,
-			HoldFor: p.Hold, Lapsing: s.till.lapsing,
+			Client: s.till.client, Transact: s.db.transact, Seen: s.till.onSeen, Queue: queueBooks, Timeout: p.Timeout,
+			HoldFor: p.Hold, Lapsing: s.till.onLapsing,
 			Quiet: func(ctx context.Context, tx *sql.Tx) ([]pluralriver.LookArgs, error) {
 				return s.till.quiet(ctx, tx, p.Look)
 			},
@@ -81,7 +82,7 @@ func (t teller) HandlePanic(
 
 // stopJobs gives running jobs some time to end.
 func stopJobs(ctx context.Context, jobs *river.Client[*sql.Tx]) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	if err := jobs.Stop(ctx); err != nil {
 		_ = jobs.StopAndCancel(context.WithoutCancel(ctx)) // another process finds these jobs and tries them again

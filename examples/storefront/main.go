@@ -88,7 +88,7 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 		return err
 	}
 
-	remove, err := s.temporary()
+	remove, err := s.ensureDatabase()
 	if err != nil {
 		return err
 	}
@@ -115,11 +115,11 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	}
 	defer stopJobs(ctx, books.river)
 
-	server := &http.Server{Handler: shop.routes(), ReadTimeout: 10 * time.Second, WriteTimeout: 60 * time.Second}
+	server := &http.Server{Handler: shop.newHandler(), ReadTimeout: 10 * time.Second, WriteTimeout: 60 * time.Second}
 	idle := make(chan struct{})
 	context.AfterFunc(ctx, func() {
 		defer close(idle)
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
 		_ = server.Shutdown(grace)
 	})
@@ -141,7 +141,7 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	return nil
 }
 
-// The constant grace limits how long the program waits for running requests and
-// jobs after it was told to stop. A customer who goes to Plural's page may wait
+// stopTimeout limits how long the program waits for running requests and jobs
+// after it was told to stop. A customer who goes to Plural's page may wait
 // half a minute for Plural.
-const grace = 35 * time.Second
+const stopTimeout = 35 * time.Second

@@ -18,14 +18,14 @@ const listed = 100
 
 // showOrders lists the latest orders.
 func (s *staff) showOrders(w http.ResponseWriter, r *http.Request) {
-	orders, err := s.db.orders(r.Context(), s.db, listed)
+	orders, err := s.db.listOrders(r.Context(), s.db, listed)
 	if err != nil {
-		s.failed(w, r, "list orders", err)
+		s.showError(w, r, "list orders", err)
 		return
 	}
-	waiting, err := s.db.waiting(r.Context(), s.db)
+	waiting, err := s.db.waitingTexts(r.Context(), s.db)
 	if err != nil {
-		s.failed(w, r, "list orders", err)
+		s.showError(w, r, "list orders", err)
 		return
 	}
 	s.show(w, http.StatusOK, "staff_orders.html", view{Title: "Orders", Data: struct {
@@ -71,12 +71,12 @@ func (s *staff) showOrder(w http.ResponseWriter, r *http.Request) {
 func (s *staff) showOrderWith(w http.ResponseWriter, r *http.Request, status int, p problem) {
 	o, err := s.orderOf(r)
 	if err != nil {
-		s.failed(w, r, "show order", err)
+		s.showError(w, r, "show order", err)
 		return
 	}
 	v, err := s.viewOrder(r.Context(), o)
 	if err != nil {
-		s.failed(w, r, "show order", err)
+		s.showError(w, r, "show order", err)
 		return
 	}
 	page := view{Title: "Order", Problem: string(p), Data: v}
@@ -121,14 +121,15 @@ func (s *staff) viewOrder(ctx context.Context, o *order) (*staffOrderView, error
 	v.Refundable = sum.refundable(o)
 	v.CanRefund = v.Refundable.Value >= least
 	v.Differs = sum.waiting == 0 && (o.Captured != sum.captured || o.Refunded != sum.refunded)
-	v.Moves = v.moves(time.Now())
+	v.Moves = v.mayChangeSoon(time.Now())
 	return v, nil
 }
 
-// The method moves reports whether the page may soon show something else. That
-// is so while a decision is being carried out, and while Plural's books do not
-// show its effect yet.
-func (v *staffOrderView) moves(now time.Time) bool {
+// mayChangeSoon reports whether the page may soon show something else. That is
+// so while a decision's job runs, or is due within a minute. It is also so for
+// a minute after a decision has ended, if Plural's books do not show its effect
+// yet.
+func (v *staffOrderView) mayChangeSoon(now time.Time) bool {
 	return slices.ContainsFunc(v.Decisions, func(d decisionView) bool {
 		if d.State == stateWaiting {
 			return d.Job != nil && !d.Job.GivenUp && d.Job.NextTry.Before(now.Add(time.Minute))
@@ -156,18 +157,18 @@ func (s *staff) decide(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	s.answer(w, r, "decide", s.desk.decide(r.Context(), d, version))
+	s.answerOperator(w, r, "decide", s.desk.decide(r.Context(), d, version))
 }
 
-// answer sends the operator back to the order's page. If the decision is not
-// possible, it shows that page with the reason.
-func (s *staff) answer(w http.ResponseWriter, r *http.Request, what string, err error) {
+// answerOperator sends the operator back to the order's page. If the decision
+// is not possible, answerOperator shows that page with the reason.
+func (s *staff) answerOperator(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if p, ok := errors.AsType[problem](err); ok {
 		s.showOrderWith(w, r, http.StatusConflict, p)
 		return
 	}
 	if err != nil {
-		s.failed(w, r, what, err)
+		s.showError(w, r, what, err)
 		return
 	}
 	http.Redirect(w, r, "/operator/orders/"+r.PathValue("number"), http.StatusSeeOther)
@@ -180,7 +181,7 @@ func (s *staff) retry(w http.ResponseWriter, r *http.Request) {
 		s.notFound(w)
 		return
 	}
-	s.answer(w, r, "try a job again", s.desk.retry(r.Context(), r.PathValue("number"), id))
+	s.answerOperator(w, r, "try a job again", s.desk.retry(r.Context(), r.PathValue("number"), id))
 }
 
 // writeOff closes a decision after a person has looked at it.
@@ -191,17 +192,19 @@ func (s *staff) writeOff(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	err = s.desk.writeOff(r.Context(), r.PathValue("number"), r.PostFormValue("reference"), version)
-	s.answer(w, r, "write off", err)
+	s.answerOperator(w, r, "write off", err)
 }
 
 // sureView is the page that asks the operator to confirm a decision. The shop
 // shows this page before the whole amount is captured, released or refunded.
-// The shop also shows it before a person closes a decision ("Write it off").
+// The shop also shows this page after the operator has clicked "Write it off".
+// With this click the operator asks the shop to close an earlier decision, and
+// not to try that decision's job again.
 type sureView struct {
 	Number    string
 	Version   int64
 	Kind      string
-	Reference string // reference of the decision to write off
+	Reference string // if Kind is "writeoff", the reference of the decision that the operator wants to close
 	Ask       string
 	About     string
 	Do        string // the text on the button
@@ -210,12 +213,12 @@ type sureView struct {
 func (s *staff) askAgain(w http.ResponseWriter, r *http.Request) {
 	o, err := s.orderOf(r)
 	if err != nil {
-		s.failed(w, r, "ask once more", err)
+		s.showError(w, r, "ask once more", err)
 		return
 	}
 	decisions, err := s.db.decisions(r.Context(), s.db, o.Number)
 	if err != nil {
-		s.failed(w, r, "ask once more", err)
+		s.showError(w, r, "ask once more", err)
 		return
 	}
 	query, sum := r.URL.Query(), add(decisions)

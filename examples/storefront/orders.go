@@ -13,8 +13,11 @@ import (
 // order has what a customer ordered, and what Plural's books said about the
 // order at the last read.
 type order struct {
-	Number    string
-	TwinOf    string // for a second order under one number: the number of the first order; see twins.go
+	Number string
+	// TwinOf is "" unless Plural has several orders under one number (see
+	// twins.go). In the second and in each later order, TwinOf is the number
+	// of the first order.
+	TwinOf    string
 	PluralID  string
 	Link      string
 	Lines     []line
@@ -42,9 +45,9 @@ var errUnknownOrder = errors.New("there is no such order")
 // Reference returns the order's merchant_order_reference at Plural.
 func (o *order) Reference() string { return cmp.Or(o.TwinOf, o.Number) }
 
-// payable reports whether the customer can still pay, as far as the shop's own
-// row shows.
-func (o *order) payable() bool {
+// isPayable reports whether the customer can still pay, as far as the shop's
+// own row shows.
+func (o *order) isPayable() bool {
 	return o.Status == "" || o.Status == plural.OrderStatusCreated || o.Status == plural.OrderStatusAttempted
 }
 

@@ -98,19 +98,19 @@ func parseSettings(args []string) (settings, error) {
 		}
 		s.URL = strings.TrimSuffix(s.URL, "/")
 	}
-	if configured() && s.Database == "" {
+	if isConfigured() && s.Database == "" {
 		return settings{}, errors.New("-database is needed: a temporary database would lose orders that Plural still has")
 	}
-	if configured() && s.made {
+	if isConfigured() && s.made {
 		return settings{}, errors.New("STOREFRONT_PASSWORD is needed, because the staff's pages move real money")
 	}
 	return s, nil
 }
 
-// The function configured reports whether any of the SDK's variables is set. If
-// one is set, the program does not use the emulator, and ends with an error if
-// another variable that it needs is missing.
-func configured() bool {
+// isConfigured reports whether any of the SDK's variables is set. If one of
+// them is set, the program does not use the emulator. It then ends with an
+// error if another variable that it needs is missing.
+func isConfigured() bool {
 	return slices.ContainsFunc(
 		[]string{"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL"},
 		func(name string) bool { return os.Getenv(name) != "" },
@@ -120,7 +120,7 @@ func configured() bool {
 // fromEnv makes a client from the SDK's variables. If none of them is set, it
 // starts an emulator, and makes a client for the emulator.
 func fromEnv(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gateway, error) {
-	if configured() {
+	if isConfigured() {
 		client, err := plural.NewClientFromEnv(opts...)
 		return &gateway{client, os.Getenv("PLURAL_CLIENT_SECRET"), func() {}}, err
 	}
@@ -138,9 +138,10 @@ func fromEnv(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gatew
 	return &gateway{client, emulator.ClientSecret, emulator.Close}, nil
 }
 
-// If the settings name no database, the method temporary makes a folder for a
-// temporary database. The function remove deletes that folder.
-func (s *settings) temporary() (remove func(), err error) {
+// If the settings name no database, ensureDatabase makes a folder for a
+// temporary database, and the function remove deletes that folder. If the
+// settings name a database, remove does nothing.
+func (s *settings) ensureDatabase() (remove func(), err error) {
 	if s.Database != "" {
 		return func() {}, nil
 	}

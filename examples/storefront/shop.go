@@ -26,7 +26,8 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 var india = time.FixedZone("IST", 5*3600+1800)
 
 // The type shop serves the shop's pages. It trusts only its own database and
-// Plural's books. Its fields till and desk read and change Plural's books.
+// Plural's books. To read and change Plural's books, it uses the types till and
+// desk.
 type shop struct {
 	till     *till
 	desk     *desk
@@ -40,11 +41,10 @@ type shop struct {
 	gate     gate // protects the staff's pages
 }
 
-// The method routes makes the shop's HTTP handler. The handler refuses forms
-// that other sites post, with two exceptions: the payer's return and the
-// webhooks. These two come from outside, and the shop verifies their
-// signatures.
-func (s *shop) routes() http.Handler {
+// newHandler makes the shop's HTTP handler. The handler refuses forms that
+// other sites post, with two exceptions: the payer's return and the webhooks.
+// These two come from outside, and the shop verifies their signatures.
+func (s *shop) newHandler() http.Handler {
 	static, err := fs.Sub(files, "static")
 	if err != nil {
 		panic(err) // impossible, because the folder is embedded
@@ -146,8 +146,10 @@ func (s *shop) notFound(w http.ResponseWriter) {
 	s.message(w, http.StatusNotFound, "Nothing here", "This page does not exist, or no longer exists.")
 }
 
-// The method failed writes the answer to a request if an error has occurred.
-func (s *shop) failed(w http.ResponseWriter, r *http.Request, what string, err error) {
+// showError answers a request that has ended with an error. If the shop has no
+// such order, the answer is the page "Nothing here". For any other error,
+// showError logs the error and does not show its text.
+func (s *shop) showError(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if errors.Is(err, errUnknownOrder) {
 		s.notFound(w)
 		return

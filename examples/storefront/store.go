@@ -164,11 +164,12 @@ func (orderRows) orderByPluralID(ctx context.Context, q querier, id string) (*or
 	return scanOrder(q.QueryRowContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE plural_id = $1`, id))
 }
 
-// The method locked returns an order. Until the transaction ends, another
-// caller of locked has to wait if it asks for this order, or for another order
-// under the same number (see twins.go). For this the method locks one row: the
-// row of the order whose number has no suffix.
-func (orderRows) locked(ctx context.Context, tx *sql.Tx, number string) (*order, error) {
+// lockOrder locks an order until the transaction ends, and returns the order.
+// The lock also covers the other orders under the same number (see twins.go).
+// If another transaction calls lockOrder for one of these orders, the other
+// transaction has to wait. To do this, lockOrder locks one row: the row of the
+// order whose number has no suffix.
+func (orderRows) lockOrder(ctx context.Context, tx *sql.Tx, number string) (*order, error) {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET version = version WHERE number = $1`, firstNumber(number))
 	if err != nil {
 		return nil, err
@@ -176,10 +177,10 @@ func (orderRows) locked(ctx context.Context, tx *sql.Tx, number string) (*order,
 	return orderRows{}.order(ctx, tx, number)
 }
 
-// The method orders lists the orders that need a decision, then the paid
-// orders, and then all others. Each of the three groups begins with its newest
-// order.
-func (orderRows) orders(ctx context.Context, q querier, most int) ([]*order, error) {
+// listOrders returns the orders that need a decision, then the orders with a
+// captured amount, and then all others. Each of the three groups begins with
+// its newest order.
+func (orderRows) listOrders(ctx context.Context, q querier, most int) ([]*order, error) {
 	rows, err := q.QueryContext(ctx, `SELECT `+orderColumns+` FROM orders
 		ORDER BY CASE WHEN status = 'AUTHORIZED' THEN 0 WHEN captured > 0 THEN 1 ELSE 2 END, created_at DESC, number
 		LIMIT $1`, most)
@@ -193,9 +194,9 @@ func (orderRows) orders(ctx context.Context, q querier, most int) ([]*order, err
 // its own, called a twin. Then it knows about all money that is on hold or
 // taken. The order that was paid first keeps the number.
 
-// The method twins returns the twins of the order with this number, the oldest
-// first.
-func (orderRows) twins(ctx context.Context, q querier, number string) ([]*order, error) {
+// listTwins returns the twins of an order: the further orders that Plural has
+// under the order's number. The oldest twin comes first.
+func (orderRows) listTwins(ctx context.Context, q querier, number string) ([]*order, error) {
 	rows, err := q.QueryContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE twin_of = $1
 		ORDER BY created_at, number`, number)
 	return collect(rows, err, func(rows *sql.Rows) (*order, error) { return scanOrder(rows) })
@@ -210,7 +211,7 @@ func (orderRows) insertOrder(ctx context.Context, tx *sql.Tx, o *order) (isNew b
 		`INSERT INTO orders (number, twin_of, plural_id, lines, amount, looked_at, created_at)
 		VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT DO NOTHING`,
 		o.Number, o.TwinOf, o.PluralID, string(lines), o.Amount.Value, micro(time.Now()))
-	return changed(result, err)
+	return hasChangedRows(result, err)
 }
 
 // moveOn raises the order's version. After that, nobody can make a decision
@@ -230,8 +231,8 @@ func (orderRows) saveBooks(ctx context.Context, tx *sql.Tx, o *order) error {
 }
 
 // The method standFor copies values of the order o into the row of another
-// order. The parameter number is the number of that other order. The values are
-// the id at Plural, the payment link, and what Plural's books show.
+// order. It finds the other order by the parameter number. The values are the
+// id at Plural, the payment link, and what Plural's books show.
 func (orderRows) standFor(ctx context.Context, tx *sql.Tx, number string, o *order) error {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET plural_id = $2, link = $3, status = $4, unsettled = $5,
 		captured = $6, refunded = $7, booked_at = $8, looked_at = $9, version = version + 1 WHERE number = $1`,
@@ -270,13 +271,14 @@ const (
 )
 
 // mayCreate reports whether this process may make the order at Plural. Only one
-// process at a time may do so. Call done when this process has made the order,
-// or has failed to make it.
+// process at a time may do so. Call the returned function when this process has
+// made the order, or has failed to make it.
 func (orderRows) mayCreate(
 	ctx context.Context, q querier, number string,
 ) (done func(), ok bool, err error) {
 	now := time.Now()
-	ok, err = changed(q.ExecContext(ctx, `UPDATE orders SET creating_at = $2 WHERE number = $1 AND creating_at < $3`,
+	ok, err = hasChangedRows(q.ExecContext(ctx,
+		`UPDATE orders SET creating_at = $2 WHERE number = $1 AND creating_at < $3`,
 		number, micro(now), micro(now.Add(-createLease))))
 	return func() {
 		_, _ = q.ExecContext(ctx, `UPDATE orders SET creating_at = 0 WHERE number = $1 AND creating_at = $2`,
@@ -289,7 +291,7 @@ func (orderRows) mayCreate(
 // has stored the return.
 func (orderRows) isNews(ctx context.Context, q querier, o *order, status plural.OrderStatus) (bool, error) {
 	now := time.Now()
-	return changed(q.ExecContext(ctx, `UPDATE orders SET returned_at = $2, returned_as = $3
+	return hasChangedRows(q.ExecContext(ctx, `UPDATE orders SET returned_at = $2, returned_as = $3
 		WHERE number = $1 AND (returned_at < $4 OR returned_as <> $3)`,
 		o.Number, micro(now), string(status), micro(now.Add(-aMoment))))
 }
@@ -394,9 +396,9 @@ func (decisionRows) refundDone(ctx context.Context, tx *sql.Tx, number, referenc
 	return d, err
 }
 
-// The method waiting returns texts about the decisions that wait, or that a
-// person has to look at. The keys of the map are the numbers of the orders.
-func (decisionRows) waiting(ctx context.Context, q querier) (map[string]string, error) {
+// waitingTexts returns texts about the decisions that wait, or that a person
+// has to look at. The keys of the map are the numbers of the orders.
+func (decisionRows) waitingTexts(ctx context.Context, q querier) (map[string]string, error) {
 	kinds := map[string]string{}
 	rows, err := q.QueryContext(ctx, `SELECT d.order_number, d.kind,
 			d.state = 'to be seen' OR d.reason <> '' OR COALESCE(j.state IN ('discarded', 'cancelled'), true)
@@ -490,7 +492,7 @@ func (historyRows) note(ctx context.Context, q querier, number, what string) err
 // noteOnce adds an entry to an order's history, unless the history has it
 // already.
 func (historyRows) noteOnce(ctx context.Context, tx *sql.Tx, number, what string) (isNew bool, err error) {
-	return changed(tx.ExecContext(ctx, `INSERT INTO history (order_number, happened_at, what)
+	return hasChangedRows(tx.ExecContext(ctx, `INSERT INTO history (order_number, happened_at, what)
 		SELECT CAST($1 AS text), CAST($2 AS bigint), CAST($3 AS text)
 		WHERE NOT EXISTS (SELECT 1 FROM history WHERE order_number = $1 AND what = $3)`, number, micro(time.Now()), what))
 }
@@ -545,8 +547,8 @@ func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) 
 	return list, rows.Err()
 }
 
-// The function changed reports whether a statement has changed any row.
-func changed(result sql.Result, err error) (bool, error) {
+// hasChangedRows reports whether a statement has changed any row.
+func hasChangedRows(result sql.Result, err error) (bool, error) {
 	if err != nil {
 		return false, err
 	}

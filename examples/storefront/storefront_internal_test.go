@@ -213,7 +213,7 @@ func TestWhatOperatorsAreShown(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
 	p := quickPace()
-	p.Retry = later{}
+	p.Retry = hourlyRetry{}
 	shop := openSite(t, gateway, sqliteFile(t), p)
 	customer, staff := shop.customer(), shop.staff()
 
@@ -245,10 +245,10 @@ func TestWhatOperatorsAreShown(t *testing.T) {
 	gateway.AssertExactlyOnce(t)
 }
 
-// The type later is a retry policy. It delays each try by an hour.
-type later struct{}
+// hourlyRetry is a retry policy that delays each further try by an hour.
+type hourlyRetry struct{}
 
-func (later) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(time.Hour) }
+func (hourlyRetry) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(time.Hour) }
 
 // decidesAgain presses "Try now".
 func (b *browser) decidesAgain(number string) {

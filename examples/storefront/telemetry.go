@@ -73,7 +73,7 @@ func (t *telemetry) jobs() []rivertype.Middleware {
 // The method stop sends the spans and metrics that were not sent yet, and ends
 // the telemetry.
 func (t *telemetry) stop(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	_ = errors.Join(t.tracers.Shutdown(ctx), t.meters.Shutdown(ctx)) // there is no place left to report the error
 }

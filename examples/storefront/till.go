@@ -11,9 +11,9 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// The type till takes customers to Plural's payment page, and handles their
-// return. It makes orders at Plural, and reads what happened to them. It has
-// nothing to do with pages.
+// The type till is the part of the shop that takes customers to Plural's
+// payment page, and handles their return. It makes orders at Plural, and reads
+// what happened to them. It has nothing to do with the shop's own pages.
 type till struct {
 	*books
 
@@ -58,8 +58,8 @@ const (
 
 // create makes the order at Plural and returns the link to its page. If the
 // answer was lost, call create again: the number is the same, so Plural makes
-// no second order. No payer is sent to a page whose link the shop has not
-// stored.
+// no second order. The shop stores the link before it sends a payer to the
+// page.
 func (s *till) create(ctx context.Context, o *order) (link string, err error) {
 	created, err := s.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: o.Number,
@@ -95,10 +95,12 @@ var (
 
 // When a payer's browser comes back from Plural's page, the method isNews
 // reports whether the shop has to read Plural's books. Anybody who has a signed
-// return can send it again at any time. So the shop ignores returns once the
-// order is paid, or has ended unpaid. Until then, the shop reads the books for
-// a return with a new status. If a return has the same status as the return
-// before it, the shop reads the books at most once in the time aMoment.
+// return can send it again at any time. So these rules apply:
+//   - If the order is paid, or has ended unpaid, the shop ignores the return.
+//   - If the order is still open, and the return has another status than the
+//     return before it, the shop reads the books.
+//   - For further returns with the same status, the shop reads the books at
+//     most once in ten seconds (aMoment).
 func (s *till) isNews(ctx context.Context, o *order, status plural.OrderStatus) (bool, error) {
 	if o.isPaid() || o.isOver() {
 		return false, nil
@@ -112,9 +114,9 @@ func (s *till) confirm(ctx context.Context, o *order, callback *plural.Callback)
 	confirmed, err := s.client.Orders.Confirm(ctx, callback, plural.Expected{
 		MerchantOrderReference: o.Reference(), OrderAmount: o.Amount,
 	})
-	// If there is no usable document, or the document shows an order that
-	// may still be paid, the books may be older than the return. Then a job
-	// reads the order again.
+	// Plural's books may lag, and may not show the payment yet. So a job reads
+	// the order again in two cases: there is no usable document, or the
+	// document shows an order that may still be paid.
 	isBehind := confirmed == nil
 	if notPaid, ok := errors.AsType[*plural.NotPaidError](err); ok && !notPaid.Mismatch {
 		confirmed, isBehind = notPaid.Order, notPaid.MayStillBePaid()

@@ -20,7 +20,7 @@ import (
 // otherOrders returns the other orders that Plural has under the number of the
 // order o.
 func (s *books) otherOrders(ctx context.Context, o *order) ([]*order, error) {
-	list, err := s.db.twins(ctx, s.db, o.Reference())
+	list, err := s.db.listTwins(ctx, s.db, o.Reference())
 	if err != nil || o.TwinOf == "" {
 		return list, err
 	}
@@ -40,7 +40,7 @@ var errManyTwins = errors.New("too many orders at Plural under one number")
 // If Plural has a second order under the same number, orderFor stores the
 // second order as a twin.
 func (s *books) orderFor(ctx context.Context, tx *sql.Tx, number, id string, amount plural.Amount) (*order, error) {
-	first, err := s.db.locked(ctx, tx, firstNumber(number))
+	first, err := s.db.lockOrder(ctx, tx, firstNumber(number))
 	if err != nil || first.PluralID == id {
 		return first, err
 	}
@@ -48,7 +48,7 @@ func (s *books) orderFor(ctx context.Context, tx *sql.Tx, number, id string, amo
 		first.PluralID = id
 		return first, s.db.setPluralID(ctx, tx, first.Number, id)
 	}
-	twins, err := s.db.twins(ctx, tx, first.Number)
+	twins, err := s.db.listTwins(ctx, tx, first.Number)
 	if err != nil {
 		return nil, err
 	}
@@ -73,19 +73,20 @@ func (s *books) orderFor(ctx context.Context, tx *sql.Tx, number, id string, amo
 	return s.db.order(ctx, tx, twin.Number)
 }
 
-// settleTwins exchanges a twin that was paid and the first order, so the paid
-// order gets the number without a suffix. There are three conditions:
+// If a twin was paid, settleTwins exchanges this twin with the first order.
+// Then the paid order has the number without a suffix. There are three
+// conditions:
 //   - For the first order no money is held or taken, and no payment is under
 //     way.
 //   - The two orders have the same amount.
 //   - Nobody has decided anything about either of the two orders.
 func (s *books) settleTwins(ctx context.Context, tx *sql.Tx, number string) error {
-	twins, err := s.db.twins(ctx, tx, firstNumber(number))
+	twins, err := s.db.listTwins(ctx, tx, firstNumber(number))
 	if err != nil || len(twins) == 0 {
 		return err
 	}
 	first, err := s.db.order(ctx, tx, firstNumber(number))
-	if err != nil || !first.payable() && !first.isOver() {
+	if err != nil || !first.isPayable() && !first.isOver() {
 		return err
 	}
 	for _, twin := range twins {
@@ -97,15 +98,15 @@ func (s *books) settleTwins(ctx context.Context, tx *sql.Tx, number string) erro
 			return err
 		}
 		if !decided {
-			return s.trade(ctx, tx, first, twin)
+			return s.exchangeOrders(ctx, tx, first, twin)
 		}
 	}
 	return nil
 }
 
-// The method trade exchanges the Plural orders of two of the shop's orders,
-// with their payments.
-func (s *books) trade(ctx context.Context, tx *sql.Tx, first, twin *order) error {
+// exchangeOrders gives to each of two orders of the shop the other order's
+// Plural order, with its payments.
+func (s *books) exchangeOrders(ctx context.Context, tx *sql.Tx, first, twin *order) error {
 	return errors.Join(
 		s.db.tradePayments(ctx, tx, first.Number, twin.Number),
 		s.db.standFor(ctx, tx, first.Number, twin), s.db.standFor(ctx, tx, twin.Number, first),

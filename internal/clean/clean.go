@@ -14,17 +14,17 @@ func OneLine(text string) string {
 	return Shorten(strings.ReplaceAll(text, "\n", "; "), most)
 }
 
-// Shorten cuts the text s if s has more bytes than the argument most. A text
-// that was cut ends in "...". Shorten also replaces everything that does not
-// belong in a line of text: control, format and separator characters, and bytes
-// that are not UTF-8.
-func Shorten(s string, most int) string {
-	cut := len(s) > most
+// Shorten returns the text s, but cuts s if it has more than maxBytes bytes. A
+// text that was cut ends in "...". Shorten also replaces everything that does
+// not belong in a line of text: control, format and separator characters, and
+// bytes that are not UTF-8.
+func Shorten(s string, maxBytes int) string {
+	cut := len(s) > maxBytes
 	if cut {
-		for most > 0 && !utf8.RuneStart(s[most]) {
-			most--
+		for maxBytes > 0 && !utf8.RuneStart(s[maxBytes]) {
+			maxBytes--
 		}
-		s = s[:most]
+		s = s[:maxBytes]
 	}
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -29,7 +29,7 @@ func Excerpt(body string, header http.Header, quote bool) string {
 		kind += ", Content-Encoding: " + Shorten(encoding, mostKind)
 	}
 	const most = 80
-	text := strings.Join(strings.Fields(tags.ReplaceAllString(body[:min(len(body), 1<<10)], " ")), " ")
+	text := strings.Join(strings.Fields(tagPattern.ReplaceAllString(body[:min(len(body), 1<<10)], " ")), " ")
 	isPage := body[0] == '<' || strings.HasPrefix(mediaType, "text/")
 	if !quote || !isPage || strings.ContainsAny(body, "{[") || strings.Contains(text, `"`) {
 		return fmt.Sprintf("not JSON (%s)", kind)
@@ -37,6 +37,6 @@ func Excerpt(body string, header http.Header, quote bool) string {
 	return fmt.Sprintf("not JSON (%s): %s", kind, Shorten(text, most))
 }
 
-// The pattern tags matches the HTML tags of a page. It also matches a tag at the
-// end that has no ">", because the page may be cut off there.
-var tags = regexp.MustCompile(`<[^>]*>?`)
+// tagPattern matches the HTML tags of a page. It also matches a tag at the end
+// that has no ">", because the page may be cut off there.
+var tagPattern = regexp.MustCompile(`<[^>]*>?`)

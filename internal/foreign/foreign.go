@@ -61,9 +61,10 @@ func Under(text string, err error) error {
 // NotTheCallers is for an error that does not come from the caller's context.
 // The error may still match [context.DeadlineExceeded] or [context.Canceled],
 // because it may come from a time limit of the transport or of this module.
-// NotTheCallers wraps such an error. The wrapper matches neither of the two, so
-// nobody takes the error for the end of the caller's context. NotTheCallers
-// returns any other error unchanged.
+// NotTheCallers wraps such an error. The wrapper matches neither
+// [context.DeadlineExceeded] nor [context.Canceled]. So the error does not look
+// as if the caller's context had ended. NotTheCallers returns any other error
+// unchanged.
 func NotTheCallers(err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return err
@@ -89,8 +90,10 @@ func (f *foreignError) Error() string { return f.text }
 // panic.
 func ignorePanic() { _ = recover() }
 
-// The method Is looks for target in the wrapped error, and in the error of this
-// module that was given to Around. It skips all other errors of this module.
+// [errors.Is] calls the method Is, to compare the wrapper with target. The
+// result is true if the wrapped error matches target, or if the error of this
+// module that was given to Around matches target. The method skips all other
+// errors of this module.
 func (f *foreignError) Is(target error) (is bool) {
 	defer ignorePanic()
 	if f.isLimit && (target == context.DeadlineExceeded || target == context.Canceled) {
@@ -100,12 +103,13 @@ func (f *foreignError) Is(target error) (is bool) {
 	return ours != nil && errors.Is(ours, target) || !isOurs(reflect.TypeOf(target)) && errors.Is(err, target)
 }
 
-// The method As looks for an error of target's type, in the wrapped error and
-// in the error of this module that was given to Around. It skips all other
-// errors of this module. If the text of the error that it finds has no
-// sensitive parts, or the type of that error is the caller's own, the method
-// stores the error unchanged. If an error of the standard library has sensitive
-// parts, the method stores a copy in which these parts are blanked.
+// [errors.As] calls the method As, to find an error of target's type. The
+// method looks for such an error in the wrapped error, and in the error of this
+// module that was given to Around. It skips all other errors of this module. If
+// the text of the error that it finds has no sensitive parts, or the type of
+// that error is the caller's own, the method stores the error unchanged. If an
+// error of the standard library has sensitive parts, the method stores a copy
+// in which these parts are blanked.
 func (f *foreignError) As(target any) (found bool) {
 	defer ignorePanic()
 	err, ours := f.behind()
@@ -113,7 +117,7 @@ func (f *foreignError) As(target any) (found bool) {
 		return true
 	}
 	into := reflect.ValueOf(target).Elem()
-	return !isOurs(into.Type()) && walk(err, func(err error) bool { return assign(into, err) })
+	return !isOurs(into.Type()) && walkChain(err, func(err error) bool { return assign(into, err) })
 }
 
 // assign stores err in the target of [errors.As], if it fits.
@@ -132,8 +136,8 @@ func assign(into reflect.Value, err error) bool {
 		}
 		return true
 	}
-	if walk(err, func(err error) bool { return Describe(err) != err.Error() }) {
-		for _, instead := range []error{blanked(err), newHarmless(err)} {
+	if walkChain(err, func(err error) bool { return Describe(err) != err.Error() }) {
+		for _, instead := range []error{blankedCopy(err), newHarmless(err)} {
 			if instead != nil && reflect.TypeOf(instead).AssignableTo(into.Type()) {
 				err = instead
 				break
@@ -161,9 +165,12 @@ func (n noVerdictError) As(target any) bool { return errors.As(n.cause, target) 
 
 const maxChain = 100
 
-// walk visits err and the errors that it wraps, as [errors.As] does, until
-// visit returns true. It also ends if an error wraps itself.
-func walk(err error, visit func(error) bool) bool {
+// walkChain calls the function visit for err, and then for the errors that err
+// wraps, in the order of [errors.As]. It also calls visit for the errors inside
+// the wrappers of this package. When visit returns true, walkChain stops and
+// returns true. It also stops after maxChain errors, because an error can wrap
+// itself.
+func walkChain(err error, visit func(error) bool) bool {
 	left := maxChain
 	var step func(error) bool
 	step = func(err error) bool {
@@ -208,7 +215,7 @@ func Describe(err error, secrets ...string) (text string) {
 		}
 	}()
 	described := err.Error()
-	walk(err, func(err error) bool {
+	walkChain(err, func(err error) bool {
 		if instead, ok := cleanText(err); ok && err.Error() != "" {
 			described = strings.ReplaceAll(described, err.Error(), instead)
 		}
@@ -236,18 +243,18 @@ func cleanText(err error) (string, bool) {
 	case textproto.ProtocolError:
 		return malformedHeader, true
 	case *json.UnmarshalTypeError, *net.ParseError, *net.AddrError:
-		return blanked(err).Error(), true
+		return blankedCopy(err).Error(), true
 	}
 	return "", false
 }
 
 const malformedHeader = "the header of the answer is malformed"
 
-// The function blanked copies an error of the standard library, and blanks the
-// sensitive parts in the copy. If a network error wraps another error, a value
-// of type harmless takes the place of the wrapped error. The function knows
-// only the types below. For an error of any other type it returns nil.
-func blanked(err error) error {
+// blankedCopy returns a copy of an error of the standard library. In the copy,
+// the sensitive parts are blanked. If a network error wraps another error, a
+// value of type harmless takes the place of the wrapped error. blankedCopy
+// knows only the types below. For an error of any other type it returns nil.
+func blankedCopy(err error) error {
 	const blank = "..."
 	switch err := err.(type) { //nolint:errorlint // one link
 	case *url.Error:

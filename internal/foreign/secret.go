@@ -17,12 +17,12 @@ const leastSecret = 6
 
 // maxUnescaped is the size of the largest body in which Repeats decodes escapes,
 // to find a secret that has escaped characters. If a larger body has escapes,
-// Repeats takes it for a body that shows the secret.
+// Repeats does not search this body for the secret, and returns true.
 const maxUnescaped = 64 << 10
 
-// Repeats reports whether an answer shows the secret of its request. Characters
-// of the secret may be escaped, and the body may break off in the middle of the
-// secret.
+// Repeats is a search for the secret of a request in the answer. The result is
+// true if the answer shows the secret. Characters of the secret may be escaped,
+// and the body may break off in the middle of the secret.
 func Repeats(secret string, header http.Header, body string) bool {
 	if len(secret) < leastSecret {
 		return false
@@ -34,7 +34,7 @@ func Repeats(secret string, header http.Header, body string) bool {
 	}
 	hasEscapes := strings.Contains(body, `\`)
 	if hasEscapes && len(body) > maxUnescaped {
-		return true // the secret may be among the escapes, and a search would cost too much
+		return true // the body may show the secret with escaped characters, but is too large to decode
 	}
 	text := body
 	var value any

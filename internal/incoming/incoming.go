@@ -14,46 +14,46 @@ import (
 // ErrBodyTooLarge is the error for a body that is larger than the limit.
 var ErrBodyTooLarge = errors.New("plural: the body is too large")
 
-// ReadBody reads the body of a request. If the body has more bytes than the
-// argument most, ReadBody returns [ErrBodyTooLarge].
-func ReadBody(r *http.Request, most int64) ([]byte, error) {
+// ReadBody reads the body of a request. If the body has more than maxBytes
+// bytes, ReadBody returns [ErrBodyTooLarge].
+func ReadBody(r *http.Request, maxBytes int64) ([]byte, error) {
 	if r.Body == nil {
 		return nil, nil
 	}
-	const first = 512 // the size of the buffer before any byte has arrived
-	body, err := ReadAll(r.Body, r.ContentLength, first, most)
+	const firstSize = 512 // the size of the buffer before any byte has arrived
+	body, err := ReadAll(r.Body, r.ContentLength, firstSize, maxBytes)
 	if err != nil {
 		return nil, err
 	}
 	return body, nil
 }
 
-// ReadAll reads a body. If the body has more bytes than the argument most,
-// ReadAll returns [ErrBodyTooLarge]. If the announced length is above that
-// limit, ReadAll returns this error at once, and reads nothing.
+// ReadAll reads a body. If the body has more than maxBytes bytes, ReadAll
+// returns [ErrBodyTooLarge]. If the announced length is above that limit,
+// ReadAll returns this error at once, and reads nothing.
 //
 // A smaller announced length may still be wrong, so ReadAll does not take
-// memory for all of it. The first buffer has the size of the argument first. A
-// larger buffer replaces a full buffer. The larger buffer has at most twice the
-// size of the bytes that have arrived, and at most one byte more than the
-// limit. [io.ReadAll] takes more memory. If the read fails, ReadAll returns the
+// memory for all of it. The first buffer has firstSize bytes. When a buffer is
+// full, a larger buffer replaces it. The larger buffer has at most twice the
+// size of the bytes that have arrived. No buffer has more than maxBytes+1
+// bytes. [io.ReadAll] takes more memory. If the read fails, ReadAll returns the
 // error and the bytes that have arrived.
-func ReadAll(r io.Reader, announced, first, most int64) ([]byte, error) {
-	if announced > most {
+func ReadAll(r io.Reader, announced, firstSize, maxBytes int64) ([]byte, error) {
+	if announced > maxBytes {
 		return nil, ErrBodyTooLarge
 	}
-	most = min(most, math.MaxInt64-1)
+	maxBytes = min(maxBytes, math.MaxInt64-1)
 	var body []byte
 	for {
 		if len(body) == cap(body) {
-			size := min(max(2*int64(len(body)), first), most+1)
+			size := min(max(2*int64(len(body)), firstSize), maxBytes+1)
 			body = append(make([]byte, 0, size), body...)
 		}
 		n, err := r.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		_, isTooLarge := errors.AsType[*http.MaxBytesError](err)
 		switch {
-		case int64(len(body)) > most || isTooLarge:
+		case int64(len(body)) > maxBytes || isTooLarge:
 			return body, ErrBodyTooLarge
 		case err == io.EOF:
 			return body, nil
@@ -115,15 +115,15 @@ func Find(h http.Header, wanted ...*Header) {
 // Every genuine value of the header has a comma. So if there are several
 // values, and one of them has a comma, the header was sent more than once. Then
 // Rejoined returns false. It also returns false if the joined value would have
-// more bytes than the argument most, or if the map has the header under several
+// more than maxBytes bytes, or if the map has the header under several
 // spellings.
-func (w *Header) Rejoined(most int) (value string, ok bool) {
+func (w *Header) Rejoined(maxBytes int) (value string, ok bool) {
 	if len(w.Values) == 1 {
 		return w.Values[0], true
 	}
 	size := len(w.Values) - 1
 	for _, part := range w.Values {
-		if size += len(part); size > most || strings.Contains(part, ",") {
+		if size += len(part); size > maxBytes || strings.Contains(part, ",") {
 			return "", false
 		}
 	}

@@ -60,24 +60,28 @@ func Wait(ctx context.Context, d time.Duration) bool {
 }
 
 // AttemptTimeout returns how long one try may take from now. The result is
-// never longer than the argument most.
+// never longer than maxTime.
 //
-// If the argument reserve is true, the try also ends before the deadline of
-// ctx. After the try, at least the reserve is left to find out what happened to
-// the try. The reserve is a quarter of the time from now to the deadline or two
-// seconds, whichever is longer, but never more than half of the time from now
-// to the deadline.
+// If the argument withReserve is true and ctx has a deadline, the try also ends
+// before this deadline. The time between the end of the try and the deadline is
+// the reserve. In this time the caller can find out what the try has done. The
+// shortest reserve depends on the time from now to the deadline:
 //
-// If the argument reserve is false, the result is the argument most, even if
-// the deadline of ctx comes earlier. Then ctx itself ends the try, so the end
-// of ctx is not mistaken for the time limit of one try.
-func AttemptTimeout(ctx context.Context, now time.Time, most time.Duration, reserve bool) time.Duration {
+//   - If less than four seconds are left, the reserve is half of this time.
+//   - If four to eight seconds are left, the reserve is two seconds.
+//   - If more than eight seconds are left, the reserve is a quarter of this
+//     time.
+//
+// If the argument withReserve is false, the result is maxTime, even if the
+// deadline of ctx comes earlier. Then ctx itself ends the try, so the end of
+// ctx is not mistaken for the time limit of one try.
+func AttemptTimeout(ctx context.Context, now time.Time, maxTime time.Duration, withReserve bool) time.Duration {
 	deadline, ok := ctx.Deadline()
-	if !ok || !reserve {
-		return most
+	if !ok || !withReserve {
+		return maxTime
 	}
 	left := deadline.Sub(now)
-	return min(most, left-max(left/4, min(2*time.Second, left/2)))
+	return min(maxTime, left-max(left/4, min(2*time.Second, left/2)))
 }
 
 // After returns the wait that a Retry-After header asks for. The value of the

@@ -23,10 +23,10 @@ const DefaultLifetime = 5 * time.Minute
 // It compares times of the server with serverDate, the server's Date header. So
 // a wrong clock on this machine does not matter. The header has whole seconds,
 // so the date is rounded up to the next second. If serverDate is zero, Lifetime
-// compares these times with the argument started, which is when the request
-// started by this machine's clock.
-func Lifetime(token, expiresAt, expiresIn string, serverDate, started time.Time) time.Duration {
-	now := started
+// compares the server's times with requestStart instead. That is the time at
+// which the request started, by this machine's clock.
+func Lifetime(token, expiresAt, expiresIn string, serverDate, requestStart time.Time) time.Duration {
+	now := requestStart
 	if !serverDate.IsZero() {
 		now = serverDate.Add(time.Second)
 	}

@@ -18,10 +18,9 @@ type Token struct {
 	Stored  bool      // the token came from a store
 }
 
-// New makes a token. The token expires when the duration lifetime has passed
-// since the time start.
-func New(value string, start time.Time, lifetime time.Duration) *Token {
-	expires := start.Add(lifetime)
+// New makes a token. Its lifetime begins at startTime.
+func New(value string, startTime time.Time, lifetime time.Duration) *Token {
+	expires := startTime.Add(lifetime)
 	return &Token{Value: value, Expires: expires, Refresh: expires.Add(-refreshMargin(lifetime))}
 }
 
@@ -46,8 +45,8 @@ const (
 // maxDead is how many refused tokens are remembered.
 const maxDead = 8
 
-// If a token is refused less than refusedSoon after its arrival, it was
-// probably never valid.
+// refusedSoon is a limit for the time between the arrival of a token and its
+// refusal. If this time is shorter, the token was probably never valid.
 const refusedSoon = time.Minute
 
 // FetchError is the error of a failed fetch. All callers that waited for the
@@ -71,9 +70,9 @@ var errNothing = errors.New("fetching the access token returned no token")
 // Source hands out one token to all callers and replaces it before it expires.
 // Its zero value is not usable; see [NewSource].
 type Source struct {
-	fetch   func(ctx context.Context, old *Token, refused bool) (*Token, error)
-	asked   func(error) time.Duration
-	current atomic.Pointer[Token]
+	fetch         func(ctx context.Context, old *Token, refused bool) (*Token, error)
+	requestedWait func(error) time.Duration
+	current       atomic.Pointer[Token]
 
 	mu       sync.Mutex // held for a few instructions, never across a fetch
 	flight   *flight
@@ -101,13 +100,13 @@ type flight struct {
 // near its end but still valid. The Source uses that token until a later fetch
 // succeeds, unless the current token is valid for longer.
 //
-// The function asked gets the error of a failed fetch. It returns how long the
-// server's answer asks the client to wait.
+// The function requestedWait gets the error of a failed fetch. It returns how
+// long the server's answer asks the client to wait.
 func NewSource(
 	fetch func(ctx context.Context, old *Token, refused bool) (*Token, error),
-	asked func(error) time.Duration,
+	requestedWait func(error) time.Duration,
 ) *Source {
-	return &Source{fetch: fetch, asked: asked}
+	return &Source{fetch: fetch, requestedWait: requestedWait}
 }
 
 // Get returns a token that has not expired. It waits for a fetch only when
@@ -216,7 +215,7 @@ func (s *Source) land(f *flight, t *Token, err error) {
 	s.flight = nil
 	if err != nil {
 		s.failures++
-		wait := max(min(maxBackoff, minBackoff<<min(s.failures-1, 10)), min(maxAsked, s.asked(err)))
+		wait := max(min(maxBackoff, minBackoff<<min(s.failures-1, 10)), min(maxAsked, s.requestedWait(err)))
 		s.failed = &FetchError{Err: err, Until: time.Now().Add(wait)}
 		t = lastToExpire(t, s.current.Load())
 	} else {

@@ -77,7 +77,7 @@ func NewVault(store Store, secret, identity string, report func(step string, err
 func (v *Vault) Fetch(
 	ctx context.Context, refused func(*Token) bool, fetch func(context.Context) (*Token, error),
 ) (*Token, error) {
-	stored, unlock := v.stored(ctx, refused)
+	stored, unlock := v.loadOrLock(ctx, refused)
 	if isFresh(stored) {
 		go unlock()
 		return stored, nil
@@ -103,10 +103,10 @@ func (v *Vault) Fetch(
 
 func isFresh(t *Token) bool { return t != nil && time.Now().Before(t.Refresh) }
 
-// The method stored looks for a token in the store. If there is no fresh token,
-// the method takes the lock and looks again. All of this takes no longer than
+// loadOrLock looks for a token in the store. If there is no fresh token,
+// loadOrLock takes the lock and looks again. All of this takes no longer than
 // StoreTimeout.
-func (v *Vault) stored(ctx context.Context, refused func(*Token) bool) (t *Token, unlock func()) {
+func (v *Vault) loadOrLock(ctx context.Context, refused func(*Token) bool) (t *Token, unlock func()) {
 	unlock = func() {}
 	if v.stuck.Load() > 0 {
 		v.report("load", errStuck)
@@ -117,7 +117,7 @@ func (v *Vault) stored(ctx context.Context, refused func(*Token) bool) (t *Token
 	if t = v.load(ctx, refused); isFresh(t) || ctx.Err() != nil {
 		return t, unlock
 	}
-	return v.locked(ctx, t, refused)
+	return v.lockAndLoad(ctx, t, refused)
 }
 
 // lookEvery is how often a process that waits for the lock looks for a token in
@@ -127,12 +127,12 @@ const lookEvery = 100 * time.Millisecond
 // errNotNeeded ends the wait for a lock.
 var errNotNeeded = errors.New("there is a token in the store")
 
-// The method locked waits for the lock, and then looks for a token. If the
-// store has no token, the method returns the token t. While the method waits
+// lockAndLoad waits for the lock, and then looks for a token. If it does not
+// get the lock, or finds no valid token, it returns the token t. While it waits
 // for the lock, it looks for a token as well. So when one process has stored a
 // token, all other processes find the token at once, and need not take the lock
 // one after the other.
-func (v *Vault) locked(ctx context.Context, t *Token, refused func(*Token) bool) (*Token, func()) {
+func (v *Vault) lockAndLoad(ctx context.Context, t *Token, refused func(*Token) bool) (*Token, func()) {
 	type taken struct {
 		unlock func()
 		held   bool
@@ -175,7 +175,7 @@ func (v *Vault) load(ctx context.Context, refused func(*Token) bool) *Token {
 // The method look is a variant of the method load. It does not report a
 // failure. It returns the error and the name of the step that failed.
 func (v *Vault) look(ctx context.Context, refused func(*Token) bool) (t *Token, step string, err error) {
-	sealed, err := guarded(
+	sealed, err := callStore(
 		ctx, &v.stuck, func(ctx context.Context) ([]byte, error) { return v.store.Load(ctx, v.key) }, nil,
 	)
 	if err != nil {
@@ -201,7 +201,7 @@ func (v *Vault) save(ctx context.Context, t *Token) {
 		v.report("save", errStuck)
 		return
 	}
-	_, err := guarded(ctx, &v.stuck, func(ctx context.Context) (struct{}, error) {
+	_, err := callStore(ctx, &v.stuck, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, v.store.Save(ctx, v.key, v.seal(t), time.Until(t.Expires))
 	}, nil)
 	if err != nil {
@@ -218,7 +218,7 @@ func (v *Vault) lock(ctx context.Context) (unlock func(), held bool) {
 		}
 		ctx, cancel := contextAfter(ctx)
 		defer cancel()
-		_, err := guarded(ctx, &v.stuck, func(ctx context.Context) (struct{}, error) {
+		_, err := callStore(ctx, &v.stuck, func(ctx context.Context) (struct{}, error) {
 			unlock(ctx)
 			return struct{}{}, nil
 		}, nil)
@@ -226,7 +226,7 @@ func (v *Vault) lock(ctx context.Context) (unlock func(), held bool) {
 			v.report("unlock", err)
 		}
 	}
-	free, err := guarded(ctx, &v.stuck, func(ctx context.Context) (func(context.Context), error) {
+	free, err := callStore(ctx, &v.stuck, func(ctx context.Context) (func(context.Context), error) {
 		return v.store.Lock(ctx, v.key, FetchTimeout)
 	}, release)
 	if err != nil {
@@ -275,12 +275,13 @@ func contextAfter(ctx context.Context) (context.Context, context.CancelFunc) {
 
 var errStuck = errors.New("an earlier call of the token store has not returned yet")
 
-// The function guarded runs one call of a store. The store may hang, ignore its
-// context or panic. When ctx ends, guarded no longer waits for the call. From
-// then on the call counts as stuck, until the call returns. If the call then
-// returns without an error, guarded passes the result to the function late.
-func guarded[T any](
-	ctx context.Context, stuck *atomic.Int64, call func(context.Context) (T, error), late func(T),
+// callStore runs one call of a store. The store may hang, ignore its context or
+// panic. When ctx ends, callStore returns an error, and no longer waits for the
+// call. From then on the call counts as stuck, until the call returns. If the
+// call then returns without an error, the function onLateResult gets the
+// result.
+func callStore[T any](
+	ctx context.Context, stuck *atomic.Int64, call func(context.Context) (T, error), onLateResult func(T),
 ) (T, error) {
 	type result struct {
 		value T
@@ -296,8 +297,8 @@ func guarded[T any](
 			case done <- r:
 			case <-abandoned:
 				stuck.Add(-1)
-				if r.err == nil && late != nil {
-					late(r.value)
+				if r.err == nil && onLateResult != nil {
+					onLateResult(r.value)
 				}
 			}
 		}()

@@ -88,19 +88,19 @@ func (s *store) unlocks() int {
 	return s.unlocked
 }
 
-// The type reports records the steps that a vault reported as failed.
-type reports struct {
+// A stepRecorder stores the steps that a vault reported as failed.
+type stepRecorder struct {
 	mu    sync.Mutex
 	steps []string
 }
 
-func (r *reports) add(step string, _ error) {
+func (r *stepRecorder) add(step string, _ error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.steps = append(r.steps, step)
 }
 
-func (r *reports) all() []string {
+func (r *stepRecorder) all() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.steps)
@@ -112,7 +112,7 @@ const (
 	vaultIdentity = "https://example.com\x00client"
 )
 
-func newVault(t *testing.T, s token.Store, r *reports) *token.Vault {
+func newVault(t *testing.T, s token.Store, r *stepRecorder) *token.Vault {
 	t.Helper()
 	v, err := token.NewVault(s, vaultSecret, vaultIdentity, r.add)
 	require.NoError(t, err)
@@ -128,7 +128,7 @@ func hourToken(context.Context) (*token.Token, error) {
 func TestVaultKeepsWhatItFetched(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, r := newStore(), &reports{}
+		s, r := newStore(), &stepRecorder{}
 		first, err := newVault(t, s, r).Fetch(t.Context(), none, hourToken)
 		require.NoError(t, err)
 		synctest.Wait()
@@ -163,7 +163,7 @@ func TestVaultsOfOthersCannotOpen(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s, r := newStore(), &reports{}
+				s, r := newStore(), &stepRecorder{}
 				_, err := newVault(t, s, r).Fetch(t.Context(), none, hourToken)
 				require.NoError(t, err)
 				synctest.Wait()
@@ -199,7 +199,7 @@ func TestVaultSharesWithEarlierVersions(t *testing.T) {
 	nonce := []byte("twelve bytes")
 
 	synctest.Test(t, func(t *testing.T) {
-		s, r := newStore(), &reports{}
+		s, r := newStore(), &stepRecorder{}
 		_, err := newVault(t, s, r).Fetch(t.Context(), none, hourToken)
 		require.NoError(t, err)
 		synctest.Wait()
@@ -231,7 +231,7 @@ func TestVaultSealsDifferentlyEachTime(t *testing.T) {
 		seen := map[string]bool{}
 		for range 10 {
 			s := newStore()
-			_, err := newVault(t, s, &reports{}).Fetch(t.Context(), none, func(context.Context) (*token.Token, error) {
+			_, err := newVault(t, s, &stepRecorder{}).Fetch(t.Context(), none, func(context.Context) (*token.Token, error) {
 				return &token.Token{Value: "same", Expires: time.UnixMilli(1 << 42), Refresh: time.UnixMilli(1 << 41)}, nil
 			})
 			require.NoError(t, err)
@@ -327,7 +327,7 @@ func TestVaultDoesNotTrustItsStore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s, r := newStore(), &reports{}
+				s, r := newStore(), &stepRecorder{}
 				test.spoil(t, s)
 				began := time.Now()
 				got, err := newVault(t, s, r).Fetch(t.Context(), none, func(ctx context.Context) (*token.Token, error) {
@@ -357,7 +357,7 @@ func slow(ctx context.Context, d time.Duration) error {
 func TestLockThatIsGrantedTooLateIsGivenBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, r := newStore(), &reports{}
+		s, r := newStore(), &stepRecorder{}
 		late := make(chan struct{})
 		s.lock = func(context.Context) error {
 			<-late // ignores its context
@@ -377,7 +377,7 @@ func TestLockThatIsGrantedTooLateIsGivenBack(t *testing.T) {
 func TestLockWithoutUnlock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := &reports{}
+		r := &stepRecorder{}
 		got, err := newVault(t, lockless{newStore()}, r).Fetch(t.Context(), none, hourToken)
 		require.NoError(t, err)
 		require.Equal(t, "fresh", got.Value)
@@ -390,7 +390,7 @@ func TestLockWithoutUnlock(t *testing.T) {
 func TestEmptyStoredTokenIsReplaced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, r := newStore(), &reports{}
+		s, r := newStore(), &stepRecorder{}
 		_, err := newVault(t, s, r).Fetch(t.Context(), none, func(context.Context) (*token.Token, error) {
 			return token.New("", time.Now(),
 				time.Hour), nil
@@ -414,7 +414,7 @@ func (lockless) Lock(context.Context, string, time.Duration) (func(context.Conte
 func TestUnusableStoredTokenIsReplaced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, r := newStore(), &reports{}
+		s, r := newStore(), &stepRecorder{}
 		v := newVault(t, s, r)
 		value := "dead"
 		fetch := func(context.Context) (*token.Token, error) { return token.New(value, time.Now(), time.Hour), nil }
@@ -451,7 +451,7 @@ func TestStoredTokenNearItsEndServesWhileTheFetchFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s, r := newStore(), &reports{}
+				s, r := newStore(), &stepRecorder{}
 				_, err := newVault(t, s, r).Fetch(t.Context(), none, hourToken)
 				require.NoError(t, err)
 				pass(test.age)
@@ -488,7 +488,7 @@ func TestStoredTokenNearItsEndServesWhileTheFetchFails(t *testing.T) {
 func TestStuckStoreIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, r := newStore(), &reports{}
+		s, r := newStore(), &stepRecorder{}
 		var calls atomic.Int64
 		end := make(chan struct{})
 		s.save = func(context.Context) error {
@@ -518,7 +518,7 @@ func TestStuckStoreIsLeftAlone(t *testing.T) {
 func TestStoreIsDoneWithWithinTheFetchTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, r := newStore(), &reports{}
+		s, r := newStore(), &stepRecorder{}
 		began := time.Now()
 		var last atomic.Int64
 		used := func() { last.Store(int64(time.Since(began))) }
@@ -553,7 +553,7 @@ func TestStoreIsDoneWithWithinTheFetchTimeout(t *testing.T) {
 func TestWaitersForTheLockUseWhatItsHolderFetched(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, r := newStore(), &reports{}
+		s, r := newStore(), &stepRecorder{}
 		fetches := 0
 		var wg sync.WaitGroup
 		for range 20 {
@@ -582,7 +582,7 @@ func TestWaitersForTheLockUseWhatItsHolderFetched(t *testing.T) {
 func TestWaitersDoNotQueueForTheLock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, r := newStore(), &reports{}
+		s, r := newStore(), &stepRecorder{}
 		s.unlock = func() { pass(time.Second) }
 		var fetches atomic.Int64
 		var wg sync.WaitGroup
@@ -613,7 +613,7 @@ func TestWaitersDoNotQueueForTheLock(t *testing.T) {
 func TestFailingLooksAreNotReported(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, r := newStore(), &reports{}
+		s, r := newStore(), &stepRecorder{}
 		s.load = func(context.Context) ([]byte, error) { return nil, errors.New("down") }
 		s.lock = func(ctx context.Context) error { return slow(ctx, time.Hour) }
 		_, err := newVault(t, s, r).Fetch(t.Context(), none, func(ctx context.Context) (*token.Token, error) {
@@ -636,7 +636,7 @@ func TestLockIsGivenBackWhenTheFetchFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s, r := newStore(), &reports{}
+				s, r := newStore(), &stepRecorder{}
 				v := newVault(t, s, r)
 				source := token.NewSource(func(ctx context.Context, _ *token.Token, _ bool) (*token.Token, error) {
 					return v.Fetch(ctx, none, fetch)

@@ -86,9 +86,11 @@ type Part[T any] struct {
 
 func (Part[T]) isPart() {}
 
-// Keep registers a function for a struct type. The function gets the JSON that
-// the struct was decoded from, and can keep it. Call it while a package is
-// initialised.
+// Keep is for a struct type that needs the JSON from which it was decoded. It
+// registers a function for the type. When Unmarshal has decoded such a struct
+// inside a document, it calls this function with the struct and its JSON.
+// Unmarshal does not call the function for the struct that dst points to. Call
+// Keep while a package is initialised.
 func Keep[T any](keep func(v *T, raw string)) struct{} {
 	keepers.Store(reflect.TypeFor[T](), func(v reflect.Value, raw string) { keep(v.Addr().Interface().(*T), raw) })
 	return struct{}{}
@@ -96,7 +98,7 @@ func Keep[T any](keep func(v *T, raw string)) struct{} {
 
 // FromText registers a function that decodes values of a type. The function
 // gets the text of a string, a number or a boolean, or the JSON of any other
-// value except null. Call it while a package is initialised.
+// value except null. Call FromText while a package is initialised.
 func FromText[T any](decode func(v *T, text string)) struct{} {
 	decoders.Store(reflect.TypeFor[T](), func(v reflect.Value, text string) { decode(v.Addr().Interface().(*T), text) })
 	return struct{}{}
@@ -133,9 +135,9 @@ func Unmarshal(document string, dst any) error {
 	s := scanner{text: text, room: min(minGrowth+MaxGrowth*len(text), maxGrowth)}
 	err := decodeStruct(&s, v.Elem(), planFor(v.Elem().Type()))
 	if s.peek(); err == nil && s.pos != len(s.text) {
-		s.fail()
+		s.setFailed()
 	}
-	if err == nil && !s.failed {
+	if err == nil && !s.hasFailed {
 		return nil
 	}
 	for _, isCounted := range []bool{false, true} { // a fault of the whole document is reported first
@@ -171,12 +173,12 @@ func check(text string, isCounted bool) error {
 	s := scanner{text: text, uncounted: !isCounted}
 	s.skip()
 	if s.peek(); s.pos != len(text) {
-		s.fail()
+		s.setFailed()
 	}
 	switch {
 	case s.limit != nil:
 		return s.limit
-	case s.failed:
+	case s.hasFailed:
 		return errNotJSON
 	}
 	return nil
@@ -184,7 +186,7 @@ func check(text string, isCounted bool) error {
 
 var errNotJSON = &DecodeError{Rule: "is not valid JSON"}
 
-// decode reads one value. If s.failed is set afterwards, the document is not
+// decode reads one value. If s.hasFailed is set afterwards, the document is not
 // JSON, and the result means nothing.
 func decode(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	if s.peek() == 'n' {
@@ -224,7 +226,7 @@ func decode(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	case kindText:
 		decodeText(s, v, t)
 	case kindSelf:
-		if raw := s.skip(); !s.failed {
+		if raw := s.skip(); !s.hasFailed {
 			if err := v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON([]byte(raw)); err != nil {
 				return asDecodeError(err)
 			}
@@ -246,7 +248,7 @@ func decode(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 func decodeText(s *scanner, v reflect.Value, t *typePlan) {
 	isScalar := s.peek() != '{' && s.peek() != '['
 	text := s.skip()
-	if s.failed {
+	if s.hasFailed {
 		return
 	}
 	if isScalar && text[0] == '"' {
@@ -259,7 +261,7 @@ func decodeText(s *scanner, v reflect.Value, t *typePlan) {
 
 // decodePart decodes a [Part]. If that fails, it skips the value.
 func decodePart(s *scanner, v reflect.Value, t *typePlan) {
-	at := s.mark()
+	at := s.saveState()
 	value := reflect.New(v.Field(1).Type().Elem())
 	var err *DecodeError
 	if s.peek() == '{' {
@@ -285,7 +287,7 @@ func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 		return nil
 	}
 	if t.elem.kind == kindInt {
-		at := s.mark()
+		at := s.saveState()
 		if _, ok := s.integer(); !ok {
 			return nil // the pointer stays nil, which differs from 0
 		}
@@ -310,7 +312,7 @@ func decodeStructOrNothing(s *scanner, v reflect.Value, t *typePlan) *DecodeErro
 	if err := decodeStruct(s, v, t.fields); err != nil {
 		return asDecodeError(err)
 	}
-	if t.tell != nil && !s.failed {
+	if t.tell != nil && !s.hasFailed {
 		t.tell(v, s.text[start:s.pos])
 	}
 	return nil
@@ -323,7 +325,7 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 	s.open()
 	last := &fields.start
 	for first := true; s.nextElement(first, '}'); first = false {
-		f := fields.field(s, last)
+		f := fields.findField(s, last)
 		if f != nil {
 			last = f
 		}
@@ -331,7 +333,7 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 			s.skip()
 			continue
 		}
-		at := s.mark()
+		at := s.saveState()
 		if err := decode(s, v.Field(f.index), &f.plan); err != nil {
 			if !f.loose || err.Limit {
 				return err.inField(f.name)
@@ -408,13 +410,13 @@ func decodeStringMap(s *scanner, v reflect.Value) {
 	}
 	s.open()
 	for first := true; s.nextElement(first, '}'); first = false {
-		key := s.name()
+		key := s.memberName()
 		if s.peek() == 'n' {
 			s.skip()
 			continue
 		}
 		raw := s.skip()
-		if s.failed {
+		if s.hasFailed {
 			return
 		}
 		text := raw

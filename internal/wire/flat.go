@@ -1,20 +1,21 @@
 package wire
 
-// Flat walks an object whose values are strings and nulls. It calls the
-// function visit for every member, until that function returns false. Names and
-// values without escapes share the memory of the document. Flat fails for any
-// other document. If Flat fails, the caller must ignore the members that the
-// function visit got before the failure.
-func Flat(document string, visit func(name, value string, isNull bool) bool) error {
+// Flat reads an object whose values are strings and nulls. It calls the
+// function visitMember for every member, until that function returns false.
+// Names and values without escapes share the memory of the document. For any
+// other document, Flat returns an error. Before the error, Flat may already
+// have called visitMember for some members. The caller must ignore these
+// members.
+func Flat(document string, visitMember func(name, value string, isNull bool) bool) error {
 	s := scanner{text: document}
 	if s.peek() != '{' {
 		return errNotFlat
 	}
 	s.open()
 	for first := true; s.nextElement(first, '}'); first = false {
-		name := s.name()
+		name := s.memberName()
 		raw := s.skip()
-		if s.failed {
+		if s.hasFailed {
 			return errNotFlat
 		}
 		value, isNull := "", raw == "null"
@@ -24,11 +25,11 @@ func Flat(document string, visit func(name, value string, isNull bool) bool) err
 		case !isNull:
 			return errNotFlat
 		}
-		if !visit(unquote(name), value, isNull) {
+		if !visitMember(unquote(name), value, isNull) {
 			return nil
 		}
 	}
-	if s.peek(); s.failed || s.pos != len(document) {
+	if s.peek(); s.hasFailed || s.pos != len(document) {
 		return errNotFlat
 	}
 	return nil

@@ -76,8 +76,8 @@ type heavy struct {
 	Raw    json.RawMessage   `json:"raw"`
 }
 
-// A small document must not take much memory. The error names the limit that it
-// exceeds.
+// A small document must not take much memory. The error names the limit that
+// the document exceeds.
 func TestDocumentsAreBounded(t *testing.T) {
 	t.Parallel()
 	many := func(s string, n int) string { return strings.TrimSuffix(strings.Repeat(s+",", n), ",") }

@@ -45,33 +45,37 @@ type fieldPlan struct {
 	alias bool // the name is an alias; a value under the field's own name is preferred
 	loose bool // an unusable value is left out
 	plan  typePlan
-	// In an earlier document, the field next came after this field. It will
-	// probably come after this field again. The pointer next is set only if
-	// it was nil.
-	next atomic.Pointer[fieldPlan]
+	// usualNext is the field that came after this field in an earlier
+	// document. In other documents, the two fields probably have the same
+	// order. The pointer is set only if it was nil.
+	usualNext atomic.Pointer[fieldPlan]
 }
 
 // structPlan finds a struct's fields by their wire names.
 type structPlan struct {
 	byName map[string]*fieldPlan
-	start  fieldPlan // not a field of the struct; start.next is the field that came first in an earlier document
+	// start is not a field of the struct. It stands for the place before the
+	// first field, so start.usualNext is the field that came first in an
+	// earlier document.
+	start fieldPlan
 }
 
-// The method field goes past the name of a member, and returns the struct's
-// field for that name. If the struct has no such field, the method returns nil.
+// findField reads the name of a member, and returns the struct's field for that
+// name. If the struct has no such field, findField returns nil.
 //
-// Most documents have their members in the same order. The argument last is the
-// field that was found before this member, and last.next is the field that came
-// after last in an earlier document. So the method tries last.next first.
-func (p *structPlan) field(s *scanner, last *fieldPlan) *fieldPlan {
-	usual := last.next.Load()
+// Most documents have their members in the same order. The argument previous is
+// the field that was found before this member. The field previous.usualNext
+// came after the field previous in an earlier document. So findField tries
+// previous.usualNext first.
+func (p *structPlan) findField(s *scanner, previous *fieldPlan) *fieldPlan {
+	usual := previous.usualNext.Load()
 	if usual != nil && s.passName(usual.name) {
 		return usual
 	}
-	name := s.name()
+	name := s.memberName()
 	f := p.lookup(name, s.plain)
 	if usual == nil && f != nil {
-		last.next.Store(f)
+		previous.usualNext.Store(f)
 	}
 	return f
 }

@@ -35,24 +35,24 @@ func parseInt(text string) (int64, bool) {
 		}
 		shift = n
 	}
-	// The variable all is the sign and all digits of the number, without
-	// the decimal point. The variable point is the place of the decimal
-	// point in this text.
-	all, point := whole+fraction, len(whole)+shift
+	// signedDigits has the sign and all digits of the number, without the
+	// decimal point. pointIndex is the place of the decimal point in
+	// signedDigits, and takes the exponent into account.
+	signedDigits, pointIndex := whole+fraction, len(whole)+shift
 	switch {
-	case point > len(all):
-		all += strings.Repeat("0", point-len(all))
-	case point < len(all):
-		cut := max(point, len(whole)-len(strings.TrimPrefix(whole, "-")))
-		if strings.Trim(all[cut:], "0") != "" {
+	case pointIndex > len(signedDigits):
+		signedDigits += strings.Repeat("0", pointIndex-len(signedDigits))
+	case pointIndex < len(signedDigits):
+		cut := max(pointIndex, len(whole)-len(strings.TrimPrefix(whole, "-")))
+		if strings.Trim(signedDigits[cut:], "0") != "" {
 			return 0, false
 		}
-		all = all[:cut]
-		if all == "" || all == "-" {
-			all = "0"
+		signedDigits = signedDigits[:cut]
+		if signedDigits == "" || signedDigits == "-" {
+			signedDigits = "0"
 		}
 	}
-	n, err := strconv.ParseInt(all, 10, 64)
+	n, err := strconv.ParseInt(signedDigits, 10, 64)
 	return n, err == nil
 }
 
@@ -71,5 +71,5 @@ func parseIntText(text string) (int64, bool) {
 func isNumber(text string) bool {
 	s := scanner{text: text}
 	s.passNumber()
-	return !s.failed && s.pos == len(text)
+	return !s.hasFailed && s.pos == len(text)
 }

@@ -9,18 +9,19 @@ import (
 	"unicode/utf8"
 )
 
-// scanner walks through a document once, and checks on the way that it is JSON.
-// When failed is set, the scanner's results mean nothing.
+// A scanner reads a document from start to end, and checks on the way that the
+// document is JSON. If hasFailed is true, the results of the scanner's methods
+// mean nothing.
 type scanner struct {
-	text   string
-	pos    int
-	level  int               // how deep the current value is nested
-	items  [MaxDepth + 1]int // on each level, how many elements the current list has
-	total  int               // the number of elements of all lists
-	room   int               // how many more bytes of memory the values may take
-	plain  bool              // the last string has no escapes, and is ASCII only
-	failed bool
-	limit  *DecodeError // the exceeded limit that ended the walk, or nil
+	text      string
+	pos       int
+	level     int               // how deep the current value is nested
+	items     [MaxDepth + 1]int // on each level, how many elements the current list has
+	total     int               // the number of elements of all lists
+	room      int               // how many more bytes of memory the values may take
+	plain     bool              // the last string has no escapes, and is ASCII only
+	hasFailed bool
+	limit     *DecodeError // the exceeded limit that ended the walk, or nil
 
 	uncounted bool // lists may be of any length
 }
@@ -47,19 +48,19 @@ func (s *scanner) pastSpace() byte {
 	return 0
 }
 
-// The type mark is for walking over a value twice. It has the position where
-// the value begins, and the counts at that position. The method rewind goes
-// back to this position and to these counts, so no element counts twice towards
-// the limits on lists. The method does not change the field room, so the memory
-// of both walks counts.
-type mark struct{ pos, level, total int }
+// A savedState makes it possible to read a value twice. It has the position
+// where the value begins, and the counts at that position. The method rewind
+// goes back to this position and to these counts, so no element counts twice
+// towards the limits on lists. The method rewind does not change scanner.room,
+// so the memory that both reads take counts towards the limit on memory.
+type savedState struct{ pos, level, total int }
 
-func (s *scanner) mark() mark { return mark{s.pos, s.level, s.total} }
+func (s *scanner) saveState() savedState { return savedState{s.pos, s.level, s.total} }
 
-// The method rewind goes back to the mark. If the walk has failed, the method
-// does nothing, so the document still counts as not JSON.
-func (s *scanner) rewind(m mark) {
-	if !s.failed {
+// The method rewind goes back to the saved state. If the scanner has failed,
+// the method does nothing, so the document still counts as not JSON.
+func (s *scanner) rewind(m savedState) {
+	if !s.hasFailed {
 		s.pos, s.level, s.total = m.pos, m.level, m.total
 	}
 }
@@ -73,18 +74,20 @@ func (s *scanner) grow(size int) *DecodeError {
 	return nil
 }
 
-// The method fail ends the walk. From then on the document counts as not JSON.
-func (s *scanner) fail() {
-	s.failed = true
+// setFailed goes to the end of the document, so nothing more is read. From then
+// on the document counts as not JSON.
+func (s *scanner) setFailed() {
+	s.hasFailed = true
 	s.pos = len(s.text)
 }
 
-// The method stop ends the walk because the document exceeds a limit.
+// The method stop is for a document that exceeds a limit. It records the limit,
+// unless the scanner has already failed, and calls setFailed.
 func (s *scanner) stop(rule string, limit int) {
-	if !s.failed {
+	if !s.hasFailed {
 		s.limit = &DecodeError{Rule: fmt.Sprintf(rule, limit), Limit: true}
 	}
-	s.fail()
+	s.setFailed()
 }
 
 // The method skip goes past the next value, and returns the JSON of that value.
@@ -97,7 +100,7 @@ func (s *scanner) skip() string {
 	case '{':
 		s.open()
 		for first := true; s.nextElement(first, '}'); first = false {
-			s.name()
+			s.memberName()
 			s.skip()
 		}
 	case '[':
@@ -114,7 +117,7 @@ func (s *scanner) skip() string {
 	default:
 		s.passNumber()
 	}
-	if s.failed {
+	if s.hasFailed {
 		return ""
 	}
 	return s.text[start:s.pos]
@@ -150,7 +153,7 @@ func (s *scanner) count() {
 // At the end it skips the bracket and returns false.
 func (s *scanner) nextElement(isFirst bool, closing byte) bool {
 	switch c := s.peek(); {
-	case s.failed:
+	case s.hasFailed:
 		return false
 	case c == closing:
 		s.pos++
@@ -162,26 +165,26 @@ func (s *scanner) nextElement(isFirst bool, closing byte) bool {
 		s.pos++
 		s.count()
 		if s.peek() == closing {
-			s.fail() // something must follow the comma
+			s.setFailed() // something must follow the comma
 		}
-		return !s.failed
+		return !s.hasFailed
 	}
-	s.fail()
+	s.setFailed()
 	return false
 }
 
-// The method name goes past the name of a member and the colon after it. It
+// memberName reads the name of a member and the colon after the name. It
 // returns the name in quotes.
-func (s *scanner) name() string {
+func (s *scanner) memberName() string {
 	if s.peek() != '"' {
-		s.fail()
+		s.setFailed()
 		return `""`
 	}
 	start := s.pos
 	s.passString()
 	end := s.pos
-	if s.peek() != ':' || s.failed {
-		s.fail()
+	if s.peek() != ':' || s.hasFailed {
+		s.setFailed()
 		return `""`
 	}
 	s.pos++
@@ -219,16 +222,16 @@ func (s *scanner) passString() {
 			s.plain = false
 			n := escapeLength(s.text[i:])
 			if n == 0 {
-				s.fail()
+				s.setFailed()
 				return
 			}
 			i += n
 		default: // a control character
-			s.fail()
+			s.setFailed()
 			return
 		}
 	}
-	s.fail()
+	s.setFailed()
 }
 
 // plainPrefix counts the bytes at the start of a text that need no further
@@ -240,13 +243,13 @@ func plainPrefix(text string) int {
 	for ; len(text) >= 8; text, n = text[8:], n+8 {
 		w := uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
 			uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
-		// The variable others gets a mark for each byte of w that needs
-		// a check. The mark is the highest bit of the same byte in
-		// others. If a byte is marked, higher bytes may be marked by
-		// mistake, but only the lowest mark is used.
-		others := ((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | (w - ones*' ') | w
-		if others &= ones << 7; others != 0 {
-			return n + bits.TrailingZeros64(others)/8
+		// Each byte of checkBits belongs to the same byte of w. If a byte
+		// of w needs a check, the highest bit of its byte in checkBits is
+		// set. By mistake, this bit may also be set in higher bytes. That
+		// does not matter, because only the lowest set bit is used.
+		checkBits := ((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | (w - ones*' ') | w
+		if checkBits &= ones << 7; checkBits != 0 {
+			return n + bits.TrailingZeros64(checkBits)/8
 		}
 	}
 	for ; len(text) > 0 && text[0] >= ' ' && text[0] < utf8.RuneSelf && text[0] != '"' && text[0] != '\\'; n++ {
@@ -280,7 +283,7 @@ func escapeLength(text string) int {
 
 func (s *scanner) passWord(word string) {
 	if !strings.HasPrefix(s.text[s.pos:], word) {
-		s.fail()
+		s.setFailed()
 		return
 	}
 	s.pos += len(word)
@@ -293,14 +296,14 @@ func (s *scanner) passNumber() {
 	}
 	whole := digits(s.text, i)
 	if whole == i || s.text[i] == '0' && whole > i+1 {
-		s.fail()
+		s.setFailed()
 		return
 	}
 	i = whole
 	if i < len(s.text) && s.text[i] == '.' {
 		fraction := digits(s.text, i+1)
 		if fraction == i+1 {
-			s.fail()
+			s.setFailed()
 			return
 		}
 		i = fraction
@@ -312,7 +315,7 @@ func (s *scanner) passNumber() {
 		}
 		exponent := digits(s.text, i)
 		if exponent == i {
-			s.fail()
+			s.setFailed()
 			return
 		}
 		i = exponent

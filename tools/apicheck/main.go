@@ -167,7 +167,7 @@ func compare(out io.Writer, golden string, apis map[string][]byte) error {
 	}
 	changed := false
 	for _, file := range slices.Sorted(maps.Keys(names)) {
-		removed, added := difference(want[file], apis[file]), difference(apis[file], want[file])
+		removed, added := extraLines(want[file], apis[file]), extraLines(apis[file], want[file])
 		if len(removed)+len(added) == 0 {
 			continue
 		}
@@ -188,14 +188,15 @@ func compare(out io.Writer, golden string, apis map[string][]byte) error {
 	return nil
 }
 
-// difference returns the lines of a that b does not have.
-func difference(a, b []byte) []string {
+// extraLines returns the lines of the text that are not in the other text. It
+// leaves out blank lines.
+func extraLines(text, other []byte) []string {
 	have := make(map[string]bool)
-	for line := range strings.Lines(string(b)) {
+	for line := range strings.Lines(string(other)) {
 		have[line] = true
 	}
 	var only []string
-	for line := range strings.Lines(string(a)) {
+	for line := range strings.Lines(string(text)) {
 		if !have[line] && strings.TrimSpace(line) != "" {
 			only = append(only, strings.TrimSuffix(line, "\n"))
 		}

@@ -46,20 +46,20 @@ func (p *printer) typeName(obj *types.TypeName) {
 	name := obj.Name() + p.params(named.TypeParams())
 	switch under := named.Underlying().(type) {
 	case *types.Struct:
-		p.line("type %s struct%s", name, p.comparable(named))
+		p.line("type %s struct%s", name, p.comparableNote(named))
 		p.fields(obj.Name(), under)
 	case *types.Interface:
 		p.interfaceType(name, under)
 	default:
 		p.line("type %s %s", name, p.text(under))
 	}
-	p.methods(obj.Name(), named)
+	p.addMethods(obj.Name(), named)
 }
 
-// The method comparable returns a note if values of a struct can be compared
-// with ==. The golden file has the note, because callers break if a struct can
-// no longer be compared, even if no field or method changes.
-func (p *printer) comparable(named *types.Named) string {
+// comparableNote returns a note if values of a struct can be compared with ==.
+// The golden file has the note, because callers break if a struct can no longer
+// be compared, even if no field or method changes.
+func (p *printer) comparableNote(named *types.Named) string {
 	if types.Comparable(named) {
 		return " // comparable"
 	}
@@ -119,9 +119,9 @@ func (p *printer) interfaceType(name string, i *types.Interface) {
 	}
 }
 
-// The method with the name methods adds a line for each method that a caller
-// can call. It leaves out the methods of an embedded exported field.
-func (p *printer) methods(owner string, named *types.Named) {
+// addMethods adds a line for each method that a caller can call. It leaves out
+// the methods of an embedded exported field.
+func (p *printer) addMethods(owner string, named *types.Named) {
 	if types.IsInterface(named) {
 		return
 	}

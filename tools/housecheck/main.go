@@ -36,7 +36,7 @@ func run(drawing, pattern string) error {
 	if err != nil {
 		return err
 	}
-	floors, err := readDrawing(string(text))
+	positions, err := readDrawing(string(text))
 	if err != nil {
 		return fmt.Errorf("%s: %w", drawing, err)
 	}
@@ -53,37 +53,37 @@ func run(drawing, pattern string) error {
 	p := loaded[0]
 	var found []error
 	for _, f := range p.GoFiles {
-		if name := filepath.Base(f); !floors.has(name) {
+		if name := filepath.Base(f); !positions.has(name) {
 			found = append(found, fmt.Errorf("%s is not in the drawing", name))
 		}
 	}
 	for _, a := range arrows(p.Fset, p.Types, p.TypesInfo) {
-		if floors.has(a.from) && floors.has(a.to) && floors[a.to] > floors[a.from] {
+		if positions.has(a.from) && positions.has(a.to) && positions[a.to] > positions[a.from] {
 			found = append(found, fmt.Errorf("%s: %s uses %s, which is declared below it, in %s", a.at, a.from, a.what, a.to))
 		}
 	}
 	return errors.Join(found...)
 }
 
-// The type house has a number for each file. The number is called the floor.
-// The first file in the drawing has the floor 0, the next file has the floor 1,
-// and so on. A file may use only files with a lower floor. So it may use the
-// files above it, and the files to its left on the same line.
-type house map[string]int
+// filePositions has the position of each file in the drawing. The first file
+// has the position 0, the next file has the position 1, and so on. A file may
+// use only files with a lower position. So it may use the files above it, and
+// the files to its left on the same line.
+type filePositions map[string]int
 
-func (h house) has(file string) bool {
-	_, ok := h[file]
+func (p filePositions) has(file string) bool {
+	_, ok := p[file]
 	return ok
 }
 
 // readDrawing reads the code block after the opening line. From each line it
 // takes the leading words that end in .go.
-func readDrawing(text string) (house, error) {
+func readDrawing(text string) (filePositions, error) {
 	_, after, found := strings.Cut(text, opening)
 	if !found {
 		return nil, errors.New("has no line " + opening)
 	}
-	floors := house{}
+	positions := filePositions{}
 	inBlock := false
 	for line := range strings.SplitSeq(after, "\n") {
 		if strings.TrimSpace(line) == "" {
@@ -100,16 +100,16 @@ func readDrawing(text string) (house, error) {
 			if !strings.HasSuffix(word, ".go") {
 				break
 			}
-			if floors.has(word) {
+			if positions.has(word) {
 				return nil, errors.New(word + " is in the drawing twice")
 			}
-			floors[word] = len(floors)
+			positions[word] = len(positions)
 		}
 	}
-	if len(floors) == 0 {
+	if len(positions) == 0 {
 		return nil, errors.New("has no drawing after " + opening)
 	}
-	return floors, nil
+	return positions, nil
 }
 
 // arrow records that one file uses something that another file declares.

@@ -11,14 +11,14 @@ import (
 
 func TestReadDrawing(t *testing.T) {
 	t.Parallel()
-	floors, err := readDrawing(
+	positions, err := readDrawing(
 		"text\n" + opening + "\n\n    a.go b.go   words like x.go do not count\n    c.go\n\nmore\n\n    d.go\n",
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(floors) != 3 || floors["a.go"] > floors["b.go"] || floors["b.go"] > floors["c.go"] {
-		t.Fatalf("got %v", floors)
+	if len(positions) != 3 || positions["a.go"] > positions["b.go"] || positions["b.go"] > positions["c.go"] {
+		t.Fatalf("got %v", positions)
 	}
 	for name, text := range map[string]string{
 		"no line":    "    a.go\n",

@@ -49,9 +49,9 @@ func run(table string, files []string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		prose := markdown(string(text))
+		prose := markdownText(string(text))
 		if strings.HasSuffix(name, ".go") {
-			if prose, err = comments(name, text); err != nil {
+			if prose, err = commentText(name, text); err != nil {
 				return nil, err
 			}
 		}
@@ -106,9 +106,9 @@ func check(name, prose string, phrases []phrase) []string {
 	return found
 }
 
-// comments returns the comments of a Go file. Each comment is on the same lines
-// as in the file.
-func comments(name string, text []byte) (string, error) {
+// commentText returns the comments of a Go file. Each comment has the same line
+// numbers in the returned text as in the file.
+func commentText(name string, text []byte) (string, error) {
 	files := token.NewFileSet()
 	f, err := parser.ParseFile(files, name, text, parser.ParseComments)
 	if err != nil {
@@ -126,8 +126,8 @@ func comments(name string, text []byte) (string, error) {
 	return strings.Join(lines, "\n"), nil
 }
 
-// markdown returns the text of a Markdown file without its code.
-func markdown(text string) string {
+// markdownText returns the text of a Markdown file without its code.
+func markdownText(text string) string {
 	lines := strings.Split(text, "\n")
 	isCode := false
 	for i, line := range lines {

@@ -57,7 +57,7 @@ func TestRiver(t *testing.T) {
 	if testing.Short() {
 		n = min(n, 5)
 	}
-	empty := migrated(t)
+	empty := migratedDatabase(t)
 	kinds, told, rescues := map[string]int{}, map[string]int{}, int64(0)
 	for seed := uint64(first); seed < uint64(first+n); seed++ {
 		sc := newScenario(seed)
@@ -74,7 +74,7 @@ func TestRiver(t *testing.T) {
 		}
 		for _, f := range s.findings {
 			if strings.HasPrefix(f.kind, "question: ") || strings.HasPrefix(f.kind, "claim: ") {
-				continue // the root module's own test reports findings of these kinds
+				continue // TestAdversary in the root module reports findings of these kinds
 			}
 			kinds[f.kind]++
 			if kinds[f.kind] == 1 {
@@ -90,9 +90,9 @@ func TestRiver(t *testing.T) {
 	require.NotZero(t, rescues)
 }
 
-// The function migrated makes a database file with River's tables. It returns
-// the file's content.
-func migrated(t *testing.T) []byte {
+// migratedDatabase makes a database file with River's tables. It returns the
+// file's content.
+func migratedDatabase(t *testing.T) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "empty.db")
 	db := open(t, path)

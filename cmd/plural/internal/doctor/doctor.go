@@ -44,10 +44,10 @@ func HasFault(findings []Finding) bool {
 // The type check describes one check that the doctor makes.
 type check struct {
 	name string
-	// The field needs is the name of another check, or "". This check is
-	// made only if the other check has passed.
-	needs string
-	look  func(ctx context.Context, p *patient) Finding
+	// requiredCheck is the name of another check, or "". This check is made
+	// only if the other check has passed.
+	requiredCheck string
+	look          func(ctx context.Context, p *patient) Finding
 }
 
 // The names of the checks that other checks need.
@@ -57,8 +57,8 @@ const (
 	token     = "token"
 )
 
-// The function checks lists all checks, in the order in which they are made.
-func checks() []check {
+// allChecks returns all checks. The doctor makes them in this order.
+func allChecks() []check {
 	return []check{
 		{variables, "", lookAtVariables},
 		{"installation", variables, lookAtInstallation},
@@ -84,19 +84,19 @@ type patient struct {
 	asked   time.Time      // the time halfway through the first request, by this machine's clock
 }
 
-// The constant patience is the time limit of one check.
-const patience = 15 * time.Second
+// checkTimeout is the time limit of one check.
+const checkTimeout = 15 * time.Second
 
 // Examine makes every check and returns the findings. If ctx ends, the check
 // that is under way and all later checks count as skipped.
 func Examine(ctx context.Context, a *account.Account) []Finding {
 	p := &patient{account: a}
 	well := map[string]bool{"": true}
-	list := checks()
+	list := allChecks()
 	findings := make([]Finding, 0, len(list))
 	for _, c := range list {
-		f := Finding{Result: Skipped, Says: "not checked: see " + c.needs}
-		if well[c.needs] {
+		f := Finding{Result: Skipped, Says: "not checked: see " + c.requiredCheck}
+		if well[c.requiredCheck] {
 			f = look(ctx, c, p)
 		}
 		if ctx.Err() != nil {
@@ -110,7 +110,7 @@ func Examine(ctx context.Context, a *account.Account) []Finding {
 }
 
 func look(ctx context.Context, c check, p *patient) Finding {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	return c.look(ctx, p)
 }

@@ -85,7 +85,7 @@ func askTwoCaptures(ctx context.Context, p *Probe) (Found, error) {
 	if made.Step != "" {
 		return Found{}, errCarriedOn
 	}
-	if err := p.memory.change(func() { made.Step = stepSent }); err != nil {
+	if err := p.memory.changeAndSave(func() { made.Step = stepSent }); err != nil {
 		return Found{}, err
 	}
 	references := [2]string{made.Reference + "-c", made.Reference + "-d"}
@@ -107,11 +107,11 @@ func askTwoCaptures(ctx context.Context, p *Probe) (Found, error) {
 	default:
 		for _, r := range both {
 			if !r.hasOrder() && !r.isRefusal() {
-				return Found{}, r.unclear()
+				return Found{}, r.unclearFailure()
 			}
 		}
 	}
-	return found, p.memory.change(func() { made.Step = stepDone })
+	return found, p.memory.changeAndSave(func() { made.Step = stepDone })
 }
 
 // askAboveHold tries to capture more than is held.
@@ -176,7 +176,7 @@ func askKeptHold(ctx context.Context, p *Probe) (Found, error) {
 	case plural.OrderStatusAuthorized:
 		found.Answer = "still held"
 	case plural.OrderStatusCancelled, plural.OrderStatusFailed:
-		return found, p.memory.change(func() { kept.IsOver = true })
+		return found, p.memory.changeAndSave(func() { kept.IsOver = true })
 	default: // the order may still show a hold later
 	}
 	return found, nil

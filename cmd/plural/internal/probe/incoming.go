@@ -13,10 +13,10 @@ import (
 
 // broughtBack waits until a payer's browser has come back from Plural's page,
 // and returns what is known of that return.
-func (p *Probe) broughtBack(ctx context.Context) (*returned, error) {
-	var seen *returned
+func (p *Probe) broughtBack(ctx context.Context) (*returnedForm, error) {
+	var seen *returnedForm
 	_, _, err := p.waitUntil(ctx, func() (bool, error) {
-		p.memory.look(func() { seen = p.memory.Return })
+		p.memory.withLock(func() { seen = p.memory.Return })
 		return seen != nil, nil
 	})
 	if errors.Is(err, errNotSeen) {
@@ -60,7 +60,7 @@ func askCallbackFields(ctx context.Context, p *Probe) (Found, error) {
 func (p *Probe) deliveries(ctx context.Context, n int) ([]delivery, error) {
 	var list []delivery
 	_, _, err := p.waitUntil(ctx, func() (bool, error) {
-		p.memory.look(func() {
+		p.memory.withLock(func() {
 			list = nil
 			for _, d := range p.memory.Webhooks {
 				first := p.memory.Webhooks[0]

@@ -64,7 +64,7 @@ func (p *Probe) listen(ctx context.Context, address, publicURL string) (*listene
 	if err != nil {
 		return nil, err
 	}
-	if err := p.memory.change(func() { p.memory.Listens = l.Addr().String() }); err != nil {
+	if err := p.memory.changeAndSave(func() { p.memory.Listens = l.Addr().String() }); err != nil {
 		_ = l.Close()
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func (p *Probe) takeReturn(w http.ResponseWriter, r *http.Request) {
 	}
 	seen := readReturn(form, keyForms(p.account.ClientSecret))
 	seen.Method = r.Method
-	p.note(func() {
+	p.recordChange(func() {
 		if p.memory.Return == nil {
 			p.memory.Return = seen
 		}
@@ -147,8 +147,8 @@ func (p *Probe) takeReturn(w http.ResponseWriter, r *http.Request) {
 
 // readReturn finds out which key has signed a return, and whether the signature
 // covers fields without a value.
-func readReturn(form url.Values, keys []keyForm) *returned {
-	seen := &returned{Key: keyAnother, Names: slices.Collect(maps.Keys(form))}
+func readReturn(form url.Values, keys []keyForm) *returnedForm {
+	seen := &returnedForm{Key: keyAnother, Names: slices.Collect(maps.Keys(form))}
 	var all, filled []string
 	for _, name := range slices.Sorted(maps.Keys(form)) {
 		value := form.Get(name)
@@ -192,7 +192,7 @@ func (p *Probe) takeWebhook(w http.ResponseWriter, r *http.Request) {
 		Stamp: r.Header.Get("Webhook-Timestamp"), Key: webhookKey(r.Header, body, keyForms(p.account.ClientSecret)),
 		Headers: slices.Collect(maps.Keys(r.Header)), At: time.Now(),
 	}
-	p.note(func() {
+	p.recordChange(func() {
 		seen.Refused = len(p.memory.Webhooks) == 0
 		p.memory.Webhooks = append(p.memory.Webhooks, seen)
 	})

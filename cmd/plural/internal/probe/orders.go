@@ -47,7 +47,7 @@ const (
 func compareTwo(first, second *reply, idOf func(*reply) string) (string, error) {
 	for _, r := range []*reply{first, second} {
 		if idOf(r) == "" && !r.isRefusal() {
-			return "", r.unclear()
+			return "", r.unclearFailure()
 		}
 	}
 	switch {
@@ -184,7 +184,7 @@ func askNotFound(ctx context.Context, p *Probe) (Found, error) {
 	}
 	for _, r := range []*reply{byID, byRef} {
 		if !r.isRefusal() {
-			return Found{}, r.unclear()
+			return Found{}, r.unclearFailure()
 		}
 	}
 	facts := []fact.Fact{byID.fact("by id"), byRef.fact("by reference")}
@@ -214,7 +214,7 @@ func askProducts(ctx context.Context, p *Probe) (Found, error) {
 		facts = append(facts, r.fact(name))
 		switch {
 		case id == "" && !r.isRefusal():
-			return Found{}, r.unclear()
+			return Found{}, r.unclearFailure()
 		case id == "":
 			continue
 		}
@@ -284,7 +284,7 @@ func askLimits(ctx context.Context, p *Probe) (Found, error) {
 			return Found{}, err
 		}
 		if id == "" && !r.isRefusal() {
-			return Found{}, r.unclear()
+			return Found{}, r.unclearFailure()
 		}
 		facts = append(facts, r.fact(one.name))
 		isLoose = isLoose || id != "" && !one.isInside
@@ -339,7 +339,7 @@ func askAnswers(ctx context.Context, p *Probe) (Found, error) {
 	case put.status == http.StatusLengthRequired || put.status == http.StatusUnsupportedMediaType:
 		found.Answer = "a PUT needs a body"
 	case !put.isOK() && !put.isRefusal():
-		return Found{}, put.unclear()
+		return Found{}, put.unclearFailure()
 	}
 	return found, nil
 }

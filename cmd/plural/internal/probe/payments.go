@@ -58,7 +58,7 @@ func (p *Probe) create(ctx context.Context, request map[string]any) (r *reply, o
 		return nil, "", err
 	}
 	if orderID = checkoutID(r); orderID != "" {
-		p.note(func() {
+		p.recordChange(func() {
 			if !slices.Contains(p.memory.Unpaid, orderID) {
 				p.memory.Unpaid = append(p.memory.Unpaid, orderID)
 			}
@@ -99,7 +99,7 @@ func (p *Probe) collect(ctx context.Context, names []string) error {
 	defer cancel()
 	for len(open) > 0 {
 		select {
-		case <-p.noted: // the memory has changed, for example because a browser came back
+		case <-p.changed: // the run has recorded something new, for example that a browser came back
 		case <-time.After(p.options.Pace):
 		case <-ctx.Done():
 		}
@@ -123,7 +123,7 @@ const backWithin = 5 * time.Second
 func (p *Probe) browsersBack(ctx context.Context, names []string) error {
 	for begun := time.Now(); time.Since(begun) < min(backWithin, p.options.Patience); {
 		areBack := true
-		p.memory.look(func() {
+		p.memory.withLock(func() {
 			for _, name := range names {
 				made := p.memory.Payments[name]
 				areBack = areBack && (made.IsBack || made.StaysAway)
@@ -133,7 +133,7 @@ func (p *Probe) browsersBack(ctx context.Context, names []string) error {
 			return nil
 		}
 		select {
-		case <-p.noted:
+		case <-p.changed:
 		case <-time.After(p.options.Pace):
 		case <-ctx.Done():
 			return ctx.Err()
@@ -168,7 +168,7 @@ func (p *Probe) prepare(ctx context.Context, name string) (*payment, error) {
 	if made.OrderID == "" || made.Link == "" {
 		return nil, r.notDone("the order of payment " + name)
 	}
-	return made, p.memory.change(func() { p.memory.Payments[name] = made })
+	return made, p.memory.changeAndSave(func() { p.memory.Payments[name] = made })
 }
 
 // isHeld reads the order, and reports whether its payment was made.
@@ -178,7 +178,7 @@ func (p *Probe) isHeld(ctx context.Context, name string) bool {
 	if err != nil || r.order().Status != plural.OrderStatusAuthorized {
 		return false
 	}
-	p.note(func() { made.HeldAt = time.Now().UTC().Truncate(time.Second) })
+	p.recordChange(func() { made.HeldAt = time.Now().UTC().Truncate(time.Second) })
 	p.show.Say("Payment " + name + " is made: the money is held.")
 	return true
 }
@@ -195,7 +195,7 @@ func (p *Probe) madePayment(name string) (*payment, error) {
 // errCarriedOn means that a payment may not be in the state that the question
 // needs, because an earlier request may have changed the payment. That request
 // is from a run that was stopped, or the request has failed.
-const errCarriedOn failure = "the run was stopped during this question: run -clean, and then run the probe again"
+const errCarriedOn failure = "an earlier request of this question was cut off or has failed: run -clean, and then run the probe again"
 
 // capturedPayment returns payment A, of which a part is captured. If no part is
 // captured yet, capturedPayment first captures that part.
@@ -207,7 +207,7 @@ func (p *Probe) capturedPayment(ctx context.Context) (*payment, error) {
 	if made.Step == stepSent {
 		return nil, errCarriedOn
 	}
-	if err := p.memory.change(func() { made.Step = stepSent }); err != nil {
+	if err := p.memory.changeAndSave(func() { made.Step = stepSent }); err != nil {
 		return nil, err
 	}
 	reference := made.Reference + "-c"
@@ -219,19 +219,19 @@ func (p *Probe) capturedPayment(ctx context.Context) (*payment, error) {
 		return nil, r.notDone("the partial capture")
 	}
 	order := r.order()
-	said := &captured{Status: string(order.Status), HasReference: hasCapture(order, reference)}
-	return made, p.memory.change(func() { made.Step, made.Said = stepDone, said })
+	said := &captureAnswer{Status: string(order.Status), HasReference: hasCapture(order, reference)}
+	return made, p.memory.changeAndSave(func() { made.Step, made.Said = stepDone, said })
 }
 
-// The method capture captures the sum paise. If Plural's answer shows the
-// order, the method adds the sum to made.Taken, which is the total that was
-// taken from the payment.
+// The method capture captures a part of a payment. The argument paise is the
+// amount. If Plural's answer shows the order, the method adds the amount to
+// made.Taken, which is the total that was taken from the payment.
 func (p *Probe) capture(ctx context.Context, made *payment, reference string, paise int64) (*reply, error) {
 	r, err := p.wire.send(ctx, http.MethodPut, ordersPath+made.OrderID+"/capture", map[string]any{
 		"merchant_capture_reference": reference, "capture_amount": sum(paise),
 	})
 	if err == nil && r.hasOrder() {
-		p.note(func() { made.Taken += paise })
+		p.recordChange(func() { made.Taken += paise })
 	}
 	return r, err
 }
@@ -258,7 +258,7 @@ func (p *Probe) cancelledPayment(ctx context.Context) (*payment, error) {
 	if !r.hasOrder() {
 		return nil, r.notDone("the cancel")
 	}
-	return made, p.memory.change(func() { made.Step = stepDone })
+	return made, p.memory.changeAndSave(func() { made.Step = stepDone })
 }
 
 func (p *Probe) cancel(ctx context.Context, orderID string) (*reply, error) {
@@ -272,7 +272,7 @@ func (p *Probe) refund(ctx context.Context, made *payment, reference string) (*r
 		return nil, err
 	}
 	if id := r.order().OrderID; id != "" {
-		p.note(func() {
+		p.recordChange(func() {
 			if !slices.Contains(made.Refunds, id) {
 				made.Refunds = append(made.Refunds, id)
 			}
@@ -303,13 +303,13 @@ func (p *Probe) giveBack(ctx context.Context) (left []string) {
 			left = append(left, fmt.Sprintf("payment %s (order %s)", name, made.OrderID))
 			continue
 		}
-		p.note(func() { made.IsOver = true })
+		p.recordChange(func() { made.IsOver = true })
 	}
 	if kept := p.memory.Kept; kept != nil && !kept.IsOver && !p.options.KeepHold {
 		if err := p.giveBackOne(ctx, kept); err != nil {
 			left = append(left, "the kept hold (order "+kept.OrderID+")")
 		} else {
-			p.note(func() { kept.IsOver = true })
+			p.recordChange(func() { kept.IsOver = true })
 		}
 	}
 	return left

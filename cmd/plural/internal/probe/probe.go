@@ -36,8 +36,8 @@ type Display interface {
 	// Ask asks the person to make payments.
 	Ask(payments []string, link func(payment string) string, webhookURL string, takesWebhooks bool)
 	// The method Answered shows the result of question number n. The
-	// argument of is the number of all questions of the run.
-	Answered(n, of int, r Result)
+	// argument total is the number of questions in the run.
+	Answered(n, total int, r Result)
 }
 
 // Probe is one run.
@@ -49,7 +49,7 @@ type Probe struct {
 	client   *plural.Client
 	memory   *memory
 	listener *listener
-	noted    chan struct{} // receives a value when the method note has changed the memory
+	changed  chan struct{} // signals that recordChange has changed Probe.memory
 }
 
 // New continues an earlier run, or begins a new run. It sends no request.
@@ -70,7 +70,7 @@ func New(a *account.Account, options Options, show Display) (*Probe, error) {
 		return nil, err
 	}
 	return &Probe{
-		account: a, options: options, show: show, wire: w, client: client, memory: m, noted: make(chan struct{}, 1),
+		account: a, options: options, show: show, wire: w, client: client, memory: m, changed: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -84,7 +84,7 @@ func (u unmet) Error() string { return string(u) }
 // money could not be given back, the method returns an error together with the
 // complete results.
 func (p *Probe) Run(ctx context.Context) ([]Result, error) {
-	questions, err := selected(p.options.Only)
+	questions, err := selectQuestions(p.options.Only)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (p *Probe) Run(ctx context.Context) ([]Result, error) {
 		if err != nil {
 			return nil, p.stopped(ctx, err)
 		}
-		if err := p.memory.change(func() { p.memory.Results[q.ID] = r }); err != nil {
+		if err := p.memory.changeAndSave(func() { p.memory.Results[q.ID] = r }); err != nil {
 			return nil, p.stopped(ctx, err)
 		}
 		if q.Ask != nil {
@@ -146,7 +146,7 @@ func (p *Probe) Clean(ctx context.Context) error {
 		return fmt.Errorf("not given back: %s. Run plural probe -clean, or give the money back on the dashboard",
 			strings.Join(left, ", "))
 	}
-	return p.memory.change(func() { p.memory.IsOver = true })
+	return p.memory.changeAndSave(func() { p.memory.IsOver = true })
 }
 
 // The method stopped returns an error that says how to continue the run. If ctx
@@ -171,7 +171,7 @@ func (p *Probe) ask(ctx context.Context, q *Question) (Result, error) {
 		if p.memory.Tried[q.ID] {
 			return Result{ID: q.ID, State: NotAsked, Answer: "it was asked before, and is never asked twice"}, nil
 		}
-		if err := p.memory.change(func() { p.memory.Tried[q.ID] = true }); err != nil {
+		if err := p.memory.changeAndSave(func() { p.memory.Tried[q.ID] = true }); err != nil {
 			return Result{}, err
 		}
 	}
@@ -236,14 +236,16 @@ func (p *Probe) paymentsFor(questions []*Question) []string {
 	return names
 }
 
-// The method note changes the memory. Then it wakes the code that waits for the
-// payments and for the browsers to come back.
-func (p *Probe) note(change func()) {
-	if err := p.memory.change(change); err != nil {
+// recordChange calls a function that changes p.memory, and writes p.memory to
+// the state file. If the file cannot be written, recordChange shows the error.
+// Then it wakes the code that waits for the payments and for the browsers to
+// come back.
+func (p *Probe) recordChange(change func()) {
+	if err := p.memory.changeAndSave(change); err != nil {
 		p.show.Say(err.Error())
 	}
 	select {
-	case p.noted <- struct{}{}:
+	case p.changed <- struct{}{}:
 	default:
 	}
 }
@@ -251,7 +253,7 @@ func (p *Probe) note(change func()) {
 // isOurs reports whether an order is a payment of this run.
 func (p *Probe) isOurs(orderID string) bool {
 	isOurs := false
-	p.memory.look(func() {
+	p.memory.withLock(func() {
 		for _, made := range p.memory.Payments {
 			isOurs = isOurs || made.OrderID == orderID && orderID != ""
 		}
@@ -325,9 +327,9 @@ func (p *Probe) plan(questions []*Question) Plan {
 	return plan
 }
 
-// The function selected returns the questions with the given ids, sorted as in
-// the table. Without ids it returns all questions.
-func selected(ids []string) ([]*Question, error) {
+// selectQuestions returns the questions with the given ids, in the order of the
+// table. Without ids it returns all questions.
+func selectQuestions(ids []string) ([]*Question, error) {
 	var list []*Question
 	known := map[string]bool{}
 	for _, q := range Questions() {

@@ -13,7 +13,7 @@ import (
 type Question struct {
 	ID   string
 	Asks string // the question as a sentence for people
-	// Needs is what has to exist before the question can be asked.
+	// The set Needs lists what must exist before the question can be asked.
 	Needs Need
 	// Assumed is the answer that the package assumes.
 	Assumed string

@@ -32,7 +32,7 @@ type memory struct {
 	Kept     *payment            `json:"kept,omitempty"` // the hold that an earlier run has kept
 	Tried    map[string]bool     `json:"tried,omitempty"`
 	Results  map[string]Result   `json:"results,omitempty"`
-	Return   *returned           `json:"return,omitempty"`
+	Return   *returnedForm       `json:"return,omitempty"`
 	Webhooks []delivery          `json:"webhooks,omitempty"`
 
 	mu   sync.Mutex
@@ -41,17 +41,17 @@ type memory struct {
 
 // payment is an order that a person pays.
 type payment struct {
-	OrderID   string    `json:"order_id"`
-	Reference string    `json:"reference"`
-	Link      string    `json:"link"`
-	HeldAt    time.Time `json:"held_at,omitzero"`
-	IsBack    bool      `json:"is_back,omitempty"`    // the payer's browser has come back
-	StaysAway bool      `json:"stays_away,omitempty"` // the payment has no callback URL
-	IsOver    bool      `json:"is_over,omitempty"`    // nothing of the payment is left to give back
-	Step      step      `json:"step,omitempty"`
-	Taken     int64     `json:"taken,omitempty"`   // paise
-	Refunds   []string  `json:"refunds,omitempty"` // the ids of its refunds, each of refundSum
-	Said      *captured `json:"said,omitempty"`
+	OrderID   string         `json:"order_id"`
+	Reference string         `json:"reference"`
+	Link      string         `json:"link"`
+	HeldAt    time.Time      `json:"held_at,omitzero"`
+	IsBack    bool           `json:"is_back,omitempty"`    // the payer's browser has come back
+	StaysAway bool           `json:"stays_away,omitempty"` // the payment has no callback URL
+	IsOver    bool           `json:"is_over,omitempty"`    // nothing of the payment is left to give back
+	Step      step           `json:"step,omitempty"`
+	Taken     int64          `json:"taken,omitempty"`   // paise
+	Refunds   []string       `json:"refunds,omitempty"` // the ids of its refunds; each refund gave refundSum back
+	Said      *captureAnswer `json:"said,omitempty"`
 }
 
 // step is the progress of a payment.
@@ -62,16 +62,16 @@ const (
 	stepDone step = "done"
 )
 
-// The type captured records two facts from the answer to a partial capture: the
-// status of the order, and whether the order shows our reference.
-type captured struct {
+// captureAnswer has two facts from the answer to a partial capture: the status
+// of the order, and whether the order shows our reference.
+type captureAnswer struct {
 	Status       string `json:"status"`
 	HasReference bool   `json:"has_reference"`
 }
 
-// The type returned describes the form that a payer's browser brought back from
+// returnedForm describes the form that a payer's browser brought back from
 // Plural's page. It has the names of the form's fields, but not their values.
-type returned struct {
+type returnedForm struct {
 	Key         string   `json:"key"`
 	Names       []string `json:"names"`
 	Empty       int      `json:"empty"`
@@ -104,8 +104,9 @@ func accountHash(a *account.Account) string {
 
 // The function remember reads the state file, so the run in the file can be
 // continued. If there is no file, or the run in the file is finished, the
-// function begins a new run. From a finished run it takes over only the hold
-// that -keep-hold left.
+// function begins a new run. If -keep-hold has left a hold that was not given
+// back yet, the new run records this hold. The new run takes over nothing else
+// from a finished run.
 func remember(path string, a *account.Account) (*memory, error) {
 	m := &memory{}
 	read, err := os.ReadFile(path)
@@ -150,10 +151,9 @@ func (m *memory) keptHold() *payment {
 	return nil
 }
 
-// The method change calls the function change, which changes the memory. Then
-// the method saves the memory. So a run that was stopped at any point can be
-// continued.
-func (m *memory) change(change func()) error {
+// changeAndSave calls a function that changes m. Then changeAndSave writes m to
+// the state file. So a run that was stopped at any point can be continued.
+func (m *memory) changeAndSave(change func()) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	change()
@@ -177,17 +177,17 @@ func (m *memory) change(change func()) error {
 	return nil
 }
 
-// The method look calls the function look, which reads the memory. Until that
-// function returns, the method change waits, so the memory stays the same.
-func (m *memory) look(look func()) {
+// The method withLock calls a function that reads m. Until this function
+// returns, m is locked, so changeAndSave cannot change m.
+func (m *memory) withLock(read func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	look()
+	read()
 }
 
 // The method facts returns the facts that the report shows about a browser's
 // return.
-func (r *returned) facts() []fact.Fact {
+func (r *returnedForm) facts() []fact.Fact {
 	return []fact.Fact{
 		fact.Names("fields", r.Names),
 		fact.Count("fields without a value", r.Empty),

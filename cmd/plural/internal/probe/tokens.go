@@ -91,7 +91,7 @@ func askTokenSecond(ctx context.Context, p *Probe) (Found, error) {
 	case r.status == http.StatusUnauthorized:
 		found.Answer = "is refused"
 	case !r.isOK() && !r.isRefusal():
-		return Found{}, r.unclear()
+		return Found{}, r.unclearFailure()
 	}
 	return found, nil
 }
@@ -105,7 +105,7 @@ func askWrongSecret(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, err
 	}
 	if r.status != http.StatusUnauthorized && !r.isRefusal() {
-		return Found{}, r.unclear()
+		return Found{}, r.unclearFailure()
 	}
 	found := Found{Facts: []fact.Fact{r.fact("answer"), fact.Names("fields", r.fields())}}
 	has := func(name string) bool { return slices.Contains(r.fields(), name) }

@@ -88,9 +88,9 @@ func (r *reply) isRefusal() bool {
 	return r.status/100 == 4 && len(r.fields()) > 0
 }
 
-// The method unclear returns the failure for an answer that shows neither a
-// success nor a refusal.
-func (r *reply) unclear() failure {
+// unclearFailure returns the failure for an answer that shows neither a success
+// nor a refusal.
+func (r *reply) unclearFailure() failure {
 	return failure("an answer shows neither a success nor a refusal: " + r.fact("").Text())
 }
 
@@ -99,19 +99,19 @@ func (r *reply) unclear() failure {
 // the answer.
 func (r *reply) refusal() (Found, error) {
 	if !r.hasOrder() && !r.isRefusal() {
-		return Found{}, r.unclear()
+		return Found{}, r.unclearFailure()
 	}
 	return Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}, nil
 }
 
 // The method notDone returns the failure for an answer that does not show that
-// Plural has carried out the request. The argument what describes the request,
-// for example "an order".
-func (r *reply) notDone(what string) failure {
+// Plural has carried out the request. The argument requestName is a name for
+// the request, for example "an order".
+func (r *reply) notDone(requestName string) failure {
 	if r.isRefusal() {
-		return failure(what + " was refused: " + r.fact("").Text())
+		return failure(requestName + " was refused: " + r.fact("").Text())
 	}
-	return r.unclear()
+	return r.unclearFailure()
 }
 
 // The method fact returns a fact that shows the status and the code of the
@@ -267,8 +267,7 @@ func failureOf(ctx context.Context, err error) error {
 // outermost field "code".
 func codeOf(body []byte) string {
 	var doc struct {
-		Code  string          `json:"code"`
-		Error json.RawMessage `json:"error"`
+		Code string `json:"code"`
 	}
 	if json.Unmarshal(body, &doc) != nil {
 		return ""

@@ -1,7 +1,7 @@
 // Package report writes the results of a run of the probe. If the program's own
 // table lists the answer to a question, the report shows the answer. The report
-// adds facts, which only package fact makes. Nothing else from Plural's answers
-// gets into a report.
+// also shows facts. Package fact makes every fact. Nothing else from Plural's
+// answers gets into a report.
 package report
 
 import (
@@ -41,7 +41,7 @@ type Report struct {
 type Row struct {
 	probe.Result
 	Asks    string
-	Do      string // what to do after the answer, if the table lists it
+	Do      string // what to do after this answer; "" if the table does not list the answer
 	Assumed string
 }
 

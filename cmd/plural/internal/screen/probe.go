@@ -27,7 +27,7 @@ func (p Progress) Plan(plan probe.Plan) {
 		"that nobody pays.\n", plan.Questions, plan.Requests, plan.Orders)
 	if len(plan.Payments) > 0 {
 		fmt.Fprintf(p.Out, "You will be asked for card payments, %s: %d rupees of test money. "+
-			"Never pay by UPI: on UAT it can move real money.\n", listed(plan.Payments), plan.Rupees())
+			"Never pay by UPI: on UAT it can move real money.\n", joinNames(plan.Payments), plan.Rupees())
 		fmt.Fprintln(p.Out, "At the end all holds are cancelled, and all captured money is refunded.")
 	}
 	if plan.KeepsHold {
@@ -36,8 +36,8 @@ func (p Progress) Plan(plan probe.Plan) {
 	fmt.Fprintf(p.Out, "Ids and answers are kept in %s: a run can be stopped and continued.\n\n", plan.StateFile)
 }
 
-// The function listed joins words to a list for people, such as "A, B and C".
-func listed(names []string) string {
+// joinNames makes one text from several names, such as "A, B and C".
+func joinNames(names []string) string {
 	last := len(names) - 1
 	if last < 1 {
 		return strings.Join(names, "")
@@ -59,8 +59,8 @@ func (p Progress) Ask(payments []string, link func(string) string, webhookURL st
 }
 
 // The method Answered shows the result of one question.
-func (p Progress) Answered(n, of int, r probe.Result) {
-	fmt.Fprintf(p.Out, "%2d/%d  %-22s %-10s  %s\n", n, of, r.ID, r.State, r.Answer)
+func (p Progress) Answered(n, total int, r probe.Result) {
+	fmt.Fprintf(p.Out, "%2d/%d  %-22s %-10s  %s\n", n, total, r.ID, r.State, r.Answer)
 }
 
 // Report writes the answers as a table.

@@ -1,7 +1,7 @@
 // Package fact has the facts that a report may add to an answer. A fact is a
 // status, a code, the name of a header or a field, a number, or a duration.
 // Other packages make facts only with the functions of this package. These
-// functions keep all other texts of the account out of a fact.
+// functions put no other text from Plural's answers into a fact.
 package fact
 
 import (
@@ -35,7 +35,8 @@ func Took(name string, d time.Duration) Fact {
 // The function Count returns a fact that shows a number.
 func Count(name string, n int) Fact { return Fact{name, strconv.Itoa(n)} }
 
-// The function Holds returns a fact that shows "yes" or "no".
+// The function Holds returns a fact about a condition. If the argument isSo is
+// true, the fact shows "yes". Otherwise the fact shows "no".
 func Holds(name string, isSo bool) Fact {
 	if isSo {
 		return Fact{name, "yes"}
@@ -63,9 +64,9 @@ func Code(code string) string {
 	return "(no code)"
 }
 
-// The function Names returns a fact that shows names of headers or fields. A
-// text that does not look like a name may hold a value, so the fact counts the
-// text and does not show it.
+// The function Names returns a fact that shows names of headers or fields. If a
+// text in the list does not look like a name, the text may be a secret value.
+// The fact does not show such texts, and shows only the number of them.
 func Names(name string, names []string) Fact {
 	var shown []string
 	hidden := 0
@@ -85,11 +86,10 @@ func Names(name string, names []string) Fact {
 	return Fact{name, strings.Join(shown, ", ")}
 }
 
-// The function OneOf returns a fact about a word. The argument words lists the
-// words that the fact may show. If the word is not in this list, the fact shows
-// "(another)" instead.
-func OneOf(name, word string, words ...string) Fact {
-	if !slices.Contains(words, word) {
+// The function OneOf returns a fact that shows a word. If the word is not one
+// of the allowed words, the fact shows "(another)" instead.
+func OneOf(name, word string, allowed ...string) Fact {
+	if !slices.Contains(allowed, word) {
 		word = "(another)"
 	}
 	return Fact{name, word}
