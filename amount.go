@@ -87,7 +87,7 @@ func (a Amount) Display() string {
 	if a.Currency == CurrencyINR {
 		symbol, size = "₹", 2
 	}
-	out := strings.TrimLeft(symbol, " ") + grouped(whole, size)
+	out := strings.TrimLeft(symbol, " ") + groupDigits(whole, size)
 	if hasPoint {
 		out += "." + fraction
 	}
@@ -97,10 +97,10 @@ func (a Amount) Display() string {
 	return out
 }
 
-// The function grouped puts a comma before the last three digits. It divides
-// the other digits into groups, from the right, and puts a comma between two
-// groups. The parameter size is the number of digits in a group.
-func grouped(digits string, size int) string {
+// groupDigits puts a comma before the last three digits. It divides the other
+// digits into groups, from the right, and puts a comma between two groups. The
+// parameter size is the number of digits in a group.
+func groupDigits(digits string, size int) string {
 	if len(digits) <= 3 {
 		return digits
 	}
@@ -180,5 +180,5 @@ func (c Currency) exponent() (int, bool) {
 // another place.
 func ungroup(whole string) (string, bool) {
 	digits := strings.ReplaceAll(whole, ",", "")
-	return digits, whole == digits || whole == grouped(digits, 3) || whole == grouped(digits, 2)
+	return digits, whole == digits || whole == groupDigits(digits, 3) || whole == groupDigits(digits, 2)
 }

@@ -101,12 +101,12 @@ func (a *answer) class2xx(code ErrorCode) answerClass {
 }
 
 // The method failure makes an error from an answer that is not the one asked
-// for. The parameter unfit is the reason why a 2xx answer was not accepted. It
-// is nil for any other answer.
-func (a *answer) failure(op operation, subject, requestID string, attempts int, unfit error) *Error {
+// for. If a 2xx answer was not accepted, the parameter acceptErr is the reason.
+// For any other answer, acceptErr is nil.
+func (a *answer) failure(op operation, subject, requestID string, attempts int, acceptErr error) *Error {
 	e := &Error{
 		Op: op.op(), OrderID: subject, StatusCode: a.status, RequestID: requestID, Attempts: attempts,
-		Err: cmp.Or(a.err, unfit),
+		Err: cmp.Or(a.err, acceptErr),
 	}
 	if a.status == 0 {
 		return e
@@ -281,8 +281,9 @@ func readAnswer(resp *http.Response, secret string) *answer {
 
 var errTooLarge = errors.New("the answer is larger than 4 MiB")
 
-// discard reads and closes a body that nobody needs.
-func discard(body io.ReadCloser) {
+// discardBody reads a body that nobody needs, and closes it. It reads no more
+// than maxErrorBody bytes.
+func discardBody(body io.ReadCloser) {
 	_, _ = io.Copy(io.Discard, io.LimitReader(body, maxErrorBody))
 	_ = body.Close()
 }

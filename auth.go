@@ -98,9 +98,9 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 			Operation: opToken.name, RequestID: requestID, Attempts: 1, Duration: time.Since(began), Err: err,
 		})
 	}()
-	fail := func(a *answer, unfit error) error {
+	fail := func(a *answer, acceptErr error) error {
 		a.secret = f.creds.ClientSecret
-		return a.failure(opToken, "", requestID, 1, unfit)
+		return a.failure(opToken, "", requestID, 1, acceptErr)
 	}
 	var connected atomic.Pointer[net.Conn]
 	trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { connected.Store(&c.Conn) }}
@@ -121,7 +121,7 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 		f.peer.Distrust(*conn)
 	}
 	a.err = foreign.NotTheCallers(a.err)
-	f.log.attempt(ctx, opToken, req.URL.Path, a.status, requestID, 1, started)
+	f.log.writeAttempt(ctx, opToken, req.URL.Path, a.status, requestID, 1, started)
 	if a.err != nil || a.status < 200 || a.status > 299 {
 		return nil, fail(a, nil)
 	}

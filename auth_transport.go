@@ -48,7 +48,7 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
-	discard(resp.Body) // done before the token fetch, which may need the connection
+	discardBody(resp.Body) // done before the token fetch, which may need the connection
 	for tries := 0; ; tries++ {
 		try.refused()
 		t.source.Invalidate(tok)
@@ -61,7 +61,7 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err != nil || resp.StatusCode != http.StatusUnauthorized || !tok.Stored || tries > 0 {
 			return resp, err
 		}
-		discard(resp.Body)
+		discardBody(resp.Body)
 	}
 }
 
@@ -97,11 +97,11 @@ func (t *authTransport) send(
 		return nil, err
 	}
 	try.token.Store(tok)
-	if !try.enter() {
+	if !try.enterTransport() {
 		closeBody(authorized)
 		return nil, errors.New("the try was given up before it was sent")
 	}
-	defer try.leave()
+	defer try.leaveTransport()
 	resp, err := t.peer.RoundTrip(authorized)
 	if err != nil {
 		return nil, err

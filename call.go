@@ -40,7 +40,10 @@ type call struct {
 	ambiguous      bool // a try of the call may have been carried out
 	cut            bool // the caller's deadline cut a try short, or left no time for another try
 
-	clock *serverClock // shared by a write and its settling reads; nil for other calls
+	// the clock of a call that the type settlement carries out. The reads of
+	// the books that belong to the call have the same clock. For all other
+	// calls, the field is nil
+	clock *serverClock
 }
 
 // newCall makes a call from a request. It fails if the request does not pass
@@ -69,9 +72,8 @@ func (p *pipeline) newCall(
 	return k, nil
 }
 
-// callWith makes a call with the options in cfg. A settling read is a read of
-// the books that finds out what happened to a write. A settling read uses the
-// options of that write.
+// callWith makes a call with the options in cfg. If the call reads the books to
+// find out what happened to a write, cfg has the options of that write.
 func (p *pipeline) callWith(cfg *callConfig, op operation, path string, body []byte) (*call, error) {
 	k := &call{p: p, op: op, cfg: cfg, requestID: cfg.requestID, body: body}
 	if k.requestID == "" {
@@ -151,7 +153,7 @@ func (k *call) exchange(ctx context.Context) *answer {
 	}
 	isStopped := state.stopped.Load()
 	k.cut = k.cut || limit < k.p.cfg.attemptTimeout && tryCtx.Err() != nil && !isStopped
-	k.p.cfg.log.attempt(ctx, k.op, k.url.Path, a.status, k.requestID, k.attempts, began)
+	k.p.cfg.log.writeAttempt(ctx, k.op, k.url.Path, a.status, k.requestID, k.attempts, began)
 	if a.err != nil {
 		a.notSent = a.status == 0 && state.notSent(tryCtx.Err() != nil || isTimeout(a.err))
 		switch ended := endOf(ctx); {
@@ -203,13 +205,13 @@ func (k *call) settlingCopy() *call {
 	return &again
 }
 
-func (k *call) failure(a *answer, unfit error) *Error {
-	return a.failure(k.op, k.subject, k.requestID, k.attempts, unfit)
+func (k *call) failure(a *answer, acceptErr error) *Error {
+	return a.failure(k.op, k.subject, k.requestID, k.attempts, acceptErr)
 }
 
 // The method observe reports to the observer that a call has ended. Use it with
-// defer. A settling read is not reported, because it is part of the call that
-// made the write.
+// defer. Some reads of the books only find out what happened to another call.
+// The method does not report these reads, because they are part of that call.
 func (k *call) observe(ctx context.Context, began time.Time, err *error) {
 	if k.isSettlingRead || k.p.cfg.observer == nil {
 		return

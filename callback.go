@@ -204,8 +204,8 @@ func splitSignature(fields []callbackField) (signature [sha256.Size]byte, signed
 	case given == "":
 		return signature, nil, errSignatureMissing
 	case isTooLong || wrong != nil:
-		// If the text is too short, the array digits ends with bytes of
-		// the value 0. hex.Decode refuses these bytes.
+		// If the text is too short, the last bytes of the array have the
+		// value 0. hex.Decode refuses such bytes.
 		return signature, nil, errSignatureMalformed
 	}
 	return signature, signed, nil

@@ -8,8 +8,9 @@ import (
 // CancelService releases money that is on hold.
 type CancelService struct{ p *pipeline }
 
-// Create cancels an order that is AUTHORIZED and releases its hold (Plural's
-// pre-authorisation guide, section 5). There is no partial cancel.
+// Create asks Plural to cancel an order that is AUTHORIZED. The cancel releases
+// all of the money that is on hold (Plural's pre-authorisation guide, section
+// 5). There is no partial cancel.
 //
 //	PUT /api/pay/v1/orders/{order_id}/cancel
 //

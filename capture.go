@@ -39,7 +39,7 @@ func (s *CaptureService) Find(
 		return judgeCapture(o, merchantCaptureReference, capturesUnder(o, merchantCaptureReference).total.Amount)
 	}
 	settle := settlement{
-		write: ask, asks: true, orderID: orderID, reference: merchantCaptureReference,
+		write: ask, isReadOnly: true, orderID: orderID, reference: merchantCaptureReference,
 		look: lookAtOrder(orderID, judge),
 	}
 	return settle.run(ctx)
@@ -133,7 +133,7 @@ func (r *CaptureRequest) Validate(orderID string) error {
 
 func (r *CaptureRequest) check() requestCheck {
 	if r == nil {
-		return missing()
+		return checkOfNil()
 	}
 	var c requestCheck
 	c.reference("merchant_capture_reference", r.MerchantCaptureReference)

@@ -144,13 +144,14 @@ func (c *Client) CloseIdleConnections() { c.p.peer.CloseIdle() }
 // Do calls an endpoint that this package has no method for. These are the
 // parameters:
 //
-//   - The parameter method is GET, POST, PUT, PATCH or DELETE.
-//   - The parameter path starts with a slash and may have a query.
-//   - The parameter in is the value to send as the JSON body. If this value is
-//     nil, the request has no body. For a GET it must be nil.
-//   - The parameter out is a pointer. The whole JSON document of the answer,
-//     with the envelope around the data, is decoded into the value that the
-//     pointer leads to. If the pointer is nil, the answer is not decoded.
+//   - method: GET, POST, PUT, PATCH or DELETE.
+//   - path: the path of the endpoint. It starts with a slash and may have a
+//     query.
+//   - in: the value to send as the JSON body. If this value is nil, the request
+//     has no body. For a GET, the value must be nil.
+//   - out: a pointer to the value that Do decodes the answer into. Do decodes
+//     the whole JSON document, with the envelope around the data. If the
+//     pointer is nil, the answer is not decoded.
 //
 // The document of the answer may be nested up to 32 levels deep. It may have up
 // to 2,000 elements in each list or object, and up to 100,000 in all. A struct
@@ -174,8 +175,8 @@ func (c *Client) CloseIdleConnections() { c.p.peer.CloseIdle() }
 // that out yourself before you send the request again.
 //
 // An [Error] may also have a status of 200 to 299 and a cause. Then the request
-// may have been carried out. For example, the answer is JSON, but does not fit
-// into the value that the parameter out leads to.
+// may have been carried out. For example, the answer is JSON, but a field of
+// the answer does not fit into your struct.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts ...CallOption) error {
 	op := opDo(method, pathOnly(path))
 	var check requestCheck
@@ -204,7 +205,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts 
 
 var errRefusalInOK = errors.New("a refusal with the status of a success")
 
-// The method endpoint checks the HTTP method and the path that were given to
+// This check is for the HTTP method and the path that a caller passes to
 // [Client.Do]. The path must not lead to a host other than the base URL's.
 func (c *requestCheck) endpoint(method, path string) {
 	switch method {

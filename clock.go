@@ -51,19 +51,20 @@ func (c *serverClock) serverNow() (time.Time, bool) {
 	return c.earliest.Add(time.Since(c.began)), !c.earliest.IsZero()
 }
 
-// contradicts reports whether the Dates of the answers contradict each other,
-// so they cannot be from one clock. For example, a cache on the way may send
-// the Date of an old answer. Then the bounds prove nothing.
-func (c *serverClock) contradicts() bool { return c.earliest.Sub(c.latest) > clockSlack }
+// isContradictory reports whether the Date headers of the answers contradict
+// each other. If they do, at least one header does not show the server's time.
+// For example, a cache on the way may send the Date of an old answer. Then the
+// fields earliest and latest prove nothing.
+func (c *serverClock) isContradictory() bool { return c.earliest.Sub(c.latest) > clockSlack }
 
 // isOlder reports whether t is certainly earlier than the sending of the write.
 func (c *serverClock) isOlder(t time.Time) bool {
-	return !t.IsZero() && !c.earliest.IsZero() && !c.contradicts() && t.Add(clockSlack).Before(c.earliest)
+	return !t.IsZero() && !c.earliest.IsZero() && !c.isContradictory() && t.Add(clockSlack).Before(c.earliest)
 }
 
 // isNewer reports whether t is certainly later than the sending of the write.
 func (c *serverClock) isNewer(t time.Time) bool {
-	return !t.IsZero() && !c.latest.IsZero() && !c.contradicts() && t.After(c.latest)
+	return !t.IsZero() && !c.latest.IsZero() && !c.isContradictory() && t.After(c.latest)
 }
 
 // mayBeNewer reports whether t may be later than the sending of the write.

@@ -117,7 +117,7 @@ func (d *MemoryDeduper) Claim(_ context.Context, id string, lease time.Duration)
 	}
 	d.claims++
 	token := strconv.FormatUint(d.claims, 10)
-	d.set(id, memoryEvent{token, now.Add(lease)})
+	d.storeEvent(id, memoryEvent{token, now.Add(lease)})
 	return Claim{State: Claimed, Token: token}, nil
 }
 
@@ -135,7 +135,7 @@ func (d *MemoryDeduper) Commit(_ context.Context, id, token string, keep time.Du
 	if event := d.events[id]; event.token == "" || event.token != token || !now.Before(event.end.Add(lapsedGrace)) {
 		return ErrClaimLost
 	}
-	d.set(id, memoryEvent{end: now.Add(keep)})
+	d.storeEvent(id, memoryEvent{end: now.Add(keep)})
 	return nil
 }
 
@@ -152,11 +152,11 @@ func (d *MemoryDeduper) Release(_ context.Context, id, token string) error {
 	return nil
 }
 
-// The method set stores an event under a copy of the id. The id may be part of
-// a request, and a server may use the request's memory again. The copy is also
+// storeEvent stores an event under a copy of the id. The id may be part of a
+// request, and a server may use the request's memory again. The copy is also
 // needed if the map already has this id, because Go then stores the new string
 // in place of the old one.
-func (d *MemoryDeduper) set(id string, event memoryEvent) {
+func (d *MemoryDeduper) storeEvent(id string, event memoryEvent) {
 	if d.events == nil {
 		d.events = make(map[string]memoryEvent)
 	}
@@ -169,8 +169,9 @@ const lapsedGrace = time.Hour
 
 // hasRoom reports whether there is room for one more event. It first drops old
 // entries in two cases: when there are twice as many events as after the last
-// sweep, and when there is no room. In the second case it does not keep a claim
-// for lapsedGrace, but drops it as soon as its lease has run out. A sweep of
+// sweep, and when there is no room. In the first case, hasRoom keeps a claim
+// for lapsedGrace after the claim's lease has run out. In the second case,
+// hasRoom drops a claim as soon as the claim's lease has run out. A sweep of
 // 262,144 events takes 8 ms. Sweeps take at most a hundredth of the running
 // time.
 func (d *MemoryDeduper) hasRoom(now time.Time) bool {

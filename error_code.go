@@ -41,24 +41,24 @@ const (
 )
 
 // IsKnown reports whether this package has a constant for the code.
-func (c ErrorCode) IsKnown() bool { return codes[c].nature != 0 }
+func (c ErrorCode) IsKnown() bool { return errorCodes[c].nature != 0 }
 
 // Text describes the code in a few English words, for a merchant's own staff.
 // It returns "" for a code that this package does not know.
-func (c ErrorCode) Text() string { return codes[c].text }
+func (c ErrorCode) Text() string { return errorCodes[c].text }
 
 // NeedsAnotherMethod reports whether the payer should be asked to pay in
 // another way. If the result is true, the card, the account or the bank will
 // refuse the same payment again.
-func (c ErrorCode) NeedsAnotherMethod() bool { return codes[c].remedy == anotherMethod }
+func (c ErrorCode) NeedsAnotherMethod() bool { return errorCodes[c].remedy == anotherMethod }
 
 // MayPassLater reports whether the same request, or the same payment, may
 // succeed later without a change.
-func (c ErrorCode) MayPassLater() bool { return codes[c].remedy == later }
+func (c ErrorCode) MayPassLater() bool { return errorCodes[c].remedy == later }
 
 // IsRequestFault reports whether the merchant's program or its configuration
 // must be corrected before the request can succeed.
-func (c ErrorCode) IsRequestFault() bool { return codes[c].remedy == correctRequest }
+func (c ErrorCode) IsRequestFault() bool { return errorCodes[c].remedy == correctRequest }
 
 // A code's nature shows whether the request was carried out.
 type nature int
@@ -81,11 +81,11 @@ const (
 	correctRequest
 )
 
-// The map codes has everything that the package knows about each code. To add a
-// code, add a constant above and one entry here.
+// errorCodes has one entry for each code, with everything that the package
+// knows about the code. To add a code, add a constant above and one entry here.
 //
 //nolint:gochecknoglobals // this map never changes
-var codes = map[ErrorCode]struct {
+var errorCodes = map[ErrorCode]struct {
 	text   string // for people
 	nature nature
 	remedy remedy
@@ -126,17 +126,17 @@ var codes = map[ErrorCode]struct {
 // isDefinitive reports whether the code means that Plural has refused the
 // request and not carried it out.
 func (c ErrorCode) isDefinitive() bool {
-	return codes[c].nature == decision || codes[c].nature == ofState
+	return errorCodes[c].nature == decision || errorCodes[c].nature == ofState
 }
 
 // speaksOfState returns true in two cases: Plural refused the request because
 // of the order's state, or because of an earlier request.
-func (c ErrorCode) speaksOfState() bool { return codes[c].nature == ofState }
+func (c ErrorCode) speaksOfState() bool { return errorCodes[c].nature == ofState }
 
 // isServerFault reports whether the code means that Plural or the bank failed
 // or took too long. After such a code, the request may or may not have been
 // carried out.
-func (c ErrorCode) isServerFault() bool { return codes[c].nature == serverFault }
+func (c ErrorCode) isServerFault() bool { return errorCodes[c].nature == serverFault }
 
 // ErrorDetails is the part of an error answer that describes where the error is
 // and why (additional_error_details).

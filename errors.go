@@ -420,7 +420,7 @@ func (e *StateError) Error() string {
 
 // Is implements the method that [errors.Is] calls. The method reports whether
 // target is a sentinel that the error matches. The fields Conflict, Reused and
-// NoHold decide which sentinels these are.
+// NoHold decide which sentinels the error matches.
 func (e *StateError) Is(target error) bool {
 	if e.isConflict() {
 		return target == ErrConflict || e.Reused && target == ErrReferenceReused || e.NoHold && target == ErrNoHold
@@ -532,8 +532,8 @@ type NotPaidError struct {
 	Mismatch bool   // Order is not the order that was expected
 }
 
-// WasPaid reports whether the order is the one expected, and money was held or
-// paid for the order, though not in the expected way. There are two cases:
+// WasPaid reports whether money was held or paid for the order, and the order
+// is the one that was expected. There are two cases:
 //
 //   - The order is PARTIALLY_CAPTURED, PARTIALLY_REFUNDED or FULLY_REFUNDED.
 //   - The order is AUTHORIZED or PROCESSED, but does not show that the whole
@@ -547,10 +547,10 @@ func (e *NotPaidError) WasPaid() bool {
 	}, e.Order.Status)
 }
 
-// MayStillBePaid reports whether the order is the one expected, and is CREATED,
-// PENDING or ATTEMPTED. The payer can still pay such an order with the link. If
-// MayStillBePaid is true, do not make another order for the payer. Wait for the
-// webhook, or read the order again.
+// MayStillBePaid reports whether the order is CREATED, PENDING or ATTEMPTED,
+// and is the one that was expected. The payer can still pay such an order with
+// the link. If MayStillBePaid is true, do not make another order for the payer.
+// Wait for the webhook, or read the order again.
 func (e *NotPaidError) MayStillBePaid() bool {
 	return e.isExpected() && e.Order.Status.isUnpaid()
 }

@@ -8,11 +8,11 @@ package plural
 // do next. A missing entry alone does not make an answer final either, because
 // replicas lag and documents may be incomplete.
 type evidence struct {
-	of      string // the operation that the row is about
-	is      error  // ErrNotApplied, ErrConflict, or ErrNoHold, which is an ErrConflict
-	twice   bool   // true: all reads of the books during lookSpan have to agree; false: one read is enough
-	shows   string // what the books show
-	because string // why the answer is final if the books show this
+	of             string // the operation that the row is about
+	is             error  // ErrNotApplied, ErrConflict, or ErrNoHold, which is an ErrConflict
+	needsAgreement bool   // true: all reads of the books during lookSpan have to agree; false: one read is enough
+	shows          string // what the books show
+	because        string // the reason why an answer with this evidence is final
 }
 
 // The rows.
@@ -25,13 +25,13 @@ var (
 		because: "an order in these statuses never changes again",
 	}
 	rowCaptureByOther = &evidence{
-		of: "capture", is: ErrNotApplied, twice: true,
+		of: "capture", is: ErrNotApplied, needsAgreement: true,
 		shows: "every settled payment has a capture entry, all entries have other references, " +
 			"and no payment is AUTHORIZED or PENDING",
 		because: "an order is captured once",
 	}
 	rowCaptureTooMuch = &evidence{
-		of: "capture", is: ErrNotApplied, twice: true,
+		of: "capture", is: ErrNotApplied, needsAgreement: true,
 		shows: "the amount is more than the sum of the AUTHORIZED payments, and more than order_amount",
 		because: "Plural captures no more than is on hold. " +
 			"But this row does not apply if Plural refused the capture because of the order's state",
@@ -43,13 +43,13 @@ var (
 		because: "an order is captured once, and the books already show that capture",
 	}
 	rowCapturesDiffer = &evidence{
-		of: "capture", is: ErrConflict, twice: true,
+		of: "capture", is: ErrConflict, needsAgreement: true,
 		shows: "the order has several settled payments, " +
 			"and the sum of their capture entries with this reference is not the amount that was asked for",
 		because: "an order is captured once, and the books already show that capture",
 	}
 	rowNoHold = &evidence{
-		of: "capture", is: ErrNoHold, twice: true,
+		of: "capture", is: ErrNoHold, needsAgreement: true,
 		shows: "the order is paid, and no payment has a capture entry. " +
 			"Either Plural rejected the capture, or nothing was sent",
 		because: "the money was taken, and the books do not show by which capture",
@@ -60,24 +60,24 @@ var (
 		because: "an order in this status never changes again",
 	}
 	rowCancelOfTaken = &evidence{
-		of: "cancel", is: ErrNotApplied, twice: true,
+		of: "cancel", is: ErrNotApplied, needsAgreement: true,
 		shows:   "the amounts that were taken add up to the order's whole amount",
 		because: "nothing is left that could be released",
 	}
 	rowRefundFailed = &evidence{
-		of: "refund", is: ErrNotApplied, twice: true,
+		of: "refund", is: ErrNotApplied, needsAgreement: true,
 		shows:   "the refund of this reference is FAILED or CANCELLED and newer than the request, and no other is listed",
 		because: "a refund in these statuses never changes again, and a new one needs a new reference",
 	}
 	rowRefundTooMuch = &evidence{
-		of: "refund", is: ErrNotApplied, twice: true,
+		of: "refund", is: ErrNotApplied, needsAgreement: true,
 		shows: "the sum of the refunds fits the order's status, " +
 			"and the amount is more than what is left after the PROCESSED refunds",
 		because: "Plural refunds no more than was captured. " +
 			"But this row does not apply if Plural refused the refund because of the order's state",
 	}
 	rowRefundOfNothing = &evidence{
-		of: "refund", is: ErrNotApplied, twice: true,
+		of: "refund", is: ErrNotApplied, needsAgreement: true,
 		shows:   "the order is CANCELLED or FAILED, and no money was taken for it",
 		because: "such an order never changes again, so there is nothing to give back",
 	}
@@ -120,7 +120,7 @@ var (
 		because: "the payer paid before the link was cancelled",
 	}
 	rowLinkExpired = &evidence{
-		of: "cancel payment link", is: ErrNotApplied, twice: true,
+		of: "cancel payment link", is: ErrNotApplied, needsAgreement: true,
 		shows:   "the link is EXPIRED. Its order is CANCELLED, or nobody has paid the order and no payment is under way",
 		because: "a link in this status never changes again, and the order shows whether somebody paid before",
 	}

@@ -17,11 +17,11 @@ const version = "0.1.0"
 const defaultUserAgent = "plural-go/" + version
 
 // newHeader makes the header of a request. It contains the SDK's headers and
-// the caller's headers. The parameter own has the caller's headers. The token
-// and the time are added when the request is sent.
-func newHeader(userAgent, requestID string, own http.Header, hasBody bool) http.Header {
-	h := make(http.Header, len(own)+7) // with room for the token and the time
-	maps.Copy(h, own)
+// the caller's headers, which are in the parameter callerHeader. The token and
+// the time are added when the request is sent.
+func newHeader(userAgent, requestID string, callerHeader http.Header, hasBody bool) http.Header {
+	h := make(http.Header, len(callerHeader)+7) // with room for the token and the time
+	maps.Copy(h, callerHeader)
 	h.Set("Accept", "application/json")
 	h.Set("User-Agent", userAgent)
 	h.Set("Request-Id", requestID)

@@ -11,8 +11,8 @@ import (
 // logger writes the SDK's few log lines. Its zero value writes nothing.
 type logger struct{ to *slog.Logger }
 
-// attempt logs one try. The path has no query string.
-func (l logger) attempt(
+// writeAttempt writes a log line about one try. The path has no query string.
+func (l logger) writeAttempt(
 	ctx context.Context, op operation, path string, status int, requestID string, attempt int, began time.Time,
 ) {
 	if l.to == nil {

@@ -17,16 +17,16 @@ const settleWindow = 60 * time.Second
 // looks. lookSpan is how long these looks go on, and all of them have to agree.
 const lookSpan = 3 * time.Second
 
-// minLooks is the smallest number of looks during lookSpan. A look may also
-// send its request this often if the request fails, even if the options allow
-// fewer tries.
+// minLooks is the smallest number of looks during lookSpan. If the request of a
+// look fails, the look may send the request up to minLooks times, even if the
+// options allow fewer tries.
 const minLooks = 4
 
-// streak counts consecutive looks that agree, and remembers when the first of
-// them was.
+// A streak is a series of consecutive looks that have something in common. For
+// example, all of them had the same result.
 type streak struct {
-	looks int
-	since time.Time
+	looks int       // the number of looks in the series
+	since time.Time // the time of the first look in the series
 }
 
 func (s *streak) count() {
@@ -36,10 +36,10 @@ func (s *streak) count() {
 	s.looks++
 }
 
-// countIf counts one more look if the parameter same is true. Otherwise the
-// count starts again from zero.
-func (s *streak) countIf(same bool) {
-	if !same {
+// countIf adds one look to the streak if the look belongs to the streak.
+// Otherwise it ends the streak, and the number of looks is zero again.
+func (s *streak) countIf(belongs bool) {
+	if !belongs {
 		*s = streak{}
 		return
 	}
@@ -53,11 +53,12 @@ func (s *streak) lasted(span time.Duration) bool {
 // waitToLook waits before look number n+1. The retry policy sets the length of
 // the wait. Then these rules limit the length, in this order:
 //
-//   - It is at least lookSpan/(2*minLooks), to spread the looks over lookSpan.
-//   - If n is at most 2*minLooks, it is at most half of lookSpan.
-//   - If there is a deadline, it is at most half of the time that is left, so
-//     the last look is near the deadline. If half of that time is shorter than
-//     the policy's MinDelay, it is at most MinDelay.
+//   - The wait is at least lookSpan/(2*minLooks), to spread the looks over
+//     lookSpan.
+//   - If n is at most 2*minLooks, the wait is at most half of lookSpan.
+//   - If there is a deadline, the wait is at most half of the time until the
+//     deadline, so the last look is near the deadline. But if the policy's
+//     MinDelay is longer than half of that time, the wait is at most MinDelay.
 //
 // waitToLook returns false if there is no time for another look.
 func (k *call) waitToLook(ctx, window context.Context, n int) bool {

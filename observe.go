@@ -13,7 +13,7 @@ type Observation struct {
 	Reference string // the merchant's reference of the order, capture, refund or link; "" if the call had none
 	RequestID string // the Request-ID, which is the same for every request of the call
 	Attempts  int    // the number of tries; a try that is sent again with a new token counts once
-	Settled   bool   // the call read the books to settle a write; the outcome may still be unknown
+	Settled   bool   // the call read the books to find out what happened; the outcome may still be unknown
 	Duration  time.Duration
 	// Err is the error that the call returned. For writes, see [ErrNotApplied],
 	// [ErrConflict] and [NeedsReview].
@@ -47,10 +47,10 @@ func OrderFromContext(ctx context.Context) (orderID, reference string) {
 
 // AttemptFromContext returns the number of the try that a request belongs to.
 // The first try of a call has the number 1. The number is 0 for a request that
-// this package did not make. The second result reports whether the request is a
-// settling read, which asks Plural's books what happened to a write. If a
-// settling read finds nothing in the books, that is an answer and not a
-// failure. AttemptFromContext is for middleware.
+// this package did not make. The second result reports whether the request asks
+// Plural's books what happened to a write. Plural may answer such a request
+// with an error, because the order or link does not exist. This is a normal
+// answer, and not a failure. AttemptFromContext is for middleware.
 func AttemptFromContext(ctx context.Context) (number int, isSettlingRead bool) {
 	if s := tryFrom(ctx); s != nil {
 		return s.attempt, s.isSettling

@@ -19,7 +19,9 @@ type operation struct {
 	byReference bool // the call names the order or link by a reference, not by an id
 }
 
-// The operations. The last five only give errors a name. Four of them send the
+// The operations. The last five, from opFindCapture on, have no requests of
+// their own. Their names are in errors, and two of the names (captures.find and
+// refunds.find) are also in observations. Four of the five operations send the
 // requests of orders.get and orders.get_by_reference. The other one,
 // orders.check, sends nothing.
 //

@@ -99,10 +99,11 @@ func WithMiddleware(mw ...func(http.RoundTripper) http.RoundTripper) Option {
 // is zero gets its default: 4 attempts, a MinDelay of 250 ms and a MaxDelay of
 // 8 s. If Plural asks for a longer wait (Retry-After), the call waits that
 // long, up to 60 seconds. If Plural asks for more than 60 seconds, the call
-// ends. The reads that settle a write are tried at least 4 times.
+// ends. A read that finds out what happened to a write is tried up to 4 times,
+// even if MaxAttempts is less than 4.
 type RetryPolicy struct {
 	// the largest number of tries of one request. With 1, nothing is repeated
-	// except the reads that settle a write
+	// except the reads that find out what happened to a write
 	MaxAttempts int
 	// The wait before a repetition is random. After the first try it is at most
 	// MinDelay. This limit doubles with each further try, up to MaxDelay
@@ -350,7 +351,7 @@ type callConfig struct {
 	header            http.Header
 	into              *Response
 	withoutRetry      bool
-	tries             int // used instead of the policy's number, if it is not 0
+	tries             int // the largest number of tries; 0 if the policy and the other options decide
 	withoutValidation bool
 	invalid           []FieldError
 }

@@ -116,7 +116,7 @@ func (s *OrderService) reconcile(
 ) (*CheckoutOrder, error) {
 	write.askedBooks = true
 	reference := write.reference
-	o, err := usable(write.askReference(ctx, reference))
+	o, err := documentOrError(write.askReference(ctx, reference))
 	if err == nil {
 		switch f := judgeOrder(o, req); f.verdict {
 		case verdictFinal:
@@ -381,11 +381,11 @@ const (
 	maxPoll = 10 * time.Second
 )
 
-// Wait reads the order again and again, one to ten seconds apart. It passes
-// each order that it reads to the function in the parameter until. If this
-// function returns true, Wait returns the order. If the parameter is nil, Wait
-// returns the order as soon as its status is not CREATED, not PENDING and not
-// ATTEMPTED. Then the payer has paid or given up, or the payment has failed.
+// Wait reads the order again and again, one to ten seconds apart. After each
+// read, Wait calls the given function with the order. If the function returns
+// true, Wait returns the order. If the function is nil, Wait returns the order
+// as soon as its status is not CREATED, not PENDING and not ATTEMPTED. Then the
+// payer has paid or given up, or the payment has failed.
 //
 // Wait also ends when ctx ends, so ctx should have a deadline. In this case the
 // error is an [Error] that wraps the context's error. Other errors are those of
@@ -463,7 +463,7 @@ func (s *OrderService) getReal(
 
 func (r *CreateOrderRequest) check() requestCheck {
 	if r == nil {
-		return missing()
+		return checkOfNil()
 	}
 	var c requestCheck
 	c.reference("merchant_order_reference", r.MerchantOrderReference)

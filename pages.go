@@ -66,21 +66,21 @@ type sheet[R any] struct {
 	mark fingerprint // the fingerprint of the whole page
 }
 
-// A sighting shows how readPages counts one row. readPages calls its function
-// see for each row, and that function returns the row's sighting.
-type sighting int
+// A rowResult shows how one row of a list counts. readPages passes each row to
+// the function takeRow, which returns the rowResult.
+type rowResult int
 
 const (
-	rowIsNew   sighting = iota
-	rowIsKnown          // the row was read before, and does not count again
-	rowIsOdd            // the row does not count, and makes the reading incomplete
-	rowIsLast           // the caller needs no more rows
+	rowIsNew   rowResult = iota // the row counts
+	rowIsKnown                  // the row was read before, and does not count again
+	rowIsOdd                    // the row does not count, and makes the reading incomplete
+	rowIsLast                   // the caller needs no more rows
 )
 
-// readPages reads a list page by page, and passes each row to the function see.
-// If the first page cannot be read, readPages returns the error of that read.
-// All other errors are an [IncompleteError] or errLeft.
-func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) sighting) error {
+// readPages reads a list page by page, and passes each row to the function
+// takeRow. If the first page cannot be read, readPages returns the error of
+// that read. All other errors are an [IncompleteError] or errLeft.
+func readPages[R any](read func(page int) (*sheet[R], error), takeRow func(row *R) rowResult) error {
 	var first fingerprint
 	want, got, pages := 0, 0, 0
 	isOdd := false   // a row was odd, or the rows changed during the reading
@@ -105,7 +105,7 @@ func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) s
 		isGone = isGone || page > 1 && page <= pages && len(s.rows) == 0
 		had := got
 		for i := range s.rows {
-			switch see(&s.rows[i]) {
+			switch takeRow(&s.rows[i]) {
 			case rowIsNew:
 				got++
 			case rowIsOdd:

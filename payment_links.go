@@ -62,12 +62,12 @@ func (r *PaymentLinkRequest) parts() (fields any, extra map[string]any) {
 	return &plain, r.Extra
 }
 
-// Expected returns what to expect of the link's order: the order's id, and the
-// whole amount. Store the result when the link is made, and check each callback
-// and event against the stored value. Do not make an Expected from the order
-// that a callback names, because then any old callback for the same amount
-// would pass. As long as the customer has paid only a part of what is due, the
-// check fails.
+// Expected returns an [Expected] with the id of the link's order and the whole
+// amount of the link. Store the result when the link is made, and check each
+// callback and event against the stored value. Do not make an Expected from the
+// order that a callback names, because then any old callback for the same
+// amount would pass. As long as the customer has paid only a part of what is
+// due, the check fails.
 func (l *PaymentLink) Expected() Expected {
 	return Expected{OrderID: strings.Clone(l.OrderID), OrderAmount: l.Amount.clone()}
 }
@@ -265,7 +265,7 @@ func ValidatePaymentLinkID(paymentLinkID string) error {
 
 func (r *PaymentLinkRequest) check() requestCheck {
 	if r == nil {
-		return missing()
+		return checkOfNil()
 	}
 	var c requestCheck
 	c.reference("merchant_payment_link_reference", r.MerchantPaymentLinkReference)
@@ -353,8 +353,8 @@ func (s *settlement) runLink(ctx context.Context) (*PaymentLink, error) {
 	return s.done, nil
 }
 
-// ownLink returns a function for the write's own answer. The function decodes
-// the link in that answer, and judges the link.
+// ownLink returns a function that reads the write's own answer: it decodes the
+// link in the answer, and judges the link.
 func ownLink(
 	decode func(*answer) (*PaymentLink, error), judge func(*PaymentLink) finding,
 ) func(*answer) (*Order, finding, error) {
@@ -439,7 +439,7 @@ func lookAtLink(linkID string) look {
 		if err != nil {
 			return nil, finding{}, err
 		}
-		l, err := usable(readDocument(ctx, k, decodeLinkOf(linkID)))
+		l, err := documentOrError(readDocument(ctx, k, decodeLinkOf(linkID)))
 		switch {
 		case provesAbsence(err):
 			return nil, notYet("there is no such payment link"), nil
@@ -463,8 +463,8 @@ func lookAtOrderOf(ctx context.Context, write *call, l *PaymentLink) (*Order, fi
 	return o, withLink(l, judgeLinkCancel(l, o)), nil
 }
 
-// askLink looks up a link by its reference, to settle a write. It may return
-// both an error and a link, as decodeLink does.
+// askLink looks up a link by its reference, to find out what happened to a
+// write. It may return both an error and a link, as decodeLink does.
 func (k *call) askLink(ctx context.Context, reference string) (*PaymentLink, error) {
 	ask, err := k.settlingRead(opGetLinkByReference, pathOfLinkReference(reference), reference)
 	if err != nil {

@@ -19,20 +19,21 @@ func (p *pipeline) getByReference(
 	return readBy(ctx, p, opGetByReference, "merchant_order_reference", reference, pathByReference, decode, opts)
 }
 
-// readBy reads a document by its id or its reference. The parameter field is
-// the JSON name of that id or reference, for a [ValidationError].
+// readBy reads a document by its id or its reference. The parameter fieldName
+// is the JSON name of that id or reference. A [ValidationError] shows this
+// name.
 func readBy[T any](
-	ctx context.Context, p *pipeline, op operation, field, id string, pathOf func(id string) string,
+	ctx context.Context, p *pipeline, op operation, fieldName, id string, pathOf func(id string) string,
 	decode func(*answer) (*T, error), opts []CallOption,
 ) (*T, error) {
 	var check requestCheck
-	check.segment(field, id)
+	check.segment(fieldName, id)
 	id = strings.Clone(id)
 	k, err := p.newCall(ctx, op, pathOf(id), id, nil, check, opts)
 	if err != nil {
 		return nil, err
 	}
-	return usable(readDocument(ctx, k, decode))
+	return documentOrError(readDocument(ctx, k, decode))
 }
 
 // readDocument repeats a read until decode accepts an answer, or no further try
@@ -49,10 +50,10 @@ func readDocument[T any](ctx context.Context, k *call, decode func(*answer) (*T,
 	return document, err
 }
 
-// If there is an error, the function usable returns only the error. Otherwise
-// it returns the document. So callers never use a document that comes with an
+// If there is an error, documentOrError returns only the error. Otherwise it
+// returns the document. So callers never use a document that comes with an
 // error.
-func usable[T any](document *T, err error) (*T, error) {
+func documentOrError[T any](document *T, err error) (*T, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -72,18 +73,19 @@ func (k *call) settlingRead(op operation, path, subject string) (*call, error) {
 	return ask, nil
 }
 
-// askOrder reads an order by its id, to settle a write.
+// askOrder reads an order by its id, to find out what happened to a write.
 func (k *call) askOrder(ctx context.Context, id string) (*Order, error) {
 	ask, err := k.settlingRead(opGetOrder, pathOfOrder(id), id)
 	if err != nil {
 		return nil, err
 	}
 	ask.orderID = id // the write's own id may be that of a payment link
-	return usable(readDocument(ctx, ask, decodeOrderOf(otherOrder(id))))
+	return documentOrError(readDocument(ctx, ask, decodeOrderOf(otherOrder(id))))
 }
 
-// askReference looks up an order or a refund by its reference, to settle a
-// write. It may return both an error and a document, as readDocument does.
+// askReference looks up an order or a refund by its reference, to find out what
+// happened to a write. It may return both an error and a document, as
+// readDocument does.
 func (k *call) askReference(ctx context.Context, reference string) (*Order, error) {
 	ask, err := k.settlingRead(opGetByReference, pathByReference(reference), reference)
 	if err != nil {

@@ -131,7 +131,7 @@ func (s *RefundService) Find(
 		return judgeRefund(r, orderID, merchantOrderReference, r.OrderAmount)
 	}
 	settle := settlement{
-		write: ask, asks: true, makes: true, orderID: orderID, reference: merchantOrderReference,
+		write: ask, isReadOnly: true, makes: true, orderID: orderID, reference: merchantOrderReference,
 		look:     lookAtRefund(orderID, merchantOrderReference, Amount{}, judge),
 		lastLook: lookForDouble(orderID, merchantOrderReference),
 	}
@@ -223,7 +223,7 @@ func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) 
 		if r != nil {
 			listed = append(listed, withParent(r, parent))
 		}
-		found, f := choose(listed, judge)
+		found, f := chooseEntry(listed, judge)
 		switch {
 		case found == nil && isParents:
 			found, f = parent, unclear("the reference is that of the order itself")
@@ -235,17 +235,17 @@ func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) 
 	}
 }
 
-// The function choose gets all entries with one reference. It returns the entry
-// that decides the result, and the finding about that entry. If there are
-// several kinds of entries, the kind that comes first in this list decides:
+// chooseEntry gets all entries with one reference. It returns the entry that
+// decides the result, and the finding about that entry. If there are several
+// kinds of entries, the kind that comes first in this list decides the result:
 //
 //   - a refund that was carried out
 //   - an entry that conflicts with the request
 //   - an entry that is unclear
 //   - a refund that failed
 //
-// Of several refunds that failed, the newest refund decides.
-func choose(refunds []*Order, judge func(*Order) finding) (found *Order, f finding) {
+// If all entries are refunds that failed, the newest refund decides the result.
+func chooseEntry(refunds []*Order, judge func(*Order) finding) (found *Order, f finding) {
 	rank := func(f finding) int {
 		switch {
 		case f.verdict == verdictApplied:
@@ -326,7 +326,7 @@ func (r *RefundRequest) Validate(orderID string) error { return errOf(r.check(),
 
 func (r *RefundRequest) check() requestCheck {
 	if r == nil {
-		return missing()
+		return checkOfNil()
 	}
 	var c requestCheck
 	c.reference("merchant_order_reference", r.MerchantOrderReference)
@@ -352,7 +352,7 @@ func ownRefund(
 		if o.Type != OrderTypeRefund {
 			listed = refundsIn(o, reference)
 		}
-		found, f := choose(listed, judge)
+		found, f := chooseEntry(listed, judge)
 		switch {
 		case found != nil:
 			err = nil // a listed refund counts, even if the rest of the order's document cannot be used

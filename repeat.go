@@ -19,9 +19,9 @@ import (
 func (k *call) send(ctx context.Context, accept func(*answer) error, repeats policy) (answerClass, *Error) {
 	for {
 		a := k.try(ctx)
-		class, unfit := a.class(), error(nil)
+		class, acceptErr := a.class(), error(nil)
 		if class == classOK {
-			if unfit = accept(a); unfit == nil {
+			if acceptErr = accept(a); acceptErr == nil {
 				return classOK, nil
 			}
 			class = classAmbiguous
@@ -30,7 +30,7 @@ func (k *call) send(ctx context.Context, accept func(*answer) error, repeats pol
 			}
 		}
 		k.ambiguous = k.ambiguous || class == classAmbiguous
-		failure := k.failure(a, unfit)
+		failure := k.failure(a, acceptErr)
 		if repeats(class, failure) && k.waitToRepeat(ctx, failure) {
 			continue
 		}
@@ -97,23 +97,27 @@ func (k *call) maxAttempts() int {
 	return most
 }
 
-// If the context ended the call, this method returns two errors: the context's
-// error together with its cause, and the context's error alone. Both are nil if
-// the context did not end the call. If the context's deadline cut a try short,
-// or left too little time for another try, the context has also ended the call.
-// Then both errors are [context.DeadlineExceeded].
-func (k *call) ended(ctx context.Context) (ended, is error) {
-	if ended = endOf(ctx); ended == nil && k.cut {
+// contextErrors returns the error of the context in two forms, if the context
+// ended the call. The first form is the context's error together with the cause
+// that the caller gave to the context, if there is a cause. The second form is
+// the context's error without the cause. If the context did not end the call,
+// both results are nil.
+//
+// If the context's deadline cut a try short, or left too little time for
+// another try, the context has also ended the call. Then both results are
+// [context.DeadlineExceeded].
+func (k *call) contextErrors(ctx context.Context) (withCause, withoutCause error) {
+	if withCause = endOf(ctx); withCause == nil && k.cut {
 		return context.DeadlineExceeded, context.DeadlineExceeded
 	}
-	return ended, ctx.Err()
+	return withCause, ctx.Err()
 }
 
 // orEnded adds the context's error to a failure, if the context prevented
 // another try.
 func (k *call) orEnded(ctx context.Context, err *Error) *Error {
-	if ended, is := k.ended(ctx); ended != nil && !errors.Is(err, is) {
-		err.Err = errors.Join(ended, err.Err)
+	if withCause, withoutCause := k.contextErrors(ctx); withCause != nil && !errors.Is(err, withoutCause) {
+		err.Err = errors.Join(withCause, err.Err)
 	}
 	return err
 }

@@ -11,15 +11,16 @@ import (
 )
 
 // The type settlement carries out a write. It has nothing to do with the
-// exported type [Settlement], which is a payout. A settlement sends the
-// request. If the answer leaves anything open, the settlement reads the books
-// until they show what happened to the write, or until the attempts or the time
-// run out. The error is nil only if the books show the write as carried out.
+// exported type [Settlement], which is a payout. The method run sends the
+// request of the write. If the answer leaves anything open, the method reads
+// the books until they show what happened to the write, or until the attempts
+// or the time run out. The error is nil only if the books show the write as
+// carried out.
 type settlement struct {
 	write      *call
 	orderID    string
 	reference  string
-	asks       bool // there is no write: only read the books to find out what other calls did
+	isReadOnly bool // there is no write: only read the books to find out what other calls did
 	resendable bool // the write can be sent again without a second effect, even if Plural may have received it
 	slowly     bool // the write is sent again only if all looks over lookSpan agree that it was not carried out
 	makes      bool // the call makes, or looks for, a refund or a payment link with the reference
@@ -44,8 +45,8 @@ type settlement struct {
 	alive []*Order       // the refunds of the reference that were seen and did not fail
 	links []*PaymentLink // the payment links of the reference that were seen
 	// the ids of the refunds and payment links that were seen and may be
-	// ours: the document has our reference or no reference, and does not
-	// show that the refund has failed
+	// ours. A document may be ours if it has our reference or no reference.
+	// The ids of refunds that have failed are left out
 	shown []string
 	done  *PaymentLink // the payment link that the books show as made, or as cancelled
 }
@@ -54,35 +55,38 @@ type settlement struct {
 // may be nil.
 type look func(ctx context.Context, write *call) (*Order, finding, error)
 
-// This type holds what the last looks at Plural's books have shown.
+// The type books holds what Plural's books have shown.
 type books struct {
 	order *Order
 	finding
-	err   error // why the last look failed, if it did
-	whole bool  // over lookSpan, all looks agreed, or the looks led to no result
-	// when the call's time was over, the looks had shown something under
-	// way for at least lookSpan
+	err error // why the last look failed, if it did
+	// the books were read several times, for at least lookSpan. Either all of
+	// these looks agreed, or none of them led to a result
+	whole bool
+	// the call's time is over, and something is under way. The looks have
+	// shown this for at least lookSpan
 	drags bool
 }
 
 // isStuck reports whether the books stay unclear. That is so if all of these
 // conditions hold:
 //
-//   - The looks over lookSpan led to no result.
+//   - The books were read for at least lookSpan, and this led to no result.
 //   - The last look could read the books.
 //   - The last look found the books unclear, and nothing under way.
 func (b books) isStuck() bool {
 	return b.whole && b.err == nil && b.verdict == verdictUnclear && !b.pending
 }
 
-// This method sends the write, and finds out what happened to it. If the field
-// asks is true, there is no write, and the method only reads the books.
+// The method run sends the write, and finds out what happened to the write. If
+// the field isReadOnly is true, there is no write, and the method only reads
+// the books.
 func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 	began := time.Now()
 	s.write.clock = &serverClock{began: began}
 	s.write.reference = s.reference
 	defer s.write.observe(ctx, began, &err)
-	if s.asks {
+	if s.isReadOnly {
 		return s.conclude(ctx, s.read(ctx), nil)
 	}
 	repeats := repeatNotTaken
@@ -123,7 +127,7 @@ func (s *settlement) judgeAnswer(a *answer) (books, error) {
 		return books{}, err
 	}
 	switch {
-	case f.verdict == verdictApplied, f.verdict == verdictFinal && !f.row.twice:
+	case f.verdict == verdictApplied, f.verdict == verdictFinal && !f.row.needsAgreement:
 		return books{order: o, finding: f}, nil
 	case f.row == rowRefundFailed && s.write.clock.mayBeNewer(f.since):
 		s.failed = o.OrderID
@@ -160,28 +164,28 @@ func needsNoLook(class answerClass, failure *Error) bool {
 	return false
 }
 
-// This method turns what the books have shown into the result of the call. The
-// parameter failure is the error from the write's own answer. It is nil if that
-// answer was not an error.
-func (s *settlement) conclude(ctx context.Context, b books, failure *Error) (*Order, error) {
+// The method conclude turns what the books have shown into the result of the
+// call. The parameter answerErr is the error from the write's own answer. It is
+// nil if that answer was not an error.
+func (s *settlement) conclude(ctx context.Context, b books, answerErr *Error) (*Order, error) {
 	switch b.verdict {
 	case verdictApplied:
 		return s.lookedAgain(ctx, b)
 	case verdictFinal:
-		return nil, s.ruledOut(b, failure)
+		return nil, s.ruledOut(b, answerErr)
 	case verdictOpen, verdictNotYet:
 		switch {
 		case s.write.ambiguous:
-		case s.asks:
+		case s.isReadOnly:
 			err := fmt.Errorf("%s: %w", b.reason, ErrNotFound)
 			return nil, &Error{Op: s.write.op.op(), OrderID: s.orderID, RequestID: s.write.requestID, Err: err}
-		case failure != nil:
-			failure.NeedsReview = true // Plural rejected the write, and the books do not show why
-			return nil, failure
+		case answerErr != nil:
+			answerErr.NeedsReview = true // Plural rejected the write, and the books do not show why
+			return nil, answerErr
 		}
 	case verdictUnclear:
 	}
-	return nil, s.unknown(ctx, b, failure)
+	return nil, s.unknown(ctx, b, answerErr)
 }
 
 // settle reads the books again, to find out what happened to a write that may
@@ -258,9 +262,9 @@ func (s *settlement) hasShownOther(o *Order) bool {
 		slices.ContainsFunc(s.alive, func(r *Order) bool { return r.OrderID != o.OrderID })
 }
 
-// isNew reports whether this call has certainly made a refund that failed. The
-// parameter since is the time at which the refund was made. There are two ways
-// to be certain:
+// isNew reports whether it is certain that the refund o, which has failed, is
+// newer than the write. The parameter since is the time at which the refund was
+// made. There are two ways to be certain:
 //
 //   - By the server's clock, the refund was made after the write was sent.
 //   - The refund was in the write's own answer, and may have been made after
@@ -268,7 +272,7 @@ func (s *settlement) hasShownOther(o *Order) bool {
 //     contradict each other.
 func (s *settlement) isNew(o *Order, since time.Time) bool {
 	clock := s.write.clock
-	return clock.isNewer(since) || o.OrderID == s.failed && !clock.contradicts()
+	return clock.isNewer(since) || o.OrderID == s.failed && !clock.isContradictory()
 }
 
 // This method replaces a finding that proves nothing about this write. All
@@ -276,12 +280,12 @@ func (s *settlement) isNew(o *Order, since time.Time) bool {
 //
 //   - A refund has failed, but another refund was seen. The other refund may be
 //     ours, and is not known to have failed.
-//   - A refund has failed, but the refund may be older than the write. If there
-//     is no write (the field asks is true), a failed refund never proves
-//     anything, because another call may still make a refund.
-//   - By the books, the amount of the write is too large. But Plural refused
-//     the write because of the order's state or an earlier request, and not
-//     because of the amount. So something is missing in the books.
+//   - A refund has failed, but the refund may be older than the write.
+//   - A refund has failed, and there is no write (the field isReadOnly is
+//     true). Then another call may still make a refund.
+//   - The books show that the amount of the write is too large. But Plural
+//     refused the write because of the order's state or an earlier request, and
+//     not because of the amount. So something is missing in the books.
 //   - The books do not show a refund or a payment link that was shown before.
 //     So the books are not complete.
 //   - Money was taken, and the order has no capture entries. But the write may
@@ -290,7 +294,7 @@ func (s *settlement) weigh(o *Order, f finding) finding {
 	switch {
 	case f.row == rowRefundFailed && s.hasShownOther(o):
 		return unclear(f.reason + ", but another one was seen that has not failed")
-	case f.row == rowRefundFailed && s.asks:
+	case f.row == rowRefundFailed && s.isReadOnly:
 		return notYet(f.reason)
 	case f.row == rowRefundFailed && !s.isNew(o, f.since):
 		return unclear(f.reason + ", but may be older than this call")
@@ -308,8 +312,8 @@ func (s *settlement) weigh(o *Order, f finding) finding {
 	return f
 }
 
-// restsOnAbsence reports whether a finding is right only if there is no such
-// refund or payment link.
+// restsOnAbsence reports whether a finding assumes that the refund or payment
+// link does not exist. If it does exist, such a finding is wrong.
 func (f finding) restsOnAbsence() bool {
 	return f.verdict == verdictOpen || f.verdict == verdictNotYet ||
 		f.row == rowRefundTooMuch || f.row == rowRefundOfNothing
@@ -320,13 +324,13 @@ func (f finding) restsOnAbsence() bool {
 // One look is enough in these cases:
 //
 //   - The books show the write as carried out.
-//   - The books show a row of evidence that needs only one look (its field
-//     twice is false).
+//   - The books show what a row of evidence describes, and this row needs only
+//     one look (the row's field needsAgreement is false).
 //   - The look shows that the write was not carried out, and the write can be
 //     sent again at once (see resendsAtOnce). Only a capture or a cancel is
 //     sent again at once, because it cannot have a second effect.
-//   - The server does not answer. The request of the look was already repeated
-//     as often as allowed.
+//   - The look has failed, although it repeated its request as often as
+//     allowed.
 //
 // Any other result counts only if several looks agree over lookSpan, because
 // replicas lag behind. If the call has less time than lookSpan, such a result
@@ -366,7 +370,7 @@ func (s *settlement) read(ctx context.Context) books {
 		case verdictApplied:
 			return b
 		case verdictFinal:
-			if b.whole || !b.row.twice {
+			if b.whole || !b.row.needsAgreement {
 				return b
 			}
 		case verdictOpen, verdictNotYet:
@@ -429,26 +433,26 @@ func (s *settlement) ruledOut(b books, rejection *Error) error {
 		NoHold:    b.row == rowNoHold,
 	}
 	state.Reused = state.Conflict && !state.NoHold && s.write.clock.isOlder(b.since)
-	// A conflict is itself the problem, so its error does not include the
-	// rejection. The error for a missing hold is an exception: it includes
-	// the rejection.
+	// The rejection does not explain a conflict that the books show. So the
+	// error of a conflict leaves out the rejection. The error of a missing
+	// hold is an exception: it includes the rejection.
 	if rejection != nil && s.rejected && (!state.Conflict || state.NoHold) {
 		state.Err = rejection
 	}
 	return state
 }
 
-func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error {
+func (s *settlement) unknown(ctx context.Context, b books, answerErr *Error) error {
 	var causes []error
-	if failure != nil {
-		causes = append(causes, s.write.orEnded(ctx, failure))
-	} else if err, _ := s.write.ended(ctx); err != nil {
+	if answerErr != nil {
+		causes = append(causes, s.write.orEnded(ctx, answerErr))
+	} else if err, _ := s.write.contextErrors(ctx); err != nil {
 		causes = append(causes, err)
 	}
 	switch {
 	case b.err != nil:
 		causes = append(causes, b.err)
-	case b.reason != "" && (failure == nil || failure.Err == nil || failure.Err.Error() != b.reason):
+	case b.reason != "" && (answerErr == nil || answerErr.Err == nil || answerErr.Err.Error() != b.reason):
 		causes = append(causes, errors.New(b.reason))
 	}
 	settle := s.settle
@@ -468,9 +472,9 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 	}
 }
 
-// ownOrder returns a function for the write's own answer. The function decodes
-// the order in that answer, and judges the order. The function may return both
-// an error and an order, as decode does.
+// ownOrder returns a function that reads the write's own answer: it decodes the
+// order in the answer, and judges the order. The function may return both an
+// error and an order, as decode does.
 func ownOrder(decode decoder, judge func(*Order) finding) func(*answer) (*Order, finding, error) {
 	return func(a *answer) (*Order, finding, error) {
 		o, err := decode(a)

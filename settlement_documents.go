@@ -75,7 +75,7 @@ type SettlementLine struct {
 	TransactionAmount       Rupees       `json:"transaction_amount,omitzero"`
 	ActualTransactionAmount Rupees       `json:"actual_transaction_amount,omitzero"` // before the deductions
 	TotalDeductionAmount    Rupees       `json:"total_deduction_amount,omitzero"`
-	SettledAmount           Rupees       `json:"settled_amount,omitzero"` // one line may have the amount of several lines
+	SettledAmount           Rupees       `json:"settled_amount,omitzero"` // may be the sum of several lines
 	StoreAddress            string       `json:"store_address,omitzero"`
 	AcquirerName            string       `json:"acquirer_name,omitzero"`
 	TID                     string       `json:"tid,omitzero"`

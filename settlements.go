@@ -96,7 +96,7 @@ func (s *SettlementService) Lines(
 	opts ...CallOption,
 ) iter.Seq2[*SettlementLine, error] {
 	return func(yield func(*SettlementLine, error) bool) {
-		_, err := s.lines(ctx, opSettlementLines, utr, opts, func(line *SettlementLine) bool { return yield(line, nil) })
+		_, err := s.readLines(ctx, opSettlementLines, utr, opts, func(line *SettlementLine) bool { return yield(line, nil) })
 		if err != nil && !errors.Is(err, errLeft) {
 			yield(nil, err)
 		}
@@ -114,7 +114,7 @@ func (s *SettlementService) Lines(
 // lines.
 func (s *SettlementService) Get(ctx context.Context, utr string, opts ...CallOption) (*SettlementDetail, error) {
 	var kept []SettlementLine
-	head, err := s.lines(ctx, opGetSettlement, utr, opts, func(line *SettlementLine) bool {
+	head, err := s.readLines(ctx, opGetSettlement, utr, opts, func(line *SettlementLine) bool {
 		if len(kept) == maxLines {
 			return false
 		}
@@ -141,15 +141,14 @@ type settlementList struct {
 
 	days  Days
 	seen  map[string]seenSettlement // by UTR
-	pass  int                       // the number of the current pass, counted from 1 over all windows
+	pass  int                       // a pass reads one window once; the number of passes so far, over all windows
 	yield func(*Settlement) bool
 }
 
-// seenSettlement is a settlement that was passed on, and the number of the pass
-// that read it last.
+// A seenSettlement describes a settlement that the caller already has.
 type seenSettlement struct {
 	mark fingerprint
-	pass int
+	pass int // the number of the last pass that read the settlement
 }
 
 func (l *settlementList) read(ctx context.Context) error {
@@ -196,13 +195,13 @@ func (l *settlementList) readOnce(ctx context.Context, first, end time.Time) err
 			return err
 		})
 		return s, err
-	}, l.see)
+	}, l.takeRow)
 }
 
 // This method passes each new settlement to the caller. A settlement is new if
 // no earlier row had its UTR. If a UTR comes again with other data, the reading
 // is incomplete, because the caller already has the earlier data.
-func (l *settlementList) see(row *Settlement) sighting {
+func (l *settlementList) takeRow(row *Settlement) rowResult {
 	now := fingerprintOf(row)
 	key := strings.Clone(row.UTRNumber)
 	if key == "" {
@@ -240,15 +239,15 @@ func decodeSettlements(a *answer) (*sheet[Settlement], error) {
 	return &sheet[Settlement]{rows: list.Data, total: *list.TotalSettlementCount, mark: fingerprintOf(list)}, nil
 }
 
-// The method lines passes each line of one settlement to the function yield. It
-// returns the document of the first page, without its lines, or nil if that
-// page did not come.
-func (s *SettlementService) lines(
+// readLines reads one settlement, and calls the function takeLine for each of
+// the lines. It returns the document of the first page, without its lines, or
+// nil if that page did not come.
+func (s *SettlementService) readLines(
 	ctx context.Context,
 	op operation,
 	utr string,
 	opts []CallOption,
-	yield func(*SettlementLine) bool,
+	takeLine func(*SettlementLine) bool,
 ) (head *SettlementDetail, err error) {
 	p := pager{p: s.p, op: op, opts: opts}
 	p.check.segment("utr_number", utr)
@@ -265,11 +264,11 @@ func (s *SettlementService) lines(
 			return err
 		})
 		return s, err
-	}, func(line *SettlementLine) sighting {
+	}, func(line *SettlementLine) rowResult {
 		switch {
 		case !seen.add(fingerprintOf(line)):
 			return rowIsOdd
-		case !yield(line):
+		case !takeLine(line):
 			return rowIsLast
 		}
 		return rowIsNew

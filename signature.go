@@ -22,7 +22,7 @@ import (
 const (
 	minHexKeyBytes = 8
 	minKeyBytes    = 7       // the number of bytes in the secret of the published webhook example
-	maxKeptHead    = 4 << 10 // the largest buffer for a signed text that is kept for reuse
+	maxKeptHead    = 4 << 10 // a buffer for signed texts is used again, unless it is larger than this
 
 	defaultTolerance = 5 * time.Minute
 )

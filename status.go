@@ -57,8 +57,8 @@ func (s OrderStatus) IsTerminal() bool {
 	return s == OrderStatusCancelled || s == OrderStatusFailed || s == OrderStatusFullyRefunded
 }
 
-// isUnpaid reports whether nobody has paid an order in this status, and the
-// payer may still pay it.
+// isUnpaid reports whether an order in this status is not paid yet, but may
+// still be paid.
 func (s OrderStatus) isUnpaid() bool {
 	return s == OrderStatusCreated || s == OrderStatusPending || s == OrderStatusAttempted
 }

@@ -159,11 +159,11 @@ func holdsData(raw []byte) bool {
 // (UPI, NETBANKING, WALLET), the amount is the sum of the settled payments.
 //
 // The second result is false if the document does not show the amount. If a
-// sale was paid outright by card, the second result is always false. The
-// document of such a sale looks the same as the document of a captured hold
-// that leaves out the capture. For a sale that was paid outright by card, use
-// the amount of your own order, which [OrderService.Confirm] has compared with
-// the payment.
+// sale was paid outright by card, the second result is always false. The reason
+// is that the document of a hold may leave out the capture. Then a captured
+// hold looks the same as a sale that was paid outright by card. For such a
+// sale, use the amount of your own order, which [OrderService.Confirm] has
+// compared with the payment.
 //
 // The second result is false in these cases:
 //
@@ -283,8 +283,9 @@ func isRefundAlive(s OrderStatus) bool {
 // never changes again.
 func hasRefundFailed(s OrderStatus) bool { return s == OrderStatusFailed || s == OrderStatusCancelled }
 
-// noteRefund adds a refund to a list of refunds that are alive, unless the list
-// has it already. If the refund has failed since, it is removed from the list.
+// noteRefund updates a list of refunds that have reached the payer or are on
+// the way. If r is such a refund and is not in the list yet, noteRefund adds r.
+// If r has failed, noteRefund removes r from the list.
 func noteRefund(alive []*Order, r *Order) []*Order {
 	isSame := func(one *Order) bool { return one.OrderID == r.OrderID }
 	switch {
@@ -460,7 +461,8 @@ func (o *Order) CanRefund() bool {
 	}
 }
 
-// isUnpaid reports whether nobody has paid the order, in whole or in part.
+// isUnpaid reports whether the order is not paid yet, not even in part. Both
+// the order's status and its payments must show this.
 func (o *Order) isUnpaid() bool {
 	t := tallyOf(o)
 	return o.Status.isUnpaid() && t.authorized+t.settled+t.strange == 0

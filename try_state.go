@@ -40,7 +40,7 @@ type tryState struct {
 	over                       atomic.Bool // the call no longer waits for the try
 	stage                      atomic.Int32
 	wantedConn, gotConn, wrote atomic.Bool
-	earlier                    atomic.Bool // middleware has sent the request before, so it may have gone out
+	earlier                    atomic.Bool // middleware repeats the request, which may have been sent before
 }
 
 // The stages of a try. Middleware may return before the base transport returns.
@@ -50,9 +50,10 @@ const (
 	tryReturned              // the base transport has returned
 )
 
-// enter records that the request is being passed to the base transport. It
-// returns false if the call no longer waits. Then the request must not be sent.
-func (s *tryState) enter() bool {
+// enterTransport records that the base transport now gets the request. It
+// returns false if the call no longer waits for the try. Then the request must
+// not be sent.
+func (s *tryState) enterTransport() bool {
 	before := s.stage.Swap(tryInside)
 	if s.over.Load() {
 		s.stage.Store(before)
@@ -61,7 +62,7 @@ func (s *tryState) enter() bool {
 	return true
 }
 
-func (s *tryState) leave() { s.stage.Store(tryReturned) }
+func (s *tryState) leaveTransport() { s.stage.Store(tryReturned) }
 
 // This method records that the request has come out of the middleware.
 // Middleware must not repeat a request. If middleware repeats a request anyway,

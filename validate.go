@@ -28,23 +28,23 @@ const (
 
 const segmentRule = `must be 1 to 200 printable characters without spaces and / \ % ? #, and not . or ..`
 
-// requestCheck collects the faults of a request. There are two lists of faults.
-// If the first list, called always, has a fault, the request must not be sent.
-// The second list, called limits, has the faults that only break a documented
-// limit. [WithoutValidation] removes the second list.
+// requestCheck collects the faults of a request in two lists. If the list
+// severeFaults has a fault, the request must not be sent. The list limitFaults
+// has the faults that only break a documented limit. [WithoutValidation]
+// removes the faults of this second list.
 type requestCheck struct {
-	always, limits []FieldError
+	severeFaults, limitFaults []FieldError
 }
 
 func (c *requestCheck) must(ok bool, field, rule string) {
 	if !ok {
-		c.always = append(c.always, FieldError{Field: field, Rule: rule})
+		c.severeFaults = append(c.severeFaults, FieldError{Field: field, Rule: rule})
 	}
 }
 
 func (c *requestCheck) limit(ok bool, field, rule string) {
 	if !ok {
-		c.limits = append(c.limits, FieldError{Field: field, Rule: rule})
+		c.limitFaults = append(c.limitFaults, FieldError{Field: field, Rule: rule})
 	}
 }
 
@@ -54,9 +54,9 @@ func addPart[T any](c *requestCheck, name string, part *T, check func(*T, *reque
 	if part == nil {
 		return
 	}
-	always, limits := len(c.always), len(c.limits)
+	severe, limits := len(c.severeFaults), len(c.limitFaults)
 	check(part, c)
-	for _, found := range [][]FieldError{c.always[always:], c.limits[limits:]} {
+	for _, found := range [][]FieldError{c.severeFaults[severe:], c.limitFaults[limits:]} {
 		for i := range found {
 			found[i].Field = name + found[i].Field
 		}
@@ -66,9 +66,9 @@ func addPart[T any](c *requestCheck, name string, part *T, check func(*T, *reque
 // applyOptions adds the faults of a call's options to the check. With
 // [WithoutValidation], it leaves the check of the limits to the server.
 func (c *requestCheck) applyOptions(cfg *callConfig) {
-	c.always = append(slices.Clone(cfg.invalid), c.always...)
+	c.severeFaults = append(slices.Clone(cfg.invalid), c.severeFaults...)
 	if cfg.withoutValidation {
-		c.limits = nil
+		c.limitFaults = nil
 	}
 }
 
@@ -76,12 +76,12 @@ func (c *requestCheck) applyOptions(cfg *callConfig) {
 // because the encoder would change them. If the request already has faults,
 // encode does not also report that the request cannot be encoded.
 func (c *requestCheck) encode(request any) []byte {
-	if len(c.always) > 0 && isNil(request) {
+	if len(c.severeFaults) > 0 && isNil(request) {
 		return nil
 	}
 	body, err := encode(request)
 	switch {
-	case err != nil && len(c.always) == 0:
+	case err != nil && len(c.severeFaults) == 0:
 		c.must(false, "request", "cannot be encoded: "+encodingFault(err))
 	case err == nil && wire.MayNotBeUTF8(body):
 		c.utf8(request)
@@ -117,7 +117,7 @@ func (c *requestCheck) utf8(request any) {
 			continue
 		}
 		field := cmp.Or(clean.Shorten(path, 200), "request")
-		isNamed := slices.ContainsFunc(c.always, func(f FieldError) bool { return f.Field == field })
+		isNamed := slices.ContainsFunc(c.severeFaults, func(f FieldError) bool { return f.Field == field })
 		c.must(isNamed, field, "must be UTF-8")
 		return
 	}
@@ -125,7 +125,7 @@ func (c *requestCheck) utf8(request any) {
 
 // err returns the ValidationError for all faults, or nil.
 func (c *requestCheck) err(op operation) error {
-	if fields := slices.Concat(c.always, c.limits); len(fields) > 0 {
+	if fields := slices.Concat(c.severeFaults, c.limitFaults); len(fields) > 0 {
 		return &ValidationError{Op: op.op(), Fields: fields}
 	}
 	return nil
@@ -265,10 +265,10 @@ func (s *SplitInfo) check(c *requestCheck) {
 	}
 }
 
-// This function returns the check of a request that is nil. The check has one
-// fault: the request is required.
-func missing() requestCheck {
-	return requestCheck{always: []FieldError{{Field: "request", Rule: "is required, and is nil"}}}
+// checkOfNil returns the faults of a request that is nil. The only fault is
+// that the caller has passed no request.
+func checkOfNil() requestCheck {
+	return requestCheck{severeFaults: []FieldError{{Field: "request", Rule: "is required, and is nil"}}}
 }
 
 // isPathSegment reports whether s is safe as one segment of a path: every

@@ -127,9 +127,9 @@ func (t *tally) judgeHold(done string) finding {
 	return open("the order is not " + done)
 }
 
-// The type captures is a summary of an order's capture entries. It is made for
-// one reference, and "our entries" are the entries with that reference.
-type captures struct {
+// A captureSummary is a summary of an order's capture entries. It is made for
+// one reference. The words "our entries" mean the entries with that reference.
+type captureSummary struct {
 	ours     int
 	payments int       // the number of settled payments with an entry under our reference
 	total    sum       // the sum of our entries on settled payments
@@ -144,12 +144,12 @@ type captures struct {
 	lost        bool // one of our entries is on a payment that ended without success
 	without     bool // a settled payment has none of our entries
 	short, over bool // our entries on a payment add up to less, or to more, than its amount
-	unsized     bool // for a payment with our entries, the amount in the entries' currency is not known
+	unsized     bool // a settled payment has our entries, but does not show its amount in their currency
 	repeated    bool // our entries have the same sum on each payment, perhaps one capture shown several times
 }
 
-func capturesUnder(o *Order, reference string) captures {
-	c := captures{repeated: true}
+func capturesUnder(o *Order, reference string) captureSummary {
+	c := captureSummary{repeated: true}
 	var first Amount
 	for i := range o.Payments {
 		own, count := c.add(&o.Payments[i], reference)
@@ -171,7 +171,7 @@ func capturesUnder(o *Order, reference string) captures {
 // This method adds the entries of a payment to the summary. If the payment is
 // settled, the method returns the sum and the number of our entries on the
 // payment.
-func (c *captures) add(p *Payment, reference string) (own sum, count int) {
+func (c *captureSummary) add(p *Payment, reference string) (own sum, count int) {
 	isTwice := false
 	for i, entry := range p.CaptureData {
 		if entry.MerchantCaptureReference != reference {
@@ -209,7 +209,7 @@ func (c *captures) add(p *Payment, reference string) (own sum, count int) {
 }
 
 // The method judge judges the captures of an order that was paid.
-func (c *captures) judge(o *Order, t *tally, amount Amount) finding {
+func (c *captureSummary) judge(o *Order, t *tally, amount Amount) finding {
 	switch {
 	case t.strange > 0:
 		return unclear("a payment of the order is in an unknown status")
@@ -241,7 +241,7 @@ func (c *captures) judge(o *Order, t *tally, amount Amount) finding {
 	return applied()
 }
 
-func (c *captures) judgeFull(o *Order, t *tally) finding {
+func (c *captureSummary) judgeFull(o *Order, t *tally) finding {
 	isWhole := c.total.Amount == o.OrderAmount || c.total.equals(t.price)
 	isPart := c.total.Currency == o.OrderAmount.Currency && c.total.Value < o.OrderAmount.Value && !isWhole
 	switch {
@@ -265,7 +265,7 @@ func (c *captures) judgeFull(o *Order, t *tally) finding {
 // request. The parameter asked is the amount of the request, or 0 for the whole
 // hold. Perhaps an entry is missing, or one capture is listed with each
 // payment. If that could explain the difference, the finding is unclear.
-func (c *captures) otherAmount(asked int64) finding {
+func (c *captureSummary) otherAmount(asked int64) finding {
 	switch {
 	case c.without && (asked == 0 || c.total.Value < asked):
 		return unclear("a payment of the order does not show how much of it was captured")

@@ -527,7 +527,7 @@ func TestChoose(t *testing.T) {
 	}
 	find := func(refunds ...Order) *Order {
 		listed := refundsIn(&Order{OrderID: parent, Type: OrderTypeCharge, Refunds: refunds}, "refund-1")
-		r, _ := choose(listed, func(r *Order) finding { return judgeRefund(r, parent, "refund-1", INR(500)) })
+		r, _ := chooseEntry(listed, func(r *Order) finding { return judgeRefund(r, parent, "refund-1", INR(500)) })
 		return r
 	}
 	require.Nil(t, find())
@@ -650,7 +650,7 @@ func finalsTable() string {
 	b.WriteString("\n| | the books show | so it is | looks | because |\n|---|---|---|---|---|\n")
 	for _, row := range allEvidence {
 		looks := "one"
-		if row.twice {
+		if row.needsAgreement {
 			looks = "three seconds"
 		}
 		name := map[error]string{

@@ -351,7 +351,8 @@ func (s *webhookSignatures) contains(sum [sha256.Size]byte) bool {
 	return match == 1
 }
 
-// String returns id, time and type. It shortens a long type.
+// String returns the id, the time and the type. If the type is long,
+// String leaves out the end of the type.
 func (e Event) String() string {
 	return fmt.Sprintf("plural.Event{ID: %q, Timestamp: %s, Type: %q}",
 		e.ID, e.Timestamp.Format(time.RFC3339), clip(string(e.Type)))
@@ -360,7 +361,8 @@ func (e Event) String() string {
 // Format writes the text of String under every verb.
 func (e Event) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.String()) }
 
-// LogValue returns id, time and type. It shortens a long type.
+// LogValue returns the id, the time and the type. If the type is long,
+// LogValue leaves out the end of the type.
 func (e Event) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("id", e.ID), slog.Time("timestamp", e.Timestamp), slog.String("event_type", clip(string(e.Type))),

@@ -170,7 +170,7 @@ type webhookHandler struct {
 	handle   func(ctx context.Context, e *Event) error
 	deduper  Deduper
 	lease    time.Duration
-	merchant string // put before the name of each claim
+	merchant string // the beginning of each claim's name, from WithMerchant; "" without this option
 	maxBody  int64
 	log      *slog.Logger
 	logs     bool // log was set by WithHandlerLogger
@@ -244,9 +244,9 @@ func refusalStatus(err error) int {
 }
 
 // The method process claims the event, and calls the function handle if the
-// claim succeeds. The time limit of handle is counted from a time before the
-// claim, and the lease is counted from the claim. So the lease ends at least
-// leaseReserve after the time limit.
+// claim succeeds. The method computes the deadline for this function before it
+// makes the claim. The lease begins later, with the claim. So the lease ends at
+// least leaseReserve after the deadline.
 func (h *webhookHandler) process(ctx context.Context, event *Event) int {
 	deadline := time.Now().Add(h.lease - leaseReserve)
 	claim, err := h.claim(ctx, h.nameOf(event))
@@ -308,15 +308,16 @@ func (h *webhookHandler) call(ctx context.Context, deadline time.Time, event *Ev
 func (h *webhookHandler) commit(ctx context.Context, id, token string) error {
 	ctx, cancel := context.WithTimeout(ctx, deduperTimeout)
 	defer cancel()
-	return h.deduper.Commit(ctx, id, token, h.keep())
+	return h.deduper.Commit(ctx, id, token, h.keepDuration())
 }
 
-// keep returns how long a handled event is remembered. After that time, no copy
-// of the event is accepted any more. The timestamp of an event may be up to one
-// tolerance in the future. A copy of such an event is accepted until its
-// timestamp is one tolerance in the past. So the event is remembered for more
-// than twice the tolerance.
-func (h *webhookHandler) keep() time.Duration {
+// keepDuration returns how long a handled event is remembered. After that time,
+// no copy of the event is accepted any more. The timestamp of an event may be
+// later or earlier than the current time, by at most the verifier's tolerance.
+// For example, if the tolerance is 5 minutes, an event whose timestamp is 12:05
+// is accepted from 12:00 to 12:10. So an event is remembered for more than
+// twice the tolerance.
+func (h *webhookHandler) keepDuration() time.Duration {
 	const most = 10 * 365 * 24 * time.Hour
 	return max(keepHandled, 2*min(h.verifier.config.tolerance, most)+time.Hour)
 }
