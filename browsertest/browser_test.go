@@ -2,6 +2,7 @@ package browsertest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
@@ -154,16 +156,28 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	_ = get(b, chromedp.Steps(steps...))
 }
 
-// The function get runs an action and returns the action's value.
+// The function get runs an action and returns the action's value. The sandbox
+// replaces parts of its page. If it replaces the element that the action has
+// just found, get runs the action again, with the new element.
 func get[T any](b *tab, action chromedp.Action[T]) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	value, err := chromedp.Run(ctx, action)
+	for isNodeGone(err) && ctx.Err() == nil {
+		value, err = chromedp.Run(ctx, action)
+	}
 	if err != nil {
 		b.t.Fatalf("%v\n%s", err, b.describePage())
 	}
 	return value
+}
+
+// isNodeGone reports whether an action ended because its element is no longer in
+// the page. Then the action has not clicked or typed yet.
+func isNodeGone(err error) bool {
+	refused, ok := errors.AsType[*cdproto.Error](err)
+	return ok && strings.Contains(refused.Message, "node with given id")
 }
 
 // describePage returns a description of what the tab shows. The message of a
