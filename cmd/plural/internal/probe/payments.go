@@ -195,7 +195,7 @@ func (p *Probe) madePayment(name string) (*payment, error) {
 // errCarriedOn means that a payment may not be in the state that the question
 // needs, because an earlier request may have changed the payment. That request
 // is from a run that was stopped, or the request has failed.
-const errCarriedOn failure = "an earlier request of this question was cut off or has failed: run -clean, and then run the probe again"
+const errCarriedOn failure = "an earlier request was cut off or has failed: run -clean, and then run the probe again"
 
 // capturedPayment returns payment A, of which a part is captured. If no part is
 // captured yet, capturedPayment first captures that part.
