@@ -36,7 +36,7 @@ func drawChart(name string, runs []*run) error {
 		s := runs[0].suite(callTitle("Capture", way, 0))
 		values := make(plotter.Values, len(names))
 		for j, n := range names {
-			values[j] = s.ratio(n)
+			values[j] = s.medianRatio(n)
 		}
 		bars, err := plotter.NewBarChart(values, width)
 		if err != nil {

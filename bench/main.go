@@ -57,7 +57,7 @@ func measure(rounds int, each, only, out string) error {
 		if !wanted.MatchString(s.Title) {
 			continue
 		}
-		result, err := s.measure(rounds)
+		result, err := s.runRounds(rounds)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.Title, err)
 		}

@@ -70,14 +70,14 @@ func writePage(page, results, chart string, files []string) error {
 	return nil
 }
 
-// goal is a line of the page's summary.
-type goal struct {
+// summaryRow is a row of the table in the page's summary.
+type summaryRow struct {
 	work, title, name string
-	most              float64 // 0: no goal
+	most              float64 // the aim for the ratio
 }
 
-func goals() []goal {
-	return []goal{
+func summaryRows() []summaryRow {
+	return []summaryRow{
 		{"Capture, in memory", callTitle("Capture", inMemory, 0), "plural", 0.5},
 		{"Capture, over HTTP/1.1", callTitle("Capture", overH1, 0), "plural", 0.8},
 		{"Create, over HTTP/1.1", callTitle("Create", overH1, 0), "plural", 1},
@@ -115,13 +115,25 @@ func pageTables() []pageTable {
 }
 
 // costNote is the part of the page that describes the cost of package
-// reconcile. There is no other code to compare reconcile with, so no suite
-// measures reconcile.
+// reconcile. No suite measures that package, because there is no other code to
+// compare it with.
 const costNote = `For each line of a settlement, package reconcile should take less than 2 µs to find the line's payment
 and to work out the result for the payment. An open payment should take less than 1 KB of memory. In a list
 of 1,000,000 lines, a line may take up to five times as long as in a list of 10,000 lines, because the longer
 list does not fit into the processor's cache. "go test -bench Matcher ./reconcile" measures these times and
-the memory. It fails if a line in the longer list takes more than five times as long.
+the memory. The benchmark fails if a line in the longer list takes more than five times as long as a line in
+the shorter list.
+`
+
+// namesNote explains the names of some cases and suites.
+const namesNote = `The first column of figures in each table is the baseline. "By hand" means code that was written by hand
+for this comparison.
+
+In the table "Connections", each client uses its own default transport ("as shipped"). The code written by
+hand is measured twice: with a connection pool that has room for all connections ("a sized pool"), and with
+the default transport of net/http. In the table "Events and their orders", the code written by hand calls
+json.Unmarshal twice: once for the event, and once for the order in the event.
+
 `
 
 func pageOf(runs []*run, results, chart string) string {
@@ -135,22 +147,22 @@ func pageOf(runs []*run, results, chart string) string {
 		"its baseline case. The tables have the median of all rounds. A smaller figure is faster.\n\n")
 	fmt.Fprintf(&b, "Measured on %s (%s), %d rounds. [All tables](%s), with intervals, memory and noise.\n\n",
 		last.Date, last.Machine, last.Rounds, results)
-	b.WriteString("## In short\n\n| time of plural, divided by the time of code written by hand | aim |")
+	b.WriteString("## In short\n\n| time of package plural, divided by the time of code written by hand | aim |")
 	for _, r := range runs {
 		fmt.Fprintf(&b, " %s |", shortVersion(r.Go))
 	}
 	b.WriteString("\n|---|---:|" + strings.Repeat("---:|", len(runs)) + "\n")
-	for _, g := range goals() {
-		fmt.Fprintf(&b, "| %s | %.2f |", g.work, g.most)
+	for _, row := range summaryRows() {
+		fmt.Fprintf(&b, "| %s | %.2f |", row.work, row.most)
 		for _, r := range runs {
-			fmt.Fprintf(&b, " %.2f |", r.suite(g.title).ratio(g.name))
+			fmt.Fprintf(&b, " %.2f |", r.suite(row.title).medianRatio(row.name))
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\nThe newer Go's `encoding/json` is faster, and the code written by hand uses it.\n" +
+	b.WriteString("\nThe code written by hand uses `encoding/json`, which is faster in the newer version of Go.\n" +
 		"\"In memory\" means that there is no network, and the transport answers at once.\n\n" +
 		"![Bars that show the time of a capture for each SDK, in memory, over HTTP/1.1 and over HTTP/2](" + chart + ")\n\n")
-	fmt.Fprintf(&b, "## By kind of work, on %s\n\n", shortVersion(first.Go))
+	fmt.Fprintf(&b, "## By kind of work, on %s\n\n"+namesNote, shortVersion(first.Go))
 	for _, t := range pageTables() {
 		b.WriteString(t.formatTable(first))
 	}
@@ -159,8 +171,9 @@ func pageOf(runs []*run, results, chart string) string {
 	return strings.TrimRight(b.String(), "\n") + "\n"
 }
 
-// formatTable returns the table in Markdown. A cell has the ratio of one case
-// in one suite. The table leaves out the second measurement of the first case.
+// formatTable returns the table in Markdown. A cell shows the time of one case,
+// divided by the time of the first case of the same suite. The table leaves out
+// the second measurement of the first case.
 func (t pageTable) formatTable(r *run) string {
 	var found []*suiteResult
 	var names []string
@@ -188,7 +201,7 @@ func (t pageTable) formatTable(r *run) string {
 		b.WriteString("| " + s.Title + " |")
 		for _, name := range names {
 			ratio := ""
-			if r := s.ratio(name); r > 0 {
+			if r := s.medianRatio(name); r > 0 {
 				ratio = fmt.Sprintf(" %.2f", r)
 			}
 			b.WriteString(ratio + " |")

@@ -18,7 +18,8 @@ type suite struct {
 	Cases []benchCase
 }
 
-// benchCase is one way to do the work.
+// benchCase is one of the ways to do the work of a suite. For example, it uses
+// one of the SDKs.
 type benchCase struct {
 	Name       string
 	Goroutines int // 0: one
@@ -55,7 +56,7 @@ func (c *benchCase) sample() (sample, error) {
 	if done != nil {
 		defer done()
 	}
-	for range 8 { // fills the pools, opens connections, and does the work of a first use
+	for range 8 { // the first calls fill pools, open connections and make what later calls use again
 		if err := work(); err != nil {
 			return sample{}, fmt.Errorf("%s: %w", c.Name, err)
 		}
@@ -100,10 +101,10 @@ func (c *benchCase) sample() (sample, error) {
 	}, nil
 }
 
-// The method measure runs all cases in every round. The sequence of the cases
-// changes from round to round. So no case is the first to run in every round.
-// And no case runs directly after the same other case in every round.
-func (s *suite) measure(rounds int) (*suiteResult, error) {
+// runRounds runs all cases in every round. The sequence of the cases changes
+// from round to round. So the first case of a round is not always the same, and
+// a case does not always run directly after the same other case.
+func (s *suite) runRounds(rounds int) (*suiteResult, error) {
 	result := &suiteResult{Title: s.Title, Note: s.Note}
 	for _, c := range s.Cases {
 		result.Cases = append(result.Cases, caseResult{Name: c.Name, Unit: c.Unit})
@@ -156,9 +157,9 @@ func (c *caseResult) median(of func(sample) float64) float64 {
 	return median(values)
 }
 
-// The method ratios divides a case's times by the times of the first case,
-// round by round.
-func (s *suiteResult) ratios(c *caseResult) []float64 {
+// timeRatios has a ratio for each round: the time of the case c, divided by the
+// time of the first case in the same round.
+func (s *suiteResult) timeRatios(c *caseResult) []float64 {
 	out := make([]float64, len(c.Samples))
 	for i, one := range c.Samples {
 		out[i] = one.Ns / s.Cases[0].Samples[i].Ns
@@ -166,12 +167,12 @@ func (s *suiteResult) ratios(c *caseResult) []float64 {
 	return out
 }
 
-// The method ratio returns the median of a case's ratios. It returns 0 if there
-// is no such case.
-func (s *suiteResult) ratio(name string) float64 {
+// medianRatio returns the median of the ratios of the case with this name. It
+// returns 0 if there is no such case.
+func (s *suiteResult) medianRatio(name string) float64 {
 	for i := range s.Cases {
 		if s.Cases[i].Name == name {
-			return median(s.ratios(&s.Cases[i]))
+			return median(s.timeRatios(&s.Cases[i]))
 		}
 	}
 	return 0
@@ -192,10 +193,10 @@ func (s *suiteResult) formatTable() string {
 	fmt.Fprintf(&b, "|---|---:|---:|---:|---:|%s\n", strings.Repeat("---:|", min(1, len(extra))))
 	sorted := slices.Clone(s.Cases)
 	slices.SortStableFunc(sorted, func(a, c caseResult) int {
-		return cmp.Compare(median(s.ratios(&a)), median(s.ratios(&c)))
+		return cmp.Compare(median(s.timeRatios(&a)), median(s.timeRatios(&c)))
 	})
 	for _, c := range sorted {
-		ratios := s.ratios(&c)
+		ratios := s.timeRatios(&c)
 		low, high := interval(ratios)
 		name := c.Name
 		if strings.HasPrefix(name, "plural") {

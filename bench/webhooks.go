@@ -78,7 +78,7 @@ func event(n int) []byte {
 	order := compactOrder()
 	head := `{"id":"evt_example","object":"event","api_version":"` + stripe.APIVersion +
 		`","event_type":"ORDER_PROCESSED","type":"ORDER_PROCESSED","data":`
-	if n < len(head)+len(order)+100 { // a small body gets an order that has only an id and a status
+	if n < len(head)+len(order)+100 { // the whole order does not fit, so use an order with only an id and a status
 		order = []byte(`{"order_id":"` + orderID + `","status":"PROCESSED"}`)
 	}
 	body := append([]byte(head+`{"object":{},`), order[1:]...) // stripe-go requires data.object to be an object
