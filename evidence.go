@@ -26,8 +26,8 @@ var (
 	}
 	rowCaptureByOther = &evidence{
 		of: "capture", is: ErrNotApplied, needsAgreement: true,
-		shows: "every settled payment has a capture entry, all entries have other references, " +
-			"and no payment is AUTHORIZED or PENDING",
+		shows: "every settled payment has a capture entry. Each entry has a reference, " +
+			"and it is not the reference of this capture. No payment is AUTHORIZED or PENDING",
 		because: "an order is captured once",
 	}
 	rowCaptureTooMuch = &evidence{
@@ -44,8 +44,8 @@ var (
 	}
 	rowCapturesDiffer = &evidence{
 		of: "capture", is: ErrConflict, needsAgreement: true,
-		shows: "the order has several settled payments, " +
-			"and the sum of their capture entries with this reference is not the amount that was asked for",
+		shows: "the order has several settled payments. " +
+			"The amounts in the capture entries with this reference do not add up to the amount that was asked for",
 		because: "an order is captured once, and the books already show that capture",
 	}
 	rowNoHold = &evidence{
@@ -66,13 +66,14 @@ var (
 	}
 	rowRefundFailed = &evidence{
 		of: "refund", is: ErrNotApplied, needsAgreement: true,
-		shows:   "the refund of this reference is FAILED or CANCELLED and newer than the request, and no other is listed",
+		shows: "all refunds of this reference are FAILED or CANCELLED, and the newest one is newer than the request. " +
+			"If the order lists refunds without a reference, these are FAILED or CANCELLED, too",
 		because: "a refund in these statuses never changes again, and a new one needs a new reference",
 	}
 	rowRefundTooMuch = &evidence{
 		of: "refund", is: ErrNotApplied, needsAgreement: true,
-		shows: "the sum of the refunds fits the order's status, " +
-			"and the amount is more than what is left after the PROCESSED refunds",
+		shows: "the refunds in the order's document agree with the order's status. " +
+			"The amount of this refund is more than the captured amount minus the PROCESSED refunds",
 		because: "Plural refunds no more than was captured. " +
 			"But this row does not apply if Plural refused the refund because of the order's state",
 	}
