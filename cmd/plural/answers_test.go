@@ -53,16 +53,16 @@ func otherAnswers() map[string]map[string]emulation {
 		},
 		"order.duplicate": {
 			"refused": with(pluraltest.WithDuplicateOrders(pluraltest.DuplicateRejected)).
-				alsoChanging("order.other-amount", "refused"),
+				withNewAnswer("order.other-amount", "refused"),
 			aSecond: with(pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted)).
-				alsoChanging("order.other-amount", aSecond),
+				withNewAnswer("order.other-amount", aSecond),
 			"a second one, if both come at once": atOnce,
 		},
 		"order.other-amount": {
 			"refused": with(pluraltest.WithDuplicateOrders(pluraltest.DuplicateRejected)).
-				alsoChanging("order.duplicate", "refused"),
+				withNewAnswer("order.duplicate", "refused"),
 			aSecond: with(pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted)).
-				alsoChanging("order.duplicate", aSecond),
+				withNewAnswer("order.duplicate", aSecond),
 		},
 		"order.lag": {"later": slow},
 		"order.not-found": {
@@ -136,13 +136,13 @@ func otherAnswers() map[string]map[string]emulation {
 			isOver:                  with(pluraltest.WithDuplicateCaptures(pluraltest.DuplicateReturnsExisting)),
 		},
 		"capture.other-again": {
-			"it takes more": with(pluraltest.WithMoreCaptures()).alsoChanging("capture.two-at-once", "both go through"),
+			"it takes more": with(pluraltest.WithMoreCaptures()).withNewAnswer("capture.two-at-once", "both go through"),
 		},
 		"capture.two-at-once": {"both go through": atOnce},
 		"refund.duplicate": {
 			"refused": with(pluraltest.WithDuplicateRefunds(pluraltest.DuplicateRejected)),
 			aSecond: with(pluraltest.WithDuplicateRefunds(pluraltest.DuplicateAccepted)).
-				alsoChanging("refund.two-at-once", "two refunds"),
+				withNewAnswer("refund.two-at-once", "two refunds"),
 		},
 		"refund.two-at-once": {"two refunds": atOnce},
 		"refund.listed": {
@@ -163,16 +163,16 @@ func otherAnswers() map[string]map[string]emulation {
 
 func with(opts ...pluraltest.Option) emulation { return emulation{opts: opts} }
 
-// The method alsoChanging records that the answer to another question changes
-// as well. The argument answer is the new answer to that question.
-func (t emulation) alsoChanging(question, answer string) emulation {
-	t.newAnswers = map[string]string{question: answer}
+// Some emulators change the answer to a second question as well. withNewAnswer
+// records the id of the second question and the new answer.
+func (t emulation) withNewAnswer(question, newAnswer string) emulation {
+	t.newAnswers = map[string]string{question: newAnswer}
 	return t
 }
 
 // refuseRequests describes an emulator that refuses some requests of one
-// operation. It refuses a request if its reference and its body contain the
-// given texts.
+// operation. The reference of these requests contains the first given text, and
+// their body contains the second given text.
 func refuseRequests(op, reference, body string, status int, code string) emulation {
 	return emulation{faults: func(r pluraltest.Request) pluraltest.Fault {
 		isMeant := r.Op == op && strings.Contains(r.Reference, reference) && strings.Contains(string(r.Body), body)

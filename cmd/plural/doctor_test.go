@@ -16,14 +16,15 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// row is one row of the doctor's table: what the doctor says about one check.
-type row struct{ result, says string }
+// doctorRow is one row of the table that plural doctor prints. It has the
+// result of one check, and the text about that result.
+type doctorRow struct{ result, says string }
 
-// runDoctor runs the doctor, and returns what the doctor says about each check.
-func runDoctor(t *testing.T, variables ...string) (exitCode int, rows map[string]row, shown string) {
+// runDoctor runs plural doctor, and returns a row of the table for each check.
+func runDoctor(t *testing.T, variables ...string) (exitCode int, rows map[string]doctorRow, shown string) {
 	t.Helper()
-	exitCode, shown = start(t, variables, "doctor").wait()
-	rows = map[string]row{}
+	exitCode, shown = startProgram(t, variables, "doctor").wait()
+	rows = map[string]doctorRow{}
 	name := ""
 	for line := range strings.Lines(shown) {
 		cells := strings.Split(line, "│")
@@ -35,10 +36,10 @@ func runDoctor(t *testing.T, variables ...string) (exitCode int, rows map[string
 		}
 		if cells[1] != "" {
 			name = cells[1]
-			rows[name] = row{cells[2], cells[3]}
+			rows[name] = doctorRow{cells[2], cells[3]}
 			continue
 		}
-		rows[name] = row{rows[name].result, rows[name].says + " " + cells[3]} // a line that continues the row above
+		rows[name] = doctorRow{rows[name].result, rows[name].says + " " + cells[3]} // a line that continues the row above
 	}
 	delete(rows, "CHECK")
 	return exitCode, rows, shown
@@ -173,7 +174,7 @@ func TestDoctorIsStopped(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	t.Cleanup(server.Close)
-	run := start(t, []string{
+	run := startProgram(t, []string{
 		"PLURAL_CLIENT_ID=shop", "PLURAL_CLIENT_SECRET=" + strings.Repeat("ab", 16), "PLURAL_BASE_URL=" + server.URL,
 	}, "doctor")
 	<-asked

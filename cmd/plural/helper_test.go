@@ -46,8 +46,8 @@ func testMain(m *testing.M) int {
 	return m.Run()
 }
 
-// terminal runs the program on a terminal.
-type terminal struct {
+// terminalRun is one run of the program on a terminal.
+type terminalRun struct {
 	cmd  *exec.Cmd
 	tty  *os.File
 	done chan struct{} // closed when all output was read
@@ -65,17 +65,18 @@ func variablesOf(srv *pluraltest.Server) []string {
 	}
 }
 
-// start runs the program with the given variables. The program gets no other
-// PLURAL_ variables.
-func start(t *testing.T, variables []string, args ...string) *terminal {
+// startProgram starts the program with the given variables. The program gets no
+// other PLURAL_ variables.
+func startProgram(t *testing.T, variables []string, args ...string) *terminalRun {
 	t.Helper()
 	return startIn(t, t.TempDir(), variables, args...)
 }
 
-// startIn does the same as start, but runs the program in the folder dir.
-func startIn(t *testing.T, dir string, variables []string, args ...string) *terminal {
+// startIn does the same as startProgram, but starts the program in the folder
+// dir.
+func startIn(t *testing.T, dir string, variables []string, args ...string) *terminalRun {
 	t.Helper()
-	run := &terminal{cmd: exec.Command(binary, args...), done: make(chan struct{})}
+	run := &terminalRun{cmd: exec.Command(binary, args...), done: make(chan struct{})}
 	run.cmd.Dir = dir
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, "PLURAL_") && !strings.Contains(strings.ToUpper(variable), "_PROXY=") {
@@ -99,22 +100,22 @@ func startIn(t *testing.T, dir string, variables []string, args ...string) *term
 	return run
 }
 
-// Write receives what the program shows.
-func (r *terminal) Write(p []byte) (int, error) {
+// The method Write records a part of the program's output.
+func (r *terminalRun) Write(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.output.Write(p)
 }
 
 // shown returns what the terminal has shown so far.
-func (r *terminal) shown() string {
+func (r *terminalRun) shown() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return strings.ReplaceAll(r.output.String(), "\r\n", "\n")
 }
 
 // wait waits until the program has ended.
-func (r *terminal) wait() (exitCode int, shown string) {
+func (r *terminalRun) wait() (exitCode int, shown string) {
 	_ = r.cmd.Wait()
 	<-r.done
 	return r.cmd.ProcessState.ExitCode(), r.shown()

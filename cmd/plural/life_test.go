@@ -22,7 +22,7 @@ import (
 )
 
 // waitFor waits until the terminal shows a text.
-func (r *terminal) waitFor(t *testing.T, text string) {
+func (r *terminalRun) waitFor(t *testing.T, text string) {
 	t.Helper()
 	require.Eventually(t, func() bool { return strings.Contains(r.shown(), text) }, 20*time.Second, 10*time.Millisecond,
 		"the terminal has not shown %q", text)
@@ -33,7 +33,7 @@ func (r *terminal) waitFor(t *testing.T, text string) {
 // shows the same payment links.
 func TestProbeIsTakenUpAgain(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.NewServer(t, emulation{}.options()...)
+	srv := pluraltest.NewServer(t, emulation{}.serverOptions()...)
 	dir := t.TempDir()
 	first := startIn(t, dir, variablesOf(srv), "probe", "--pace", "100ms")
 	first.waitFor(t, "The program continues by itself.")
@@ -46,7 +46,7 @@ func TestProbeIsTakenUpAgain(t *testing.T) {
 	report, second := runProbeIn(t, dir, srv, variablesOf(srv), "--pace", "100ms")
 	require.Contains(t, second.shown(), "This continues the run")
 	require.Equal(t, linkPattern.FindAllString(shown, -1), linkPattern.FindAllString(second.shown(), -1))
-	require.Equal(t, assumed(), report.answers())
+	require.Equal(t, assumedAnswers(), report.answersByID())
 	charges := 0
 	for _, order := range srv.Orders() {
 		if order.Type == "CHARGE" {
@@ -64,10 +64,11 @@ func TestProbeIsTakenUpAgain(t *testing.T) {
 	requireGivenBack(t, srv, 0)
 }
 
-// -clean gives back the money that a stopped run has left.
+// A run is stopped before it has given the money back. Then a run with -clean
+// gives the money back.
 func TestProbeCleans(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.NewServer(t, emulation{}.options()...)
+	srv := pluraltest.NewServer(t, emulation{}.serverOptions()...)
 	dir := t.TempDir()
 	first := startIn(t, dir, variablesOf(srv), "probe", "--pace", "100ms", "--patience", "60s")
 	startPayer(t, first, nil) // nobody sets a webhook address, so no webhook comes, and the run goes on waiting
@@ -86,7 +87,8 @@ func TestProbeCleans(t *testing.T) {
 	require.Contains(t, shown, "belongs to another account")
 }
 
-// The next run reads what happened to the hold that an earlier run has kept.
+// The first run leaves a hold. The next run finds out what happened to the
+// hold.
 func TestKeptHold(t *testing.T) {
 	t.Parallel()
 	for answer, end := range map[string]func(*pluraltest.Server, string) error{
@@ -112,7 +114,7 @@ func TestKeptHold(t *testing.T) {
 	} {
 		t.Run(answer, func(t *testing.T) {
 			t.Parallel()
-			srv := pluraltest.NewServer(t, emulation{}.options()...)
+			srv := pluraltest.NewServer(t, emulation{}.serverOptions()...)
 			dir := t.TempDir()
 			_, run := runProbeIn(t, dir, srv, variablesOf(srv), "-keep-hold", "-only", "order.not-found", "-pace", "50ms")
 			require.Contains(t, run.shown(), "Payment D stays held")
@@ -120,7 +122,7 @@ func TestKeptHold(t *testing.T) {
 			require.NoError(t, end(srv, srv.Orders()[0].ID))
 
 			report, _ := runProbeIn(t, dir, srv, variablesOf(srv), "-only", "hold.lifetime", "-pace", "50ms")
-			require.Equal(t, map[string]string{"hold.lifetime": answer}, report.answers())
+			require.Equal(t, map[string]string{"hold.lifetime": answer}, report.answersByID())
 			require.Equal(t, "held for", report.Questions[0].Facts[0].Name)
 			requireGivenBack(t, srv, 0)
 		})
@@ -136,8 +138,8 @@ func keptIn(t *testing.T, dir string, srv *pluraltest.Server) {
 }
 
 // The first run leaves payment D on hold. The next run asks what happened to
-// the hold, but Plural's answer does not show this payment. So the question
-// fails. At its end the run still cancels the hold.
+// the hold, but Plural's answer does not show the order of payment D. So the
+// question fails. At its end the run still cancels the hold.
 func TestKeptHoldIsNotForgotten(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []pluraltest.Fault{
@@ -145,19 +147,20 @@ func TestKeptHoldIsNotForgotten(t *testing.T) {
 	} {
 		t.Run(fault.Name, func(t *testing.T) {
 			t.Parallel()
-			srv := pluraltest.NewServer(t, emulation{}.options()...)
+			srv := pluraltest.NewServer(t, emulation{}.serverOptions()...)
 			dir := t.TempDir()
 			keptIn(t, dir, srv)
 			srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), fault)
 			report, _ := runProbeIn(t, dir, srv, variablesOf(srv), "-only", "hold.lifetime", "-pace", "50ms")
-			require.Contains(t, report.answers()["hold.lifetime"], "failed: ")
+			require.Contains(t, report.answersByID()["hold.lifetime"], "failed: ")
 			requireGivenBack(t, srv, 0)
 		})
 	}
 }
 
-// A hold that the program itself has cancelled does not show how long holds
-// live.
+// A run with -clean cancels the hold that an earlier run has kept. The next run
+// does not ask the question hold.lifetime, because this hold does not show how
+// long Plural keeps a hold.
 func TestKeptHoldThatWasCleaned(t *testing.T) {
 	t.Parallel()
 	var isRefused atomic.Bool
@@ -166,7 +169,7 @@ func TestKeptHoldThatWasCleaned(t *testing.T) {
 		isBack := r.Op == pluraltest.OpRefundsCreate && strings.HasSuffix(r.Reference, "-back")
 		return refusedIf(isBack && isRefused.Load(), 422, "OPERATION_NOT_ALLOWED")
 	}}
-	srv := pluraltest.NewServer(t, emulator.options()...)
+	srv := pluraltest.NewServer(t, emulator.serverOptions()...)
 	dir := t.TempDir()
 	run := startIn(t, dir, variablesOf(srv), "probe", "-keep-hold", "-only", "capture.document", "-pace", "50ms")
 	startPayer(t, run, srv.SetWebhookURL)
@@ -179,7 +182,7 @@ func TestKeptHoldThatWasCleaned(t *testing.T) {
 	require.Zero(t, exitCode, shown)
 	requireGivenBack(t, srv, 0)
 	report, _ := runProbeIn(t, dir, srv, variablesOf(srv), "-only", "hold.lifetime", "-pace", "50ms")
-	require.Empty(t, report.answers())
+	require.Empty(t, report.answersByID())
 }
 
 // If an order does not show how much money is left to give back, the run
@@ -210,7 +213,7 @@ func TestNotGivenBack(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			srv := pluraltest.NewServer(t, emulation{faults: tt.faults}.options()...)
+			srv := pluraltest.NewServer(t, emulation{faults: tt.faults}.serverOptions()...)
 			variables := variablesOf(srv)
 			if tt.preAuth != "" {
 				variables = append(variables, "PLURAL_BASE_URL="+startRewriter(t, srv, `"pre_auth":true`, tt.preAuth))
@@ -249,7 +252,7 @@ func startRewriter(t *testing.T, srv *pluraltest.Server, oldText, newText string
 // An order that nobody has paid can still be paid after the end of the run.
 func TestUnpaidOrderIsNamed(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.NewServer(t, emulation{}.options()...)
+	srv := pluraltest.NewServer(t, emulation{}.serverOptions()...)
 	dir := t.TempDir()
 	run := startIn(t, dir, variablesOf(srv), "probe", "-only", "order.not-found", "-keep-hold", "-pay-within", "1s")
 	exitCode, shown := run.wait()
@@ -263,7 +266,7 @@ func TestFaultSaysHowToClean(t *testing.T) {
 	emulator := emulation{faults: func(r pluraltest.Request) pluraltest.Fault {
 		return refusedIf(strings.Contains(r.Reference, "-payd-"), 503, "INTERNAL_ERROR")
 	}}
-	srv := pluraltest.NewServer(t, emulator.options()...)
+	srv := pluraltest.NewServer(t, emulator.serverOptions()...)
 	dir := t.TempDir()
 	run := startIn(t, dir, variablesOf(srv), "probe", "-only", "cancel.twice,refund.of-hold", "-keep-hold", "-pace", "50ms")
 	startPayer(t, run, srv.SetWebhookURL)
@@ -301,10 +304,11 @@ func TestErrorInOKIsNoListOfSettlements(t *testing.T) {
 	}
 }
 
-// -clean with -keep-hold leaves the kept hold, and says so.
+// A run with -clean and -keep-hold does not cancel the kept hold. It prints
+// that all other holds are cancelled.
 func TestCleanKeepsTheHold(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.NewServer(t, emulation{}.options()...)
+	srv := pluraltest.NewServer(t, emulation{}.serverOptions()...)
 	dir := t.TempDir()
 	keptIn(t, dir, srv)
 	exitCode, shown := startIn(t, dir, variablesOf(srv), "probe", "-clean", "-keep-hold").wait()
@@ -317,7 +321,7 @@ func TestCleanKeepsTheHold(t *testing.T) {
 // must not report that one event came twice.
 func TestCamelCaseWebhooks(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.NewServer(t, emulation{}.options()...)
+	srv := pluraltest.NewServer(t, emulation{}.serverOptions()...)
 	dir := t.TempDir()
 	run := startIn(t, dir, variablesOf(srv), "probe", "-only", "webhook.again", "-pace", "50ms", "-patience", "2s",
 		"-json", "report.json")
@@ -335,7 +339,7 @@ func TestCamelCaseWebhooks(t *testing.T) {
 	startPayer(t, run, nil)
 	exitCode, shown := run.wait()
 	require.Zero(t, exitCode, shown)
-	require.Equal(t, map[string]string{"webhook.again": "it does not come again"}, readReport(t, srv, run).answers())
+	require.Equal(t, map[string]string{"webhook.again": "it does not come again"}, readReport(t, srv, run).answersByID())
 }
 
 // The callback URLs of a run's payments have the port at which the run
@@ -343,7 +347,7 @@ func TestCamelCaseWebhooks(t *testing.T) {
 // another port, the run ends with an error.
 func TestListenOfAContinuedRun(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.NewServer(t, emulation{}.options()...)
+	srv := pluraltest.NewServer(t, emulation{}.serverOptions()...)
 	dir := t.TempDir()
 	stop := func(args ...string) string {
 		run := startIn(t, dir, variablesOf(srv), append([]string{"probe", "-only", "callback.key"}, args...)...)
@@ -371,7 +375,7 @@ func TestReportThatCannotBeWritten(t *testing.T) {
 	emulator := emulation{faults: func(r pluraltest.Request) pluraltest.Fault {
 		return refusedIf(r.Op == pluraltest.OpCancelsCreate, 422, "OPERATION_NOT_ALLOWED")
 	}}
-	srv := pluraltest.NewServer(t, emulator.options()...)
+	srv := pluraltest.NewServer(t, emulator.serverOptions()...)
 	run := startIn(t, t.TempDir(), variablesOf(srv), "probe", "-only", "refund.of-hold", "-pace", "50ms",
 		"-markdown", "no/such/folder.md", "-json", "report.json")
 	startPayer(t, run, srv.SetWebhookURL)
@@ -386,13 +390,13 @@ func TestReportThatCannotBeWritten(t *testing.T) {
 // about callbacks stay open.
 func TestProbeBehindAFirewall(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.NewServer(t, append(emulation{}.options(), pluraltest.WithWAF())...)
+	srv := pluraltest.NewServer(t, append(emulation{}.serverOptions(), pluraltest.WithWAF())...)
 	report, run := runProbe(t, srv, 0)
 	require.Contains(t, run.shown(), "give -public-url")
-	want := assumed()
+	want := assumedAnswers()
 	delete(want, "callback.key")
 	delete(want, "callback.fields")
-	require.Equal(t, want, report.answers())
+	require.Equal(t, want, report.answersByID())
 	requireGivenBack(t, srv, 0)
 }
 
@@ -439,7 +443,7 @@ func TestSettlements(t *testing.T) {
 				"-only", "settlement.days,settlement.totals,settlement.lines")
 			want := maps.Clone(base)
 			want[tt.question] = tt.answer
-			require.Equal(t, want, report.answers())
+			require.Equal(t, want, report.answersByID())
 			text, err := os.ReadFile(dir + "/report.json")
 			require.NoError(t, err)
 			for _, value := range []string{"41000000000", "00011122233344", orderID} {

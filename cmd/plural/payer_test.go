@@ -22,15 +22,14 @@ var (
 // The type payer does what a person at the terminal does. It opens each payment
 // link as a browser does, and pays by card.
 type payer struct {
-	run    *terminal
+	run    *terminalRun
 	client *http.Client
 	tell   func(webhookURL string) // sets the webhook address on the dashboard; nil if the dashboard knows the address
 	paid   map[string]bool
 }
 
-// The method pay makes every payment that the program asks for, until the
-// program ends.
-func (p *payer) pay(t *testing.T) {
+// payAll makes every payment that the program asks for, until the program ends.
+func (p *payer) payAll(t *testing.T) {
 	t.Helper()
 	for {
 		shown := p.run.shown()
@@ -95,14 +94,14 @@ func (p *payer) post(to string, form url.Values) (page string, err error) {
 }
 
 // startPayer makes the payments that a run asks for, until the run ends.
-func startPayer(t *testing.T, run *terminal, tell func(webhookURL string)) {
+func startPayer(t *testing.T, run *terminalRun, tell func(webhookURL string)) {
 	t.Helper()
 	transport := &http.Transport{}
 	p := &payer{run: run, client: &http.Client{Transport: transport}, tell: tell, paid: map[string]bool{}}
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		p.pay(t)
+		p.payAll(t)
 	}()
 	t.Cleanup(func() {
 		_ = run.cmd.Process.Kill()

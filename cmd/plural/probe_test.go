@@ -19,8 +19,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// options returns the emulator's options for a test.
-func (t emulation) options() []pluraltest.Option {
+// serverOptions returns the options with which a test starts the emulator.
+func (t emulation) serverOptions() []pluraltest.Option {
 	opts := []pluraltest.Option{
 		pluraltest.WithWebhookTimeScale(0.4), // a redelivery comes after two seconds
 		pluraltest.WithAnswerHeader("X-Request-Id", "req-1234567"),
@@ -46,9 +46,9 @@ type reported struct {
 	} `json:"questions"`
 }
 
-// The method answers returns the answer to each question that was asked. The
-// keys of the map are the ids of the questions.
-func (r reported) answers() map[string]string {
+// answersByID returns the answer to each question that was asked. The keys of
+// the map are the ids of the questions.
+func (r reported) answersByID() map[string]string {
 	answers := map[string]string{}
 	for _, q := range r.Questions {
 		switch q.State {
@@ -63,8 +63,8 @@ func (r reported) answers() map[string]string {
 }
 
 // runProbe runs the probe to its end, with a payer who makes the payments. It
-// returns the probe's report and its terminal.
-func runProbe(t *testing.T, srv *pluraltest.Server, pace time.Duration, args ...string) (reported, *terminal) {
+// returns the report of the probe, and the run with its output.
+func runProbe(t *testing.T, srv *pluraltest.Server, pace time.Duration, args ...string) (reported, *terminalRun) {
 	t.Helper()
 	if pace == 0 {
 		pace = 100 * time.Millisecond
@@ -78,7 +78,7 @@ func runProbeIn(
 	srv *pluraltest.Server,
 	variables []string,
 	args ...string,
-) (reported, *terminal) {
+) (reported, *terminalRun) {
 	t.Helper()
 	always := []string{"probe", "--json", "report.json", "--patience", "5s", "--pay-within", "60s"}
 	run := startIn(t, dir, variables, append(always, args...)...)
@@ -90,7 +90,7 @@ func runProbeIn(
 
 // readReport reads a report. It fails t if the report, or another file of the
 // run, has a value that must not be there.
-func readReport(t *testing.T, srv *pluraltest.Server, run *terminal) reported {
+func readReport(t *testing.T, srv *pluraltest.Server, run *terminalRun) reported {
 	t.Helper()
 	read := func(name string) string {
 		text, err := os.ReadFile(filepath.Join(run.cmd.Dir, name))
@@ -168,8 +168,8 @@ func requireGivenBack(t *testing.T, srv *pluraltest.Server, kept int) {
 	require.Equal(t, kept, held, "holds")
 }
 
-// assumed returns the answers that the package assumes.
-func assumed() map[string]string {
+// assumedAnswers returns the answers that the package assumes.
+func assumedAnswers() map[string]string {
 	answers := map[string]string{}
 	for _, q := range probe.Questions() {
 		if q.Ask != nil && q.Needs&(probe.NeedKeptHold|probe.NeedSettled) == 0 {
@@ -181,9 +181,9 @@ func assumed() map[string]string {
 
 func TestTheEmulatorIsWhatThePackageAssumes(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.NewServer(t, emulation{}.options()...)
+	srv := pluraltest.NewServer(t, emulation{}.serverOptions()...)
 	report, run := runProbe(t, srv, 0)
-	require.Equal(t, assumed(), report.answers())
+	require.Equal(t, assumedAnswers(), report.answersByID())
 	requireGivenBack(t, srv, 0)
 	require.Contains(t, run.shown(), "card payments, A, B and C: 30 rupees")
 	for _, request := range srv.Requests() {
@@ -200,20 +200,20 @@ func TestTheEmulatorIsWhatThePackageAssumes(t *testing.T) {
 }
 
 // If the account gives another answer to a question, the report has that answer
-// in the question's row. Rows that depend on that answer change as well. No
-// other row changes.
+// in the question's row. The answers to some other questions depend on that
+// answer. Their rows change as well. No other row changes.
 func TestOtherAnswers(t *testing.T) {
 	t.Parallel()
 	for question, answers := range otherAnswers() {
 		for answer, emulator := range answers {
 			t.Run(question+"/"+answer, func(t *testing.T) {
 				t.Parallel()
-				srv := pluraltest.NewServer(t, emulator.options()...)
+				srv := pluraltest.NewServer(t, emulator.serverOptions()...)
 				report, _ := runProbe(t, srv, emulator.pace)
-				want := assumed()
+				want := assumedAnswers()
 				maps.Copy(want, emulator.newAnswers)
 				want[question] = answer
-				require.Equal(t, want, report.answers())
+				require.Equal(t, want, report.answersByID())
 				requireGivenBack(t, srv, 0)
 			})
 		}
@@ -257,9 +257,9 @@ func TestBrokenServerIsNoRefusal(t *testing.T) {
 					isMeant := r.Op == tt.op && strings.Contains(r.Reference, tt.reference)
 					return refusedIf(isMeant && seen.Add(1) == tt.n, status, code)
 				}}
-				srv := pluraltest.NewServer(t, emulator.options()...)
+				srv := pluraltest.NewServer(t, emulator.serverOptions()...)
 				report, _ := runProbe(t, srv, 0, "-only", tt.question)
-				require.Contains(t, report.answers()[tt.question], fmt.Sprintf("failed: an answer shows neither "+
+				require.Contains(t, report.answersByID()[tt.question], fmt.Sprintf("failed: an answer shows neither "+
 					"a success nor a refusal: %d %s", status, code))
 				requireGivenBack(t, srv, 0)
 			})
@@ -286,9 +286,9 @@ func TestErrorInOKIsNoSuccess(t *testing.T) {
 				}
 				return pluraltest.NoFault
 			}}
-			srv := pluraltest.NewServer(t, emulator.options()...)
+			srv := pluraltest.NewServer(t, emulator.serverOptions()...)
 			report, _ := runProbe(t, srv, 0, "-only", question)
-			require.Contains(t, report.answers()[question], "failed: an answer shows neither")
+			require.Contains(t, report.answersByID()[question], "failed: an answer shows neither")
 			requireGivenBack(t, srv, 0)
 		})
 	}
@@ -333,7 +333,7 @@ func TestProbeRefusesProduction(t *testing.T) {
 		"PLURAL_BASE_URL=https://payments.example.com",
 	} {
 		secret := "PLURAL_CLIENT_SECRET=" + strings.Repeat("ab", 16)
-		run := start(t, []string{"PLURAL_CLIENT_ID=shop", secret, where}, "probe")
+		run := startProgram(t, []string{"PLURAL_CLIENT_ID=shop", secret, where}, "probe")
 		exitCode, shown := run.wait()
 		require.Equal(t, 1, exitCode, shown)
 		require.Contains(t, shown, "UAT")
@@ -343,16 +343,16 @@ func TestProbeRefusesProduction(t *testing.T) {
 
 func TestProbeWithoutAPayer(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.NewServer(t, emulation{}.options()...)
+	srv := pluraltest.NewServer(t, emulation{}.serverOptions()...)
 	report, run := runProbe(t, srv, 0, "-no-payer")
 	require.NotContains(t, run.shown(), "Please make these payments")
-	want := assumed()
+	want := assumedAnswers()
 	for _, q := range probe.Questions() {
 		if q.Needs != 0 {
 			delete(want, q.ID)
 		}
 	}
-	require.Equal(t, want, report.answers())
+	require.Equal(t, want, report.answersByID())
 	for _, order := range srv.Orders() {
 		require.Equal(t, pluraltest.StatusCreated, order.Status)
 	}
@@ -365,15 +365,15 @@ func TestProbeWithoutAPayer(t *testing.T) {
 
 func TestProbeOnly(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.NewServer(t, emulation{}.options()...)
+	srv := pluraltest.NewServer(t, emulation{}.serverOptions()...)
 	report, run := runProbe(t, srv, 0, "-only", "order.not-found,capture.after-cancel")
 	require.Equal(t, map[string]string{
 		"order.not-found": "422 ORDER_NOT_FOUND", "capture.after-cancel": "422 ORDER_CANCELLED",
-	}, report.answers())
+	}, report.answersByID())
 	require.Contains(t, run.shown(), "card payments, C: 10 rupees")
 	requireGivenBack(t, srv, 0)
 
-	exitCode, shown := start(t, variablesOf(srv), "probe", "-only", "no.such").wait()
+	exitCode, shown := startProgram(t, variablesOf(srv), "probe", "-only", "no.such").wait()
 	require.Equal(t, 1, exitCode)
 	require.Contains(t, shown, `there is no question "no.such"`)
 }
@@ -388,13 +388,13 @@ func TestReportHidesValuesInNames(t *testing.T) {
 	emulator.faults = func(r pluraltest.Request) pluraltest.Fault {
 		return refusedIf(r.Op == pluraltest.OpOrdersGet || r.Op == pluraltest.OpCancelsCreate, 422, secret)
 	}
-	srv := pluraltest.NewServer(t, emulator.options()...)
+	srv := pluraltest.NewServer(t, emulator.serverOptions()...)
 	report, run := runProbe(t, srv, 0, "-only", "http.answers,order.not-found,cancel.unpaid")
 	require.Equal(t, map[string]string{
 		"http.answers":    "a Date, and a PUT without a body is taken",
 		"order.not-found": "other: none of the answers that this program knows",
 		"cancel.unpaid":   "other: none of the answers that this program knows",
-	}, report.answers())
+	}, report.answersByID())
 	text, err := os.ReadFile(filepath.Join(run.cmd.Dir, "plural-probe.md"))
 	require.NoError(t, err)
 	require.Contains(t, string(text), "422 (no code)")

@@ -16,15 +16,16 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// switchesVariable is an environment variable. If it is set, this test binary
-// runs as an emulator, with the switches that the variable names.
+// switchesVariable is the name of an environment variable. If the variable is
+// set, this test binary runs as an emulator. The value of the variable says
+// which answers the emulator gives.
 const switchesVariable = "EMULATOR_SWITCHES"
 
-// everySwitch returns one answer for each question that the first run on an
-// account asks. None of these answers is the answer that the package assumes.
-// One emulator gives all of these answers, so they must fit together. Some
-// answers exclude each other. The answers to some questions depend on the
-// answer to another question.
+// everySwitch returns one answer for each question that a run asks on an
+// account without settlements and without a kept hold. None of these answers is
+// the answer that the package assumes. One emulator gives all of these answers,
+// so they must fit together. Some answers exclude each other. The answers to
+// some questions depend on the answer to another question.
 func everySwitch() map[string]string {
 	return map[string]string{
 		"token.lifetime":     "expires_in",
@@ -84,10 +85,10 @@ func emulationOf(answers map[string]string) emulation {
 	sum.faults = func(r pluraltest.Request) pluraltest.Fault {
 		met := pluraltest.NoFault
 		for _, fault := range faults {
-			// There may be two faults for one request. One of them
-			// refuses the request, and the other removes a part of
-			// the answer's document. Then the refusal is used,
-			// because a refusal has no such document.
+			// There may be two faults for one request. One of them refuses the
+			// request, and the other removes a part of the answer's document.
+			// Then the fault that refuses the request is used, because the
+			// answer to a refused request has no such document.
 			if f := fault(r); f != pluraltest.NoFault && met.Status == 0 {
 				met = f
 			}
@@ -111,7 +112,7 @@ func emulate() {
 		panic(err)
 	}
 	emulator := emulationOf(wanted.Answers)
-	srv, err := pluraltest.Start(append(emulator.options(), pluraltest.WithWebhookURL(wanted.WebhookURL))...)
+	srv, err := pluraltest.Start(append(emulator.serverOptions(), pluraltest.WithWebhookURL(wanted.WebhookURL))...)
 	if err != nil {
 		panic(err)
 	}
@@ -152,7 +153,7 @@ func TestEverySwitchInAnotherProcess(t *testing.T) {
 	var at endpoint
 	require.NoError(t, json.Unmarshal(line, &at))
 
-	run := start(t, []string{
+	run := startProgram(t, []string{
 		"PLURAL_BASE_URL=" + at.URL, "PLURAL_CLIENT_ID=" + at.ClientID, "PLURAL_CLIENT_SECRET=" + at.ClientSecret,
 	}, "probe", "--json", "report.json", "--listen", address, "--pace", "100ms", "--patience", "5s")
 	startPayer(t, run, nil)
@@ -163,7 +164,7 @@ func TestEverySwitchInAnotherProcess(t *testing.T) {
 	require.NotContains(t, string(encoded), at.ClientSecret)
 	var r reported
 	require.NoError(t, json.Unmarshal(encoded, &r))
-	require.Equal(t, everySwitch(), r.answers())
-	require.Len(t, everySwitch(), len(assumed()), "a question has no switch")
+	require.Equal(t, everySwitch(), r.answersByID())
+	require.Len(t, everySwitch(), len(assumedAnswers()), "a question has no switch")
 	require.Contains(t, shown, fmt.Sprintf("0 as assumed, %d differ", len(everySwitch())))
 }

@@ -1,10 +1,10 @@
 // Package foreign wraps errors that do not come from this module.
 //
-// Such an error is the cause of an ended context, or comes from a transport,
-// from a middleware or from reading a body. It may even be an error that
-// package plural returned for another order. So the SDK never concludes
-// anything about an order from such an error, and never shows its text
-// unchecked.
+// Such an error can come from a transport, from a middleware, or from reading a
+// body. The cause with which a context has ended is also such an error. Such an
+// error may even be one that package plural returned for another order. So the
+// SDK never concludes anything about an order from such an error, and never
+// shows its text unchecked.
 package foreign
 
 import (
@@ -52,8 +52,7 @@ func Around(err, ours error, secrets ...string) error {
 	return &foreignError{text: Describe(err, secrets...), behind: func() (error, error) { return err, ours }}
 }
 
-// Under is a variant of [Wrap]. The argument text becomes the text of the
-// wrapper.
+// Under is a variant of [Wrap]. The caller supplies the text of the wrapper.
 func Under(text string, err error) error {
 	return &foreignError{text: text, behind: func() (error, error) { return err, nil }}
 }
@@ -78,9 +77,10 @@ type foreignError struct {
 	text    string
 	isLimit bool // the error is a time limit, but not the caller's time limit
 
-	// The wrapped error, and the part of it that comes from this module. They
-	// are in a function, because code that prints by reflection prints only the
-	// address of a function.
+	// The function behind returns two errors. The error err is the wrapped
+	// error. The error ours is the second argument of Around, or nil. These
+	// errors are not fields, because some code prints all fields of a value by
+	// reflection. For a function, such code prints only an address.
 	behind func() (err, ours error)
 }
 
@@ -90,10 +90,15 @@ func (f *foreignError) Error() string { return f.text }
 // panic.
 func ignorePanic() { _ = recover() }
 
-// [errors.Is] calls the method Is, to compare the wrapper with target. The
-// result is true if the wrapped error matches target, or if the error of this
-// module that was given to Around matches target. The method skips all other
-// errors of this module.
+// [errors.Is] calls this method to compare the wrapper with target. The result
+// is true in two cases:
+//   - Around was called with an error of this module, and that error matches
+//     target.
+//   - The type of target is not from this module, and the wrapped error matches
+//     target.
+//
+// For a wrapper from NotTheCallers, the result is false if target is
+// [context.DeadlineExceeded] or [context.Canceled].
 func (f *foreignError) Is(target error) (is bool) {
 	defer ignorePanic()
 	if f.isLimit && (target == context.DeadlineExceeded || target == context.Canceled) {
@@ -103,13 +108,15 @@ func (f *foreignError) Is(target error) (is bool) {
 	return ours != nil && errors.Is(ours, target) || !isOurs(reflect.TypeOf(target)) && errors.Is(err, target)
 }
 
-// [errors.As] calls the method As, to find an error of target's type. The
-// method looks for such an error in the wrapped error, and in the error of this
-// module that was given to Around. It skips all other errors of this module. If
-// the text of the error that it finds has no sensitive parts, or the type of
-// that error is the caller's own, the method stores the error unchanged. If an
-// error of the standard library has sensitive parts, the method stores a copy
-// in which these parts are blanked.
+// [errors.As] calls this method to find an error of target's type. If Around
+// was called with an error of this module, the method searches that error
+// first. Then it searches the wrapped error, and skips all errors of this
+// module.
+//
+// The text of an error that is found in the wrapped error may have sensitive
+// parts. Then the method stores another error in target: the result of
+// blankedCopy, or else a harmlessError. If target's type allows neither of
+// them, the method stores the error that it has found.
 func (f *foreignError) As(target any) (found bool) {
 	defer ignorePanic()
 	err, ours := f.behind()
@@ -137,7 +144,7 @@ func assign(into reflect.Value, err error) bool {
 		return true
 	}
 	if walkChain(err, func(err error) bool { return Describe(err) != err.Error() }) {
-		for _, instead := range []error{blankedCopy(err), newHarmless(err)} {
+		for _, instead := range []error{blankedCopy(err), newHarmlessError(err)} {
 			if instead != nil && reflect.TypeOf(instead).AssignableTo(into.Type()) {
 				err = instead
 				break
@@ -148,8 +155,9 @@ func assign(into reflect.Value, err error) bool {
 	return true
 }
 
-// NoVerdict wraps a cause, so [errors.Is] no longer matches it with this
-// module's sentinels.
+// NoVerdict returns an error that wraps cause. [errors.Is] and [errors.As] find
+// in it what they find in cause. The only exceptions are this module's
+// sentinels: [errors.Is] does not find them.
 func NoVerdict(cause error) error { return noVerdictError{cause} }
 
 type noVerdictError struct{ cause error }
@@ -251,17 +259,17 @@ func cleanText(err error) (string, bool) {
 const malformedHeader = "the header of the answer is malformed"
 
 // blankedCopy returns a copy of an error of the standard library. In the copy,
-// the sensitive parts are blanked. If a network error wraps another error, a
-// value of type harmless takes the place of the wrapped error. blankedCopy
-// knows only the types below. For an error of any other type it returns nil.
+// the sensitive parts are blanked. If a network error wraps another error, the
+// copy wraps a harmlessError in its place. For an error whose type is not in
+// the switch below, blankedCopy returns nil.
 func blankedCopy(err error) error {
 	const blank = "..."
 	switch err := err.(type) { //nolint:errorlint // one link
 	case *url.Error:
-		return &url.Error{Op: err.Op, URL: blank, Err: newHarmless(err.Err)}
+		return &url.Error{Op: err.Op, URL: blank, Err: newHarmlessError(err.Err)}
 	case *net.OpError:
 		own := *err
-		own.Err = newHarmless(err.Err)
+		own.Err = newHarmlessError(err.Err)
 		return &own
 	case textproto.ProtocolError:
 		return textproto.ProtocolError(malformedHeader)
@@ -283,26 +291,26 @@ func blankedCopy(err error) error {
 	return nil
 }
 
-// A value of type harmless takes the place of an error whose text may show
-// sensitive parts. The text of the value only describes that error. Like a
-// [net.Error], the value has the methods Timeout and Temporary.
-type harmless struct{ *foreignError }
+// A harmlessError takes the place of an error whose text may show sensitive
+// parts. Its own text is a description of that error without the sensitive
+// parts. Like a [net.Error], it has the methods Timeout and Temporary.
+type harmlessError struct{ *foreignError }
 
-func newHarmless(err error) error {
+func newHarmlessError(err error) error {
 	if f, ok := Wrap(err).(*foreignError); ok { //nolint:errorlint // nil, or this
-		return harmless{f}
+		return harmlessError{f}
 	}
 	return nil
 }
 
 // The methods Timeout and Temporary report what the replaced error reports.
-func (h harmless) Timeout() bool {
+func (h harmlessError) Timeout() bool {
 	err, _ := h.behind()
 	var timed interface{ Timeout() bool }
 	return errors.As(err, &timed) && timed.Timeout()
 }
 
-func (h harmless) Temporary() bool {
+func (h harmlessError) Temporary() bool {
 	err, _ := h.behind()
 	var temporary interface{ Temporary() bool }
 	return errors.As(err, &temporary) && temporary.Temporary()

@@ -20,9 +20,10 @@ const leastSecret = 6
 // Repeats does not search this body for the secret, and returns true.
 const maxUnescaped = 64 << 10
 
-// Repeats is a search for the secret of a request in the answer. The result is
-// true if the answer shows the secret. Characters of the secret may be escaped,
-// and the body may break off in the middle of the secret.
+// Repeats searches the answer to a request for the secret that was in the
+// request. It reports whether the answer shows the secret. Characters of the
+// secret may be escaped, and the body may break off in the middle of the
+// secret.
 func Repeats(secret string, header http.Header, body string) bool {
 	if len(secret) < leastSecret {
 		return false

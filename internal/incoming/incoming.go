@@ -32,12 +32,12 @@ func ReadBody(r *http.Request, maxBytes int64) ([]byte, error) {
 // returns [ErrBodyTooLarge]. If the announced length is above that limit,
 // ReadAll returns this error at once, and reads nothing.
 //
-// A smaller announced length may still be wrong, so ReadAll does not take
-// memory for all of it. The first buffer has firstSize bytes. When a buffer is
-// full, a larger buffer replaces it. The larger buffer has at most twice the
-// size of the bytes that have arrived. No buffer has more than maxBytes+1
-// bytes. [io.ReadAll] takes more memory. If the read fails, ReadAll returns the
-// error and the bytes that have arrived.
+// Even if the announced length is below the limit, it may be wrong. So ReadAll
+// does not make one buffer of this length. The first buffer has firstSize
+// bytes. When a buffer is full, a larger buffer replaces it. The larger buffer
+// has at most twice the size of the bytes that have arrived. No buffer has more
+// than maxBytes+1 bytes. [io.ReadAll] takes more memory. If the read fails,
+// ReadAll returns the error and the bytes that have arrived.
 func ReadAll(r io.Reader, announced, firstSize, maxBytes int64) ([]byte, error) {
 	if announced > maxBytes {
 		return nil, ErrBodyTooLarge
@@ -81,8 +81,8 @@ func IsUncompressed(h http.Header) bool {
 	return isOne && (encoding == "" || strings.EqualFold(encoding, "identity"))
 }
 
-// Header is one header of a map. Its values may be under several spellings of
-// its name.
+// Header is one header of an [http.Header]. The map may have the name of this
+// header in several spellings, such as "Content-Type" and "content-type".
 type Header struct {
 	Name   string
 	Values []string // under all spellings
@@ -90,9 +90,10 @@ type Header struct {
 	isMixed bool // the map has several spellings of the name
 }
 
-// Find fills in the wanted headers, in one walk over the map. It finds a name
-// in upper and lower case, because some adaptors fill the map without Go's
-// spelling of the names.
+// The function Find searches the map for the wanted headers, and sets the field
+// Values of each header that it finds. It goes over the map only once. It
+// ignores the case of the names, because some adaptors do not write the names
+// as Go does.
 func Find(h http.Header, wanted ...*Header) {
 	for key, values := range h {
 		for _, w := range wanted {
@@ -107,7 +108,7 @@ func Find(h http.Header, wanted ...*Header) {
 	}
 }
 
-// Rejoined returns the value of a header that was sent once, or "" if the
+// The method Rejoined returns the value of a header. It returns "" if the
 // header was not sent. An adaptor, such as one for AWS Lambda, may have split
 // the value at its commas. Then no part has a comma, and Rejoined joins the
 // parts with commas.

@@ -35,7 +35,7 @@ func New(base http.RoundTripper) *Peer { return &Peer{base: base} }
 // returns an answer without a body, RoundTrip adds an empty body.
 func (p *Peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if p.distrusted.CompareAndSwap(true, false) {
-		retry.Wait(req.Context(), letGo)
+		retry.Wait(req.Context(), idleDelay)
 		p.CloseIdle()
 	}
 	resp, err := p.base.RoundTrip(req)
@@ -54,15 +54,20 @@ func (p *Peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// letGo is how long net/http may take to mark an HTTP/2 connection as idle
-// after its request was given up.
-const letGo = 10 * time.Millisecond
+// If a request on an HTTP/2 connection is given up, net/http needs a moment to
+// mark the connection as idle. idleDelay is how long the next request waits for
+// that.
+const idleDelay = 10 * time.Millisecond
 
-// Distrust makes the next request use none of the idle connections. If one
-// connection gave no answer, the others may be dead as well, for example after
-// a failover, or because a NAT router no longer knows them. Then each dead
-// connection would use up a whole try. An HTTP/2 connection is not idle until
-// net/http has released the request.
+// The method Distrust is for a connection that gave no answer. After a call of
+// Distrust, the next request uses none of the connections that are idle. They
+// may be dead as well, for example after a failover, or because a NAT router no
+// longer knows them. Then each dead connection would use up a whole try.
+//
+// An HTTP/2 connection is not idle until net/http has released the request. So
+// for an HTTP/2 connection, the next request first waits for idleDelay, and
+// then closes the idle connections. For any other connection, Distrust closes
+// them at once.
 func (p *Peer) Distrust(conn net.Conn) {
 	if isHTTP2(conn) {
 		p.distrusted.Store(true)

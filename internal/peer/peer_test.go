@@ -10,8 +10,8 @@ import (
 	"github.com/plural-go/plural/internal/peer"
 )
 
-// This test reads the settings of the SDK's own transport, because a wrong
-// setting would show only after years, or in an attack.
+// This test reads the settings of the SDK's own transport. Without it, nobody
+// would notice a wrong setting for years, or until an attack.
 func TestOwnTransport(t *testing.T) {
 	t.Parallel()
 	own := peer.NewTransport()

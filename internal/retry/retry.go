@@ -73,8 +73,8 @@ func Wait(ctx context.Context, d time.Duration) bool {
 //     time.
 //
 // If the argument withReserve is false, the result is maxTime, even if the
-// deadline of ctx comes earlier. Then ctx itself ends the try, so the end of
-// ctx is not mistaken for the time limit of one try.
+// deadline of ctx comes earlier. In that case the try ends at the deadline,
+// before its own time limit. So the end of ctx is not mistaken for this limit.
 func AttemptTimeout(ctx context.Context, now time.Time, maxTime time.Duration, withReserve bool) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok || !withReserve {
@@ -84,10 +84,12 @@ func AttemptTimeout(ctx context.Context, now time.Time, maxTime time.Duration, w
 	return min(maxTime, left-max(left/4, min(2*time.Second, left/2)))
 }
 
-// After returns the wait that a Retry-After header asks for. The value of the
-// header is a number of seconds, with or without a fraction, or a date. For a
-// date, the wait is counted from the answer's own Date, or from now if the
-// answer has no Date. An invalid value or a date in the past gives 0.
+// The function After returns the wait that a Retry-After header asks for. The
+// value of the header is a number of seconds, with or without a fraction, or a
+// date. If it is a date, the wait is the time from now until that date. The
+// header Date of the answer is taken as the current time. If the answer has no
+// such header, the argument now is the current time. An invalid value or a date
+// in the past gives 0.
 func After(h http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if value == "" {

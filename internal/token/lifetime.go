@@ -20,11 +20,13 @@ const DefaultLifetime = 5 * time.Minute
 // then the exp claim if the token is a JWT. It uses the first that gives a
 // positive value.
 //
-// It compares times of the server with serverDate, the server's Date header. So
-// a wrong clock on this machine does not matter. The header has whole seconds,
-// so the date is rounded up to the next second. If serverDate is zero, Lifetime
-// compares the server's times with requestStart instead. That is the time at
-// which the request started, by this machine's clock.
+// The times in expiresAt and in the exp claim are times of the server's clock.
+// Lifetime compares them with serverDate, which is the Date header of the
+// server's answer. So a wrong clock on this machine does not matter. The header
+// has whole seconds, so the date is rounded up to the next second. If
+// serverDate is zero, Lifetime compares the server's times with requestStart
+// instead. That is the time at which the request started, by this machine's
+// clock.
 func Lifetime(token, expiresAt, expiresIn string, serverDate, requestStart time.Time) time.Duration {
 	now := requestStart
 	if !serverDate.IsZero() {

@@ -97,8 +97,9 @@ type flight struct {
 // token that is replaced, if any, and whether the server has just refused two
 // tokens in a row. After two refused tokens, the function fetch must not ask a
 // store. The function fetch may return an error together with a token that is
-// near its end but still valid. The Source uses that token until a later fetch
-// succeeds, unless the current token is valid for longer.
+// near its end but still valid. If the current token is still valid too, the
+// Source uses the token that expires later. It uses this token until a later
+// fetch succeeds.
 //
 // The function requestedWait gets the error of a failed fetch. It returns how
 // long the server's answer asks the client to wait.
@@ -120,13 +121,13 @@ func (s *Source) Get(ctx context.Context) (*Token, error) {
 			return t, nil
 		}
 		if t != nil && now.Before(t.Expires) {
-			_, _ = s.join(now) //nolint:contextcheck // a fetch is detached from its callers
+			_, _ = s.joinFetch(now) //nolint:contextcheck // a fetch is detached from its callers
 			return t, nil
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		f, failed := s.join(now) //nolint:contextcheck // a fetch is detached from its callers
+		f, failed := s.joinFetch(now) //nolint:contextcheck // a fetch is detached from its callers
 		if failed != nil {
 			return nil, failed
 		}
@@ -161,19 +162,21 @@ func (s *Source) Invalidate(t *Token) {
 	}
 }
 
-// Dead reports whether value is a token that was refused recently.
+// The method Dead reports whether the server has recently refused the token
+// with this value.
 func (s *Source) Dead(value string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.ContainsFunc(s.dead, func(is func(string) bool) bool { return is(value) })
 }
 
-// The method join returns the fetch that is under way. If there is no such
-// fetch, the method starts a fetch and returns it. If another caller has
-// already replaced the token, the method starts no fetch, and both results are
-// nil. During the wait after a failed fetch, the method also starts no fetch,
-// and returns the failure of that fetch.
-func (s *Source) join(now time.Time) (*flight, *FetchError) {
+// joinFetch distinguishes these cases, in this order:
+//   - If another caller has already replaced the token, both results are nil.
+//   - If a fetch is under way, joinFetch returns this fetch.
+//   - If the last fetch has failed, and the wait after it is not over,
+//     joinFetch returns the error of that fetch.
+//   - Otherwise joinFetch starts a fetch, and returns it.
+func (s *Source) joinFetch(now time.Time) (*flight, *FetchError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.current.Load()

@@ -359,10 +359,12 @@ func TestTokenBesideAnErrorServesWhileItLivesLongest(t *testing.T) {
 				if isFirst {
 					require.Equal(t, "current", current(t, s).Value)
 				}
-				_, _ = s.Get(t.Context()) // starts the fetch that fails, and waits for it if there is no current token
+				// Get starts a fetch, and the fetch fails. If there is no
+				// current token, Get waits until the fetch has ended.
+				_, _ = s.Get(t.Context())
 				pass(test.takes)
 				synctest.Wait()
-				defer pass(time.Minute) // the last Get may start a fetch, and now that fetch can end
+				defer pass(time.Minute) // the last Get may start a fetch, which ends in this minute
 				got, err := s.Get(t.Context())
 				if test.want == "" {
 					require.ErrorIs(t, err, down)
@@ -465,7 +467,7 @@ func TestFetchThatPanics(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(){
 		"panic":       func() { panic("boom") },
-		"panic(nil)":  func() { panic(nil) }, //nolint:govet // this is the case that is tested
+		"panic(nil)":  func() { panic(nil) }, //nolint:govet // the test needs panic(nil)
 		"goexit":      runtime.Goexit,
 		"with secret": func() { panic("secret") },
 	}
@@ -489,7 +491,7 @@ func TestFetchThatBringsNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := token.NewSource(func(context.Context, *token.Token, bool) (*token.Token, error) {
-			return nil, nil //nolint:nilnil // this is the case that is tested
+			return nil, nil //nolint:nilnil // the test needs a fetch that returns nothing
 		}, noWait)
 		tok, err := s.Get(t.Context())
 		require.Error(t, err)

@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// StoreTimeout limits how long all calls of a store together may delay a fetch.
-// After that time, the token is fetched without the store. Afterwards, saving
-// the token may take up to StoreTimeout more, and unlocking may take up to
-// StoreTimeout more.
+// StoreTimeout limits how long the store may delay the request for a token. All
+// calls of the store before the request share this limit. After that time, the
+// token is fetched without the store. Afterwards, saving the token may take up
+// to StoreTimeout more, and unlocking may take up to StoreTimeout more.
 const StoreTimeout = 2 * time.Second
 
 // fetchTime is the part of FetchTimeout that is left for the request.
@@ -54,7 +54,9 @@ func NewVault(store Store, secret, identity string, report func(step string, err
 	if err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
-	aead, err := cipher.NewGCMWithRandomNonce(block) // writes the nonce first; FIPS 140 allows sealing only with this GCM
+	// This GCM makes the nonce, and writes it before the sealed token. FIPS 140
+	// allows no other GCM for sealing.
+	aead, err := cipher.NewGCMWithRandomNonce(block)
 	if err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
@@ -120,9 +122,9 @@ func (v *Vault) loadOrLock(ctx context.Context, refused func(*Token) bool) (t *T
 	return v.lockAndLoad(ctx, t, refused)
 }
 
-// lookEvery is how often a process that waits for the lock looks for a token in
-// the store.
-const lookEvery = 100 * time.Millisecond
+// While a process waits for the lock, it also searches the store for a token.
+// searchInterval is the time between two of these searches.
+const searchInterval = 100 * time.Millisecond
 
 // errNotNeeded ends the wait for a lock.
 var errNotNeeded = errors.New("there is a token in the store")
@@ -130,7 +132,7 @@ var errNotNeeded = errors.New("there is a token in the store")
 // lockAndLoad waits for the lock, and then looks for a token. If it does not
 // get the lock, or finds no valid token, it returns the token t. While it waits
 // for the lock, it looks for a token as well. So when one process has stored a
-// token, all other processes find the token at once, and need not take the lock
+// token, all other processes find the token soon, and need not take the lock
 // one after the other.
 func (v *Vault) lockAndLoad(ctx context.Context, t *Token, refused func(*Token) bool) (*Token, func()) {
 	type taken struct {
@@ -144,8 +146,8 @@ func (v *Vault) lockAndLoad(ctx context.Context, t *Token, refused func(*Token) 
 		unlock, held := v.lock(waiting)
 		lock <- taken{unlock, held}
 	}()
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
+	ticker := time.NewTicker(searchInterval)
+	defer ticker.Stop()
 	for {
 		select {
 		case l := <-lock:
@@ -155,8 +157,8 @@ func (v *Vault) lockAndLoad(ctx context.Context, t *Token, refused func(*Token) 
 				}
 			}
 			return t, l.unlock
-		case <-look.C:
-			if again, _, _ := v.look(ctx, refused); isFresh(again) {
+		case <-ticker.C:
+			if again, _, _ := v.tryLoad(ctx, refused); isFresh(again) {
 				return again, func() { (<-lock).unlock() }
 			}
 		}
@@ -165,16 +167,16 @@ func (v *Vault) lockAndLoad(ctx context.Context, t *Token, refused func(*Token) 
 
 // The method load returns the stored token if it is valid and was not refused.
 func (v *Vault) load(ctx context.Context, refused func(*Token) bool) *Token {
-	t, step, err := v.look(ctx, refused)
+	t, step, err := v.tryLoad(ctx, refused)
 	if err != nil {
 		v.report(step, err)
 	}
 	return t
 }
 
-// The method look is a variant of the method load. It does not report a
-// failure. It returns the error and the name of the step that failed.
-func (v *Vault) look(ctx context.Context, refused func(*Token) bool) (t *Token, step string, err error) {
+// tryLoad is a variant of the method load. It does not report a failure. It
+// returns the error and the name of the step that failed.
+func (v *Vault) tryLoad(ctx context.Context, refused func(*Token) bool) (t *Token, step string, err error) {
 	sealed, err := callStore(
 		ctx, &v.stuck, func(ctx context.Context) ([]byte, error) { return v.store.Load(ctx, v.key) }, nil,
 	)

@@ -21,7 +21,8 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// store is a token store in memory. A test can make each of its methods fail.
+// The type store is a token store in memory. A test can make each method of the
+// store fail.
 type store struct {
 	mu       sync.Mutex
 	data     map[string][]byte
@@ -331,7 +332,9 @@ func TestVaultDoesNotTrustItsStore(t *testing.T) {
 				test.spoil(t, s)
 				began := time.Now()
 				got, err := newVault(t, s, r).Fetch(t.Context(), none, func(ctx context.Context) (*token.Token, error) {
-					pass(time.Millisecond) // the request takes time, and abandoned calls of the store may end meanwhile
+					// The request takes time. The vault may have stopped
+					// waiting for a call of the store. This call can end now.
+					pass(time.Millisecond)
 					return hourToken(ctx)
 				})
 				require.NoError(t, err)
@@ -408,7 +411,7 @@ func TestEmptyStoredTokenIsReplaced(t *testing.T) {
 type lockless struct{ *store }
 
 func (lockless) Lock(context.Context, string, time.Duration) (func(context.Context), error) {
-	return nil, nil //nolint:nilnil // the test is about a store that returns no function to unlock
+	return nil, nil //nolint:nilnil // the test needs a store whose Lock returns no unlock function
 }
 
 func TestUnusableStoredTokenIsReplaced(t *testing.T) {
@@ -483,8 +486,8 @@ func TestStoredTokenNearItsEndServesWhileTheFetchFails(t *testing.T) {
 	}
 }
 
-// A store that never answers blocks one goroutine in all, and not one goroutine
-// for each fetch.
+// A call of the store never returns, so it blocks one goroutine. Later fetches
+// do not call the store, so they block no other goroutines.
 func TestStuckStoreIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -577,8 +580,9 @@ func TestWaitersForTheLockUseWhatItsHolderFetched(t *testing.T) {
 	})
 }
 
-// Even if each unlock takes a second, all processes get the token that one of
-// them has stored, and do not wait for the lock one after the other.
+// Many processes wait for the lock, and each unlock takes a second. When one
+// process has stored a token, the others find this token. They do not wait
+// until each of them has had the lock.
 func TestWaitersDoNotQueueForTheLock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -607,9 +611,9 @@ func TestWaitersDoNotQueueForTheLock(t *testing.T) {
 	})
 }
 
-// While Fetch waits for the lock, it often looks for a token. If such a look
-// fails, the failure is not reported, because each report would be a line in
-// the log.
+// While Fetch waits for the lock, it often searches the store for a token. If
+// such a search fails, the failure is not reported, because each report would
+// be a line in the log.
 func TestFailingLooksAreNotReported(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -76,8 +76,8 @@ type Raw string
 // Text returns the text of a JSON string that Unmarshal has read.
 func (r Raw) Text() string { return unquote(string(r)) }
 
-// Part is an object inside a document. If the object cannot be decoded, the
-// document around it still can.
+// Part is an object inside a document. If the object cannot be decoded,
+// Unmarshal still decodes the rest of the document.
 type Part[T any] struct {
 	Raw   Raw // the JSON of the object; "" if it is missing or null
 	Value *T  // nil if it cannot be decoded
@@ -198,21 +198,21 @@ func decode(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	}
 	switch t.kind {
 	case kindString:
-		if text, ok := s.scalar(); ok {
+		if text, ok := s.readScalar(); ok {
 			v.SetString(text)
 		}
 	case kindNumber:
-		if text, ok := s.scalar(); ok && isNumber(text) {
+		if text, ok := s.readScalar(); ok && isNumber(text) {
 			v.SetString(text)
 		}
 	case kindBool:
-		if text, ok := s.scalar(); ok {
+		if text, ok := s.readScalar(); ok {
 			if b, ok := parseBool(text); ok {
 				v.SetBool(b)
 			}
 		}
 	case kindInt:
-		n, ok := s.integer()
+		n, ok := s.readInt()
 		switch {
 		case ok && !v.OverflowInt(n):
 			v.SetInt(n)
@@ -256,7 +256,7 @@ func decodeText(s *scanner, v reflect.Value, t *typePlan) {
 	} else if !isScalar {
 		text = toValidUTF8(text)
 	}
-	t.tell(v, text)
+	t.typeFunc(v, text)
 }
 
 // decodePart decodes a [Part]. If that fails, it skips the value.
@@ -282,13 +282,13 @@ func decodePart(s *scanner, v reflect.Value, t *typePlan) {
 
 func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	if s.isEmptyValue() ||
-		t.elem.kind == kindStruct && s.peek() != '{' { // text in place of an optional object is left out
+		t.elem.kind == kindStruct && s.peek() != '{' { // another value in place of the object is ignored
 		s.skip()
 		return nil
 	}
 	if t.elem.kind == kindInt {
 		at := s.saveState()
-		if _, ok := s.integer(); !ok {
+		if _, ok := s.readInt(); !ok {
 			return nil // the pointer stays nil, which differs from 0
 		}
 		s.rewind(at)
@@ -312,8 +312,8 @@ func decodeStructOrNothing(s *scanner, v reflect.Value, t *typePlan) *DecodeErro
 	if err := decodeStruct(s, v, t.fields); err != nil {
 		return asDecodeError(err)
 	}
-	if t.tell != nil && !s.hasFailed {
-		t.tell(v, s.text[start:s.pos])
+	if t.typeFunc != nil && !s.hasFailed {
+		t.typeFunc(v, s.text[start:s.pos])
 	}
 	return nil
 }
@@ -322,8 +322,8 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 	if s.peek() != '{' {
 		return &DecodeError{Rule: ruleObject}
 	}
-	s.open()
-	last := &fields.start
+	s.openBracket()
+	last := &fields.beforeFirst
 	for first := true; s.nextElement(first, '}'); first = false {
 		f := fields.findField(s, last)
 		if f != nil {
@@ -376,10 +376,10 @@ func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 		out = reflect.New(v.Type()).Elem()
 	}
 	size := int(v.Type().Elem().Size())
-	s.open()
+	s.openBracket()
 	n := 0
 	for ; s.nextElement(n == 0, ']'); n++ {
-		if err := s.grow(2 * size); err != nil { // a list that grows is copied, so memory for two copies counts
+		if err := s.grow(2 * size); err != nil { // while a list grows, there are two copies of it
 			return err
 		}
 		out.Grow(1)
@@ -408,7 +408,7 @@ func decodeStringMap(s *scanner, v reflect.Value) {
 	if *m == nil {
 		*m = map[string]string{}
 	}
-	s.open()
+	s.openBracket()
 	for first := true; s.nextElement(first, '}'); first = false {
 		key := s.memberName()
 		if s.peek() == 'n' {

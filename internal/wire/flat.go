@@ -11,7 +11,7 @@ func Flat(document string, visitMember func(name, value string, isNull bool) boo
 	if s.peek() != '{' {
 		return errNotFlat
 	}
-	s.open()
+	s.openBracket()
 	for first := true; s.nextElement(first, '}'); first = false {
 		name := s.memberName()
 		raw := s.skip()

@@ -30,12 +30,12 @@ const (
 type typePlan struct {
 	kind  kind
 	exact bool
-	// The function tell was registered with Keep or FromText. With Keep, it
-	// gets the JSON of the struct v. With FromText, it gets the text of the
-	// value v.
-	tell   func(v reflect.Value, text string)
-	elem   *typePlan   // the element of a pointer, slice or part
-	fields *structPlan // the fields of a struct
+	// typeFunc is the function that was registered for the type. If it was
+	// registered with Keep, v is a decoded struct, and text is the JSON of v.
+	// If it was registered with FromText, it decodes text into v.
+	typeFunc func(v reflect.Value, text string)
+	elem     *typePlan   // the element of a pointer, slice or part
+	fields   *structPlan // the fields of a struct
 }
 
 // fieldPlan describes how a field is decoded under one of its names.
@@ -54,35 +54,36 @@ type fieldPlan struct {
 // structPlan finds a struct's fields by their wire names.
 type structPlan struct {
 	byName map[string]*fieldPlan
-	// start is not a field of the struct. It stands for the place before the
-	// first field, so start.usualNext is the field that came first in an
-	// earlier document.
-	start fieldPlan
+	// beforeFirst is not a field of the struct. For the first member of a
+	// document, it takes the place of the previous field. So
+	// beforeFirst.usualNext is the field that came first in an earlier
+	// document.
+	beforeFirst fieldPlan
 }
 
 // findField reads the name of a member, and returns the struct's field for that
 // name. If the struct has no such field, findField returns nil.
 //
-// Most documents have their members in the same order. The argument previous is
-// the field that was found before this member. The field previous.usualNext
-// came after the field previous in an earlier document. So findField tries
-// previous.usualNext first.
-func (p *structPlan) findField(s *scanner, previous *fieldPlan) *fieldPlan {
-	usual := previous.usualNext.Load()
+// Most documents have their members in the same order. The argument lastField
+// is the field that findField has found last. In an earlier document, the field
+// lastField.usualNext came after that field. So findField tries
+// lastField.usualNext first.
+func (p *structPlan) findField(s *scanner, lastField *fieldPlan) *fieldPlan {
+	usual := lastField.usualNext.Load()
 	if usual != nil && s.passName(usual.name) {
 		return usual
 	}
 	name := s.memberName()
-	f := p.lookup(name, s.plain)
+	f := p.lookupField(name, s.plain)
 	if usual == nil && f != nil {
-		previous.usualNext.Store(f)
+		lastField.usualNext.Store(f)
 	}
 	return f
 }
 
-// The method lookup finds the field for a key. The key is in quotes, as in the
+// lookupField finds the field for a key. The key is in quotes, as in the
 // document. If plain is true, the key has no escapes and is ASCII.
-func (p *structPlan) lookup(quoted string, plain bool) *fieldPlan {
+func (p *structPlan) lookupField(quoted string, plain bool) *fieldPlan {
 	const most = 512 // no field has a longer name, even if every character is an escape
 	if len(quoted) > most {
 		return nil
@@ -143,10 +144,10 @@ func buildPlan(t reflect.Type, building map[reflect.Type]*structPlan) *structPla
 
 func buildType(t reflect.Type, building map[reflect.Type]*structPlan) *typePlan {
 	if decode, ok := decoders.Load(t); ok {
-		return &typePlan{kind: kindText, tell: decode.(func(reflect.Value, string))}
+		return &typePlan{kind: kindText, typeFunc: decode.(func(reflect.Value, string))}
 	}
 	if keep, ok := keepers.Load(t); ok {
-		return &typePlan{kind: kindStruct, tell: keep.(func(reflect.Value, string)), fields: buildPlan(t, building)}
+		return &typePlan{kind: kindStruct, typeFunc: keep.(func(reflect.Value, string)), fields: buildPlan(t, building)}
 	}
 	switch {
 	case t.Implements(reflect.TypeFor[interface{ isPart() }]()):

@@ -56,9 +56,10 @@ func parseInt(text string) (int64, bool) {
 	return n, err == nil
 }
 
-// A number that fits into an int64 can be written with an exponent below
-// maxExponent. parseInt refuses a number with an exponent above maxExponent or
-// below -maxExponent, unless the number is zero.
+// parseInt accepts exponents from -maxExponent to maxExponent. It refuses every
+// other exponent, unless the number is zero. This limit is high enough, because
+// every number that fits into an int64 can be written with an exponent below
+// maxExponent.
 const maxExponent = 64
 
 // parseIntText reads a number that came as a text. It refuses a fraction, even

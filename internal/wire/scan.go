@@ -49,10 +49,11 @@ func (s *scanner) pastSpace() byte {
 }
 
 // A savedState makes it possible to read a value twice. It has the position
-// where the value begins, and the counts at that position. The method rewind
-// goes back to this position and to these counts, so no element counts twice
-// towards the limits on lists. The method rewind does not change scanner.room,
-// so the memory that both reads take counts towards the limit on memory.
+// where the value begins, and the numbers that the scanner has counted up to
+// this position. The method rewind goes back to the position, and restores the
+// numbers. So the elements of the value count only once towards the limits on
+// lists. But the memory of both reads counts towards the limit on memory,
+// because the method rewind does not change scanner.room.
 type savedState struct{ pos, level, total int }
 
 func (s *scanner) saveState() savedState { return savedState{s.pos, s.level, s.total} }
@@ -81,9 +82,9 @@ func (s *scanner) setFailed() {
 	s.pos = len(s.text)
 }
 
-// The method stop is for a document that exceeds a limit. It records the limit,
-// unless the scanner has already failed, and calls setFailed.
-func (s *scanner) stop(rule string, limit int) {
+// setLimitExceeded is for a document that exceeds a limit. It records the
+// limit, unless the scanner has already failed, and calls setFailed.
+func (s *scanner) setLimitExceeded(rule string, limit int) {
 	if !s.hasFailed {
 		s.limit = &DecodeError{Rule: fmt.Sprintf(rule, limit), Limit: true}
 	}
@@ -98,13 +99,13 @@ func (s *scanner) skip() string {
 	case '"':
 		s.passString()
 	case '{':
-		s.open()
+		s.openBracket()
 		for first := true; s.nextElement(first, '}'); first = false {
 			s.memberName()
 			s.skip()
 		}
 	case '[':
-		s.open()
+		s.openBracket()
 		for first := true; s.nextElement(first, ']'); first = false {
 			s.skip()
 		}
@@ -123,29 +124,30 @@ func (s *scanner) skip() string {
 	return s.text[start:s.pos]
 }
 
-// The method open enters an object or an array.
-func (s *scanner) open() {
+// openBracket goes past the opening bracket of an object or an array, and
+// counts the first element.
+func (s *scanner) openBracket() {
 	s.pos++
 	if s.level == MaxDepth {
-		s.stop("nests deeper than %d levels", MaxDepth)
+		s.setLimitExceeded("nests deeper than %d levels", MaxDepth)
 		return
 	}
 	s.level++
 	s.items[s.level] = 0
-	s.count()
+	s.countElement()
 }
 
-// The method count counts an element of the current list, or a member of the
+// countElement counts an element of the current list, or a member of the
 // current object. An empty list counts as one element.
-func (s *scanner) count() {
+func (s *scanner) countElement() {
 	s.items[s.level]++
 	s.total++
 	switch {
 	case s.uncounted:
 	case s.items[s.level] > MaxItems:
-		s.stop("has a list of more than %d elements", MaxItems)
+		s.setLimitExceeded("has a list of more than %d elements", MaxItems)
 	case s.total > MaxItemsInAll:
-		s.stop("has more than %d elements in all", MaxItemsInAll)
+		s.setLimitExceeded("has more than %d elements in all", MaxItemsInAll)
 	}
 }
 
@@ -163,7 +165,7 @@ func (s *scanner) nextElement(isFirst bool, closing byte) bool {
 		return true
 	case c == ',':
 		s.pos++
-		s.count()
+		s.countElement()
 		if s.peek() == closing {
 			s.setFailed() // something must follow the comma
 		}
@@ -234,19 +236,21 @@ func (s *scanner) passString() {
 	s.setFailed()
 }
 
-// plainPrefix counts the bytes at the start of a text that need no further
-// check inside a string. These are ASCII without quotes, backslashes and
-// control characters. It looks at eight bytes at a time.
+// plainPrefix returns the number of plain bytes at the start of text. A plain
+// byte is an ASCII character, but not a quote, a backslash or a control
+// character. Inside a string, plain bytes need no further check. plainPrefix
+// looks at eight bytes at a time.
 func plainPrefix(text string) int {
 	const ones = 0x0101010101010101
 	n := 0
 	for ; len(text) >= 8; text, n = text[8:], n+8 {
 		w := uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
 			uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
-		// Each byte of checkBits belongs to the same byte of w. If a byte
-		// of w needs a check, the highest bit of its byte in checkBits is
-		// set. By mistake, this bit may also be set in higher bytes. That
-		// does not matter, because only the lowest set bit is used.
+		// For each byte of w, checkBits has one byte at the same place. If the
+		// byte of w needs a check, the highest bit of the byte in checkBits is
+		// set. A subtraction may borrow from higher bytes, so this bit may also
+		// be set in a higher byte that needs no check. That does not matter,
+		// because only the lowest set bit is used.
 		checkBits := ((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | (w - ones*' ') | w
 		if checkBits &= ones << 7; checkBits != 0 {
 			return n + bits.TrailingZeros64(checkBits)/8
@@ -294,14 +298,14 @@ func (s *scanner) passNumber() {
 	if i < len(s.text) && s.text[i] == '-' {
 		i++
 	}
-	whole := digits(s.text, i)
+	whole := pastDigits(s.text, i)
 	if whole == i || s.text[i] == '0' && whole > i+1 {
 		s.setFailed()
 		return
 	}
 	i = whole
 	if i < len(s.text) && s.text[i] == '.' {
-		fraction := digits(s.text, i+1)
+		fraction := pastDigits(s.text, i+1)
 		if fraction == i+1 {
 			s.setFailed()
 			return
@@ -313,7 +317,7 @@ func (s *scanner) passNumber() {
 		if i < len(s.text) && (s.text[i] == '+' || s.text[i] == '-') {
 			i++
 		}
-		exponent := digits(s.text, i)
+		exponent := pastDigits(s.text, i)
 		if exponent == i {
 			s.setFailed()
 			return
@@ -323,19 +327,19 @@ func (s *scanner) passNumber() {
 	s.pos = i
 }
 
-// The function digits returns the position after the digits that begin at
-// position i. If there is no digit at i, it returns i.
-func digits(text string, i int) int {
+// pastDigits goes past the digits that begin at position i, and returns the
+// position after them. If there is no digit at position i, pastDigits returns
+// i.
+func pastDigits(text string, i int) int {
 	for i < len(text) && isDigit(text[i]) {
 		i++
 	}
 	return i
 }
 
-// The method scalar goes past the next value. If the value is a string, a
-// number or a boolean, the method returns its text. For any other value it
-// returns false.
-func (s *scanner) scalar() (string, bool) {
+// readScalar goes past the next value. If the value is a string, a number or a
+// boolean, readScalar returns its text. For any other value it returns false.
+func (s *scanner) readScalar() (string, bool) {
 	raw := s.skip()
 	if raw == "" {
 		return "", false
@@ -352,11 +356,10 @@ func (s *scanner) scalar() (string, bool) {
 	return raw, true
 }
 
-// The method integer goes past the next value, and reads the value as a whole
-// number.
-func (s *scanner) integer() (int64, bool) {
+// readInt goes past the next value, and reads the value as a whole number.
+func (s *scanner) readInt() (int64, bool) {
 	isText := s.peek() == '"'
-	text, ok := s.scalar()
+	text, ok := s.readScalar()
 	switch {
 	case !ok:
 		return 0, false
@@ -467,7 +470,7 @@ func unescape(text string) (r rune, size int) {
 }
 
 func hexRune(digits string) rune {
-	n, _ := strconv.ParseUint(digits, 16, 16) // four digits, checked before
+	n, _ := strconv.ParseUint(digits, 16, 16) // escapeLength has checked the four digits
 	return rune(n)
 }
 

@@ -22,9 +22,9 @@ func MayNotBeUTF8(document []byte) bool {
 }
 
 // FindNotUTF8 looks for text that is not UTF-8 in a value that encoding/json
-// will write. It returns the path of the text. If the text is the name of a
-// member, it returns the path of the object. The path "" stands for the whole
-// value.
+// will write. It returns the path of the text. If the name of a member is not
+// UTF-8, FindNotUTF8 returns the path of the object that has this member. The
+// path "" stands for the whole value.
 func FindNotUTF8(v any) (path string, found bool) {
 	return findNotUTF8(reflect.ValueOf(v))
 }

@@ -19,10 +19,10 @@ type inner struct {
 	Name  string `json:"name,omitzero"`
 }
 
-// stubborn is a type that decodes itself, and only from strings.
-type stubborn struct{ text string }
+// stringOnly is a type that decodes itself. It accepts only strings.
+type stringOnly struct{ text string }
 
-func (s *stubborn) UnmarshalJSON(data []byte) error {
+func (s *stringOnly) UnmarshalJSON(data []byte) error {
 	if data[0] != '"' {
 		return errors.New("not a string")
 	}
@@ -37,7 +37,7 @@ type document struct {
 	Wide     int64             `json:"wide"`
 	Rate     json.Number       `json:"rate"`
 	Raw      json.RawMessage   `json:"raw"`
-	Own      stubborn          `json:"own"`
+	Own      stringOnly        `json:"own"`
 	In       inner             `json:"in"`
 	Pointer  *inner            `json:"pointer" alias:"other_pointer"`
 	Flag     *bool             `json:"flag"`
@@ -94,7 +94,7 @@ func TestUnmarshal(t *testing.T) {
 			document{Raw: json.RawMessage(`{"a": [1, "]"]}`), Count: 1},
 		},
 		"raw number":         {`{"raw":12}`, document{Raw: json.RawMessage(`12`)}},
-		"own":                {`{"own":"x"}`, document{Own: stubborn{`"x"`}}},
+		"own":                {`{"own":"x"}`, document{Own: stringOnly{`"x"`}}},
 		"object":             {`{"in":{"value":1,"name":"n"}}`, document{In: inner{1, "n"}}},
 		"empty for object":   {`{"in":"","pointer":[]}`, document{}},
 		"pointer":            {`{"pointer":{"value":1}}`, document{Pointer: &inner{Value: 1}}},

@@ -41,13 +41,13 @@ func HasFault(findings []Finding) bool {
 	return false
 }
 
-// The type check describes one check that the doctor makes.
-type check struct {
+// namedCheck is one of the checks that the doctor makes.
+type namedCheck struct {
 	name string
 	// requiredCheck is the name of another check, or "". This check is made
 	// only if the other check has passed.
 	requiredCheck string
-	look          func(ctx context.Context, p *patient) Finding
+	look          func(ctx context.Context, v *sharedValues) Finding
 }
 
 // The names of the checks that other checks need.
@@ -58,8 +58,8 @@ const (
 )
 
 // allChecks returns all checks. The doctor makes them in this order.
-func allChecks() []check {
-	return []check{
+func allChecks() []namedCheck {
+	return []namedCheck{
 		{variables, "", lookAtVariables},
 		{"installation", variables, lookAtInstallation},
 		{"secret", variables, lookAtSecret},
@@ -73,9 +73,9 @@ func allChecks() []check {
 	}
 }
 
-// The type patient has the values that the checks share. Some checks set values
+// sharedValues has the values that the checks share. Some checks set values
 // that later checks use.
-type patient struct {
+type sharedValues struct {
 	account *account.Account
 	client  *plural.Client
 	base    *url.URL
@@ -90,14 +90,14 @@ const checkTimeout = 15 * time.Second
 // Examine makes every check and returns the findings. If ctx ends, the check
 // that is under way and all later checks count as skipped.
 func Examine(ctx context.Context, a *account.Account) []Finding {
-	p := &patient{account: a}
+	v := &sharedValues{account: a}
 	well := map[string]bool{"": true}
 	list := allChecks()
 	findings := make([]Finding, 0, len(list))
 	for _, c := range list {
 		f := Finding{Result: Skipped, Says: "not checked: see " + c.requiredCheck}
 		if well[c.requiredCheck] {
-			f = look(ctx, c, p)
+			f = look(ctx, c, v)
 		}
 		if ctx.Err() != nil {
 			f = skipped("not checked: the doctor was stopped")
@@ -109,10 +109,10 @@ func Examine(ctx context.Context, a *account.Account) []Finding {
 	return findings
 }
 
-func look(ctx context.Context, c check, p *patient) Finding {
+func look(ctx context.Context, c namedCheck, v *sharedValues) Finding {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	return c.look(ctx, p)
+	return c.look(ctx, v)
 }
 
 func well(says string) Finding { return Finding{Result: Well, Says: says} }

@@ -17,9 +17,9 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
 )
 
-func lookAtDNS(ctx context.Context, p *patient) Finding {
-	host := p.base.Hostname()
-	if p.proxy != nil {
+func lookAtDNS(ctx context.Context, v *sharedValues) Finding {
+	host := v.base.Hostname()
+	if v.proxy != nil {
 		return skipped("the proxy looks up host names")
 	}
 	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
@@ -31,19 +31,19 @@ func lookAtDNS(ctx context.Context, p *patient) Finding {
 }
 
 // lookAtTLS makes a TLS handshake and reports what both sides have agreed on.
-func lookAtTLS(ctx context.Context, p *patient) Finding {
-	if p.base.Scheme != "https" {
+func lookAtTLS(ctx context.Context, v *sharedValues) Finding {
+	if v.base.Scheme != "https" {
 		return skipped("no TLS on this machine")
 	}
-	if p.proxy != nil {
+	if v.proxy != nil {
 		return skipped("requests go through the proxy: see the network check")
 	}
-	port := p.base.Port()
+	port := v.base.Port()
 	if port == "" {
 		port = "443"
 	}
-	dialer := &tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12, ServerName: p.base.Hostname()}}
-	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(p.base.Hostname(), port))
+	dialer := &tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12, ServerName: v.base.Hostname()}}
+	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(v.base.Hostname(), port))
 	if err != nil {
 		return tlsFault(err)
 	}
@@ -102,8 +102,8 @@ func reason(err error) string {
 }
 
 // lookAtNetwork sends a request that needs no token.
-func lookAtNetwork(ctx context.Context, p *patient) Finding {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base.String()+"/api/pay/v1/orders/plural-doctor", nil)
+func lookAtNetwork(ctx context.Context, v *sharedValues) Finding {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, v.base.String()+"/api/pay/v1/orders/plural-doctor", nil)
 	if err != nil {
 		return fault("no path can be added to the base URL", "See PLURAL_BASE_URL.")
 	}
@@ -116,11 +116,11 @@ func lookAtNetwork(ctx context.Context, p *patient) Finding {
 	before := time.Now()
 	resp, err := client.Do(req)
 	if err != nil {
-		return fault("no answer: "+reason(err), "Allow this machine to connect to "+p.base.Host+".")
+		return fault("no answer: "+reason(err), "Allow this machine to connect to "+v.base.Host+".")
 	}
 	defer resp.Body.Close()
-	p.answer = resp
-	p.asked = before.Add(time.Since(before) / 2)
+	v.answer = resp
+	v.asked = before.Add(time.Since(before) / 2)
 	kind := resp.Header.Get("Content-Type")
 	if resp.StatusCode == http.StatusForbidden && strings.HasPrefix(kind, "text/html") {
 		return fault("a firewall answers with its own page (403)", "Ask Plural's support to allow this machine's address.")
@@ -133,12 +133,12 @@ func lookAtNetwork(ctx context.Context, p *patient) Finding {
 // wrong.
 const maxSkew = time.Minute
 
-func lookAtClock(_ context.Context, p *patient) Finding {
-	date, err := http.ParseTime(p.answer.Header.Get("Date"))
+func lookAtClock(_ context.Context, v *sharedValues) Finding {
+	date, err := http.ParseTime(v.answer.Header.Get("Date"))
 	if err != nil {
 		return skipped("the answer has no Date header")
 	}
-	skew := p.asked.Sub(date).Round(30 * time.Second) // a Date header has whole seconds
+	skew := v.asked.Sub(date).Round(30 * time.Second) // a Date header has whole seconds
 	if skew.Abs() > maxSkew {
 		return fault(fmt.Sprintf("this machine's clock is off by %v", skew),
 			"Run an NTP client: webhooks are refused when the clock is off by five minutes.")
@@ -146,8 +146,8 @@ func lookAtClock(_ context.Context, p *patient) Finding {
 	return well("within a minute of the server's clock")
 }
 
-func lookAtToken(ctx context.Context, p *patient) Finding {
-	err := p.client.Warm(ctx)
+func lookAtToken(ctx context.Context, v *sharedValues) Finding {
+	err := v.client.Warm(ctx)
 	switch {
 	case err == nil:
 		return well("Plural has issued a token")
@@ -160,8 +160,8 @@ func lookAtToken(ctx context.Context, p *patient) Finding {
 }
 
 // lookAtRead reads an order that does not exist.
-func lookAtRead(ctx context.Context, p *patient) Finding {
-	_, err := p.client.Orders.GetByReference(ctx, plural.Reference("plural-doctor", "no-such-order"))
+func lookAtRead(ctx context.Context, v *sharedValues) Finding {
+	_, err := v.client.Orders.GetByReference(ctx, plural.Reference("plural-doctor", "no-such-order"))
 	answered, _ := errors.AsType[*plural.Error](err)
 	switch {
 	case err == nil, errors.Is(err, plural.ErrNotFound) && answered.Code != "": // a page with a 404 has no code

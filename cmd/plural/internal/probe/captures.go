@@ -22,7 +22,7 @@ func askCaptureDocument(ctx context.Context, p *Probe) (Found, error) {
 		when = "our reference later"
 		took, _, err := p.waitUntil(ctx, func() (bool, error) {
 			r, err := p.wire.send(ctx, http.MethodGet, ordersPath+made.OrderID, nil)
-			return err == nil && hasCapture(r.order(), made.Reference+"-c"), err
+			return err == nil && hasCapture(r.readOrder(), made.Reference+"-c"), err
 		})
 		switch {
 		case err == nil:
@@ -51,7 +51,7 @@ func askSameAgain(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	found, err := r.refusal()
+	found, err := r.refusalAnswer()
 	if r.hasOrder() {
 		found.Answer = "the unchanged order"
 	}
@@ -69,7 +69,7 @@ func askOtherAgain(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	found, err := r.refusal()
+	found, err := r.refusalAnswer()
 	if r.hasOrder() {
 		found.Answer = "it takes more"
 	}
@@ -97,7 +97,7 @@ func askTwoCaptures(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	order := read.order()
+	order := read.readOrder()
 	found := Found{Answer: "one goes through", Facts: []fact.Fact{both[0].fact("one"), both[1].fact("the other")}}
 	switch {
 	case both[0].hasOrder() && both[1].hasOrder(), hasCapture(order, references[0]) && hasCapture(order, references[1]):
@@ -127,7 +127,7 @@ func askAboveHold(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	return r.refusal()
+	return r.refusalAnswer()
 }
 
 // askCancelTwice sends two cancels of one hold, one after the other.
@@ -140,8 +140,8 @@ func askCancelTwice(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	found, err := r.refusal()
-	if r.order().Status == plural.OrderStatusCancelled {
+	found, err := r.refusalAnswer()
+	if r.readOrder().Status == plural.OrderStatusCancelled {
 		found.Answer = "the unchanged order"
 	}
 	return found, err
@@ -157,20 +157,21 @@ func askAfterCancel(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	return r.refusal()
+	return r.refusalAnswer()
 }
 
-// askKeptHold reads the order of the hold that an earlier run has kept.
+// An earlier run has left the money of one order on hold. askKeptHold reads
+// this order.
 func askKeptHold(ctx context.Context, p *Probe) (Found, error) {
 	kept := p.memory.Kept
 	r, err := p.wire.send(ctx, http.MethodGet, ordersPath+kept.OrderID, nil)
 	if err != nil {
 		return Found{}, err
 	}
-	if r.order().OrderID != kept.OrderID {
-		return Found{}, failure("the order could not be read: " + r.fact("").Text())
+	if r.readOrder().OrderID != kept.OrderID {
+		return Found{}, askError("the order could not be read: " + r.fact("").Text())
 	}
-	status := r.order().Status
+	status := r.readOrder().Status
 	found := Found{Answer: fact.Code(string(status)), Facts: []fact.Fact{fact.Took("held for", r.at.Sub(kept.HeldAt))}}
 	switch status {
 	case plural.OrderStatusAuthorized:

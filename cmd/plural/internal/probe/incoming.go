@@ -11,9 +11,9 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
 )
 
-// broughtBack waits until a payer's browser has come back from Plural's page,
-// and returns what is known of that return.
-func (p *Probe) broughtBack(ctx context.Context) (*returnedForm, error) {
+// waitForReturn waits until a payer's browser has come back from Plural's page.
+// It returns a description of the form that the browser has brought.
+func (p *Probe) waitForReturn(ctx context.Context) (*returnedForm, error) {
 	var seen *returnedForm
 	_, _, err := p.waitUntil(ctx, func() (bool, error) {
 		p.memory.withLock(func() { seen = p.memory.Return })
@@ -26,7 +26,7 @@ func (p *Probe) broughtBack(ctx context.Context) (*returnedForm, error) {
 }
 
 func askCallbackKey(ctx context.Context, p *Probe) (Found, error) {
-	seen, err := p.broughtBack(ctx)
+	seen, err := p.waitForReturn(ctx)
 	if err != nil {
 		return Found{}, err
 	}
@@ -34,11 +34,11 @@ func askCallbackKey(ctx context.Context, p *Probe) (Found, error) {
 }
 
 func askCallbackFields(ctx context.Context, p *Probe) (Found, error) {
-	seen, err := p.broughtBack(ctx)
+	seen, err := p.waitForReturn(ctx)
 	if err != nil {
 		return Found{}, err
 	}
-	found := Found{Facts: seen.facts()}
+	found := Found{Facts: seen.reportFacts()}
 	switch has := func(name string) bool { return slices.Contains(seen.Names, name) }; {
 	case seen.Method != http.MethodPost || has("status") == has("payment_status"):
 	case has("payment_status") && seen.Empty == 0:
@@ -109,7 +109,7 @@ func askWebhookAgain(ctx context.Context, p *Probe) (Found, error) {
 	case first.Stamp != again.Stamp:
 		found.Answer = "with a new stamp"
 	case ok && again.At.Sub(stampedAt) < sameStamp:
-		return Found{}, failure("the webhook came again too soon to see whether its timestamp is new")
+		return Found{}, askError("the webhook came again too soon to see whether its timestamp is new")
 	default:
 		found.Answer = "with the first stamp"
 	}
@@ -117,9 +117,10 @@ func askWebhookAgain(ctx context.Context, p *Probe) (Found, error) {
 }
 
 // The first and the second delivery of a webhook may have the same timestamp.
-// If the second delivery arrives within sameStamp after this timestamp, the
-// timestamp may be the time of the second delivery. If the second delivery
-// arrives later, the timestamp is from the first delivery.
+// sameStamp is a limit for the time between this timestamp and the second
+// delivery. If that time is shorter, the timestamp may be the time of the
+// second delivery. If that time is longer, the timestamp is from the first
+// delivery.
 //
 // A timestamp has whole seconds, so it can be up to a second earlier than the
 // delivery. So sameStamp is more than a second.

@@ -75,11 +75,11 @@ func askLinkReference(ctx context.Context, p *Probe) (Found, error) {
 	found := Found{Answer: "has one of Plural's"}
 	_, _, err = p.waitUntil(ctx, func() (bool, error) {
 		read, err := p.wire.send(ctx, http.MethodGet, ordersPath+orderID, nil)
-		if err != nil || read.order().OrderID != orderID {
+		if err != nil || read.readOrder().OrderID != orderID {
 			return false, err
 		}
 		found.Facts = []fact.Fact{read.fact("the order")}
-		if read.order().MerchantOrderReference == reference {
+		if read.readOrder().MerchantOrderReference == reference {
 			found.Answer = "has the link's"
 		}
 		return true, nil

@@ -35,8 +35,8 @@ type listener struct {
 }
 
 // listenAddress returns the local address to listen on. The callback URLs of a
-// run's payments lead to the port at which the run listened before. So a
-// continued run with payments listens at that port again. If -listen gives
+// run's payments have the port at which the run has listened. So if a run with
+// payments is continued, it listens at that port again. If -listen gives
 // another port, listenAddress returns an error.
 func (p *Probe) listenAddress(asked string) (string, error) {
 	_, port, _ := net.SplitHostPort(asked)
@@ -96,7 +96,8 @@ type keyForm struct {
 	key  plural.Key
 }
 
-// The names of the key forms. keyAnother is used if none of the forms fits.
+// The names of the ways to make a key from the client secret. keyAnother means
+// that none of the resulting keys fits.
 const (
 	keyHex        = "hex"
 	keyCharacters = "characters"

@@ -90,7 +90,7 @@ func sendTwo(send func(i int) (*reply, error)) (replies [2]*reply, err error) {
 
 func askOrderDuplicate(ctx context.Context, p *Probe) (Found, error) {
 	send := func(reference string) (*reply, error) {
-		r, _, err := p.create(ctx, orderRequest(reference, unpaidSum))
+		r, _, err := p.createOrder(ctx, orderRequest(reference, unpaidSum))
 		return r, err
 	}
 	reference := p.newReference("dup")
@@ -129,14 +129,14 @@ func askOrderDuplicate(ctx context.Context, p *Probe) (Found, error) {
 
 func askOtherAmount(ctx context.Context, p *Probe) (Found, error) {
 	reference := p.newReference("amt")
-	first, _, err := p.create(ctx, orderRequest(reference, unpaidSum))
+	first, _, err := p.createOrder(ctx, orderRequest(reference, unpaidSum))
 	if err != nil {
 		return Found{}, err
 	}
 	if err := p.pause(ctx); err != nil {
 		return Found{}, err
 	}
-	second, _, err := p.create(ctx, orderRequest(reference, 2*unpaidSum))
+	second, _, err := p.createOrder(ctx, orderRequest(reference, 2*unpaidSum))
 	if err != nil {
 		return Found{}, err
 	}
@@ -157,7 +157,7 @@ func askOrderLag(ctx context.Context, p *Probe) (Found, error) {
 	} {
 		took, looks, err := p.waitUntil(ctx, func() (bool, error) {
 			r, err := p.wire.send(ctx, http.MethodGet, one.path, nil)
-			return err == nil && r.order().OrderID == id, err
+			return err == nil && r.readOrder().OrderID == id, err
 		})
 		if err != nil {
 			return Found{}, err
@@ -207,7 +207,7 @@ func askProducts(ctx context.Context, p *Probe) (Found, error) {
 		request["purchase_details"] = map[string]any{
 			name: []map[string]any{{"product_code": "probe", "product_amount": sum(unpaidSum)}},
 		}
-		r, id, err := p.create(ctx, request)
+		r, id, err := p.createOrder(ctx, request)
 		if err != nil {
 			return Found{}, err
 		}
@@ -249,8 +249,8 @@ func askCancelUnpaid(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	found, err := r.refusal()
-	if r.order().Status == plural.OrderStatusCancelled {
+	found, err := r.refusalAnswer()
+	if r.readOrder().Status == plural.OrderStatusCancelled {
 		found.Answer = "CANCELLED"
 	}
 	return found, err
@@ -279,7 +279,7 @@ func askLimits(ctx context.Context, p *Probe) (Found, error) {
 		{"a reference of 51", of(51), unpaidSum, false},
 		{"a reference with a dot", p.newReference("lim") + ".x", unpaidSum, false},
 	} {
-		r, id, err := p.create(ctx, orderRequest(one.reference, one.paise))
+		r, id, err := p.createOrder(ctx, orderRequest(one.reference, one.paise))
 		if err != nil {
 			return Found{}, err
 		}

@@ -51,8 +51,8 @@ func onlyCards() []string { return []string{"CARD"} }
 
 func sum(paise int64) map[string]any { return map[string]any{"value": paise, "currency": "INR"} }
 
-// The method create makes an order that nobody pays.
-func (p *Probe) create(ctx context.Context, request map[string]any) (r *reply, orderID string, err error) {
+// createOrder makes an order that nobody pays.
+func (p *Probe) createOrder(ctx context.Context, request map[string]any) (r *reply, orderID string, err error) {
 	r, err = p.wire.send(ctx, http.MethodPost, checkoutPath, request)
 	if err != nil {
 		return nil, "", err
@@ -67,11 +67,11 @@ func (p *Probe) create(ctx context.Context, request map[string]any) (r *reply, o
 	return r, orderID, nil
 }
 
-// mustCreate makes an order as create does, but returns an error if Plural made
-// no order.
+// mustCreate calls createOrder. If Plural has made no order, mustCreate returns
+// an error.
 func (p *Probe) mustCreate(ctx context.Context, kind string) (reference, orderID string, err error) {
 	reference = p.newReference(kind)
-	r, orderID, err := p.create(ctx, orderRequest(reference, unpaidSum))
+	r, orderID, err := p.createOrder(ctx, orderRequest(reference, unpaidSum))
 	if err == nil && orderID == "" {
 		err = r.notDone("an order")
 	}
@@ -111,16 +111,17 @@ func (p *Probe) collect(ctx context.Context, names []string) error {
 		}
 		open = slices.DeleteFunc(open, func(name string) bool { return p.isHeld(ctx, name) })
 	}
-	return p.browsersBack(ctx, names)
+	return p.waitForBrowsers(ctx, names)
 }
 
 // backWithin is how long the probe waits for a browser to come back from the
 // bank's page to this machine.
 const backWithin = 5 * time.Second
 
-// browsersBack waits until the browsers of held payments have come back. The
-// listener must be open until then.
-func (p *Probe) browsersBack(ctx context.Context, names []string) error {
+// waitForBrowsers waits until the payers' browsers have come back to this
+// machine from the given payments. It waits for at most backWithin and for at
+// most Options.Patience. The listener must be open until then.
+func (p *Probe) waitForBrowsers(ctx context.Context, names []string) error {
 	for begun := time.Now(); time.Since(begun) < min(backWithin, p.options.Patience); {
 		areBack := true
 		p.memory.withLock(func() {
@@ -175,7 +176,7 @@ func (p *Probe) prepare(ctx context.Context, name string) (*payment, error) {
 func (p *Probe) isHeld(ctx context.Context, name string) bool {
 	made := p.memory.Payments[name]
 	r, err := p.wire.send(ctx, http.MethodGet, ordersPath+made.OrderID, nil)
-	if err != nil || r.order().Status != plural.OrderStatusAuthorized {
+	if err != nil || r.readOrder().Status != plural.OrderStatusAuthorized {
 		return false
 	}
 	p.recordChange(func() { made.HeldAt = time.Now().UTC().Truncate(time.Second) })
@@ -192,10 +193,10 @@ func (p *Probe) madePayment(name string) (*payment, error) {
 	return made, nil
 }
 
-// errCarriedOn means that a payment may not be in the state that the question
-// needs, because an earlier request may have changed the payment. That request
-// is from a run that was stopped, or the request has failed.
-const errCarriedOn failure = "an earlier request was cut off or has failed: run -clean, and then run the probe again"
+// A question may need a payment in a certain state. errCarriedOn means that the
+// payment may be in another state, because an earlier request may have changed
+// it. Either the run was stopped after that request, or the request has failed.
+const errCarriedOn askError = "an earlier request was cut off or has failed: run -clean, and then run the probe again"
 
 // capturedPayment returns payment A, of which a part is captured. If no part is
 // captured yet, capturedPayment first captures that part.
@@ -218,7 +219,7 @@ func (p *Probe) capturedPayment(ctx context.Context) (*payment, error) {
 	if !r.hasOrder() {
 		return nil, r.notDone("the partial capture")
 	}
-	order := r.order()
+	order := r.readOrder()
 	said := &captureAnswer{Status: string(order.Status), HasReference: hasCapture(order, reference)}
 	return made, p.memory.changeAndSave(func() { made.Step, made.Said = stepDone, said })
 }
@@ -271,7 +272,7 @@ func (p *Probe) refund(ctx context.Context, made *payment, reference string) (*r
 	if err != nil {
 		return nil, err
 	}
-	if id := r.order().OrderID; id != "" {
+	if id := r.readOrder().OrderID; id != "" {
 		p.recordChange(func() {
 			if !slices.Contains(made.Refunds, id) {
 				made.Refunds = append(made.Refunds, id)
@@ -315,8 +316,9 @@ func (p *Probe) giveBack(ctx context.Context) (left []string) {
 	return left
 }
 
-// errUnclear means that an order does not show what there is to give back.
-const errUnclear failure = "the order does not show what is left"
+// errUnclear means that an order does not show how much money has to be given
+// back.
+const errUnclear askError = "the order does not show what is left"
 
 // giveBackOne gives the money of one payment back. It returns nil only if the
 // order shows that nothing is left.

@@ -40,14 +40,14 @@ type Display interface {
 	Answered(n, total int, r Result)
 }
 
-// Probe is one run.
+// Probe carries out one run: it asks the questions, and records the answers.
 type Probe struct {
 	account  *account.Account
 	options  Options
 	show     Display
 	wire     *wire
 	client   *plural.Client
-	memory   *memory
+	memory   *runMemory
 	listener *listener
 	changed  chan struct{} // signals that recordChange has changed Probe.memory
 }
@@ -103,22 +103,22 @@ func (p *Probe) Run(ctx context.Context) ([]Result, error) {
 		if names := p.paymentsFor(questions[i:]); !hasCollected && q.Needs&needsPayer != 0 {
 			hasCollected = true
 			if err := p.collect(ctx, names); err != nil {
-				return nil, p.stopped(ctx, err)
+				return nil, p.stoppedError(ctx, err)
 			}
 		}
 		r, err := p.ask(ctx, q)
 		if err != nil {
-			return nil, p.stopped(ctx, err)
+			return nil, p.stoppedError(ctx, err)
 		}
 		if err := p.memory.changeAndSave(func() { p.memory.Results[q.ID] = r }); err != nil {
-			return nil, p.stopped(ctx, err)
+			return nil, p.stoppedError(ctx, err)
 		}
 		if q.Ask != nil {
 			p.show.Answered(i+1, len(questions), r)
 		}
 	}
 	if err := p.keepHold(ctx); err != nil {
-		return nil, p.stopped(ctx, err)
+		return nil, p.stoppedError(ctx, err)
 	}
 	results := make([]Result, 0, len(questions))
 	for _, q := range questions {
@@ -127,7 +127,8 @@ func (p *Probe) Run(ctx context.Context) ([]Result, error) {
 	return results, p.Clean(ctx)
 }
 
-// With -keep-hold, keepHold asks the person for the payment that stays on hold.
+// With the flag -keep-hold, the method keepHold asks the person to make one
+// more payment. The money of that payment stays on hold after the run.
 func (p *Probe) keepHold(ctx context.Context) error {
 	if !p.options.KeepHold || p.options.NoPayer || p.memory.Kept != nil && !p.memory.Kept.IsOver {
 		return nil
@@ -140,7 +141,7 @@ func (p *Probe) keepHold(ctx context.Context) error {
 func (p *Probe) Clean(ctx context.Context) error {
 	left := p.giveBack(ctx)
 	if err := ctx.Err(); err != nil {
-		return p.stopped(ctx, err)
+		return p.stoppedError(ctx, err)
 	}
 	if len(left) > 0 {
 		return fmt.Errorf("not given back: %s. Run plural probe -clean, or give the money back on the dashboard",
@@ -149,10 +150,10 @@ func (p *Probe) Clean(ctx context.Context) error {
 	return p.memory.changeAndSave(func() { p.memory.IsOver = true })
 }
 
-// The method stopped returns an error that says how to continue the run. If ctx
-// has ended, the error says that the run was stopped. Otherwise the error wraps
+// stoppedError returns an error that says how to continue the run. If ctx has
+// ended, the error says that the run was stopped. Otherwise the error wraps
 // err.
-func (p *Probe) stopped(ctx context.Context, err error) error {
+func (p *Probe) stoppedError(ctx context.Context, err error) error {
 	const how = "The same command continues from here; " +
 		"plural probe -clean cancels the holds and refunds the captured money"
 	if ctx.Err() == nil {
@@ -177,7 +178,7 @@ func (p *Probe) ask(ctx context.Context, q *Question) (Result, error) {
 	}
 	found, err := q.Ask(ctx, p)
 	var why unmet
-	var failed failure
+	var failed askError
 	switch {
 	case ctx.Err() != nil:
 		return Result{}, ctx.Err()
@@ -188,7 +189,7 @@ func (p *Probe) ask(ctx context.Context, q *Question) (Result, error) {
 	case err != nil:
 		return Result{}, err
 	}
-	return q.result(found), nil
+	return q.makeResult(found), nil
 }
 
 // The method unmet returns the reason why a question cannot be asked, or "" if
@@ -261,9 +262,9 @@ func (p *Probe) isOurs(orderID string) bool {
 	return isOurs
 }
 
-// waitUntil looks again and again until a condition holds, but not for longer
-// than Options.Patience. It returns how long that took, and how often it
-// looked.
+// waitUntil checks a condition again and again until the condition is true, but
+// not for longer than Options.Patience. It returns how long that took, and how
+// often it has checked the condition.
 func (p *Probe) waitUntil(ctx context.Context, isSo func() (bool, error)) (took time.Duration, looks int, err error) {
 	begun := time.Now()
 	for {
@@ -284,9 +285,9 @@ func (p *Probe) waitUntil(ctx context.Context, isSo func() (bool, error)) (took 
 	}
 }
 
-// The method pause waits for Options.Pace. The probe pauses between two looks,
-// and between two requests if the second request must find the effect of the
-// first.
+// The method pause waits for Options.Pace. Between two checks of the same
+// condition, the probe waits in this way. It also waits between two requests if
+// the second request must find the effect of the first request.
 func (p *Probe) pause(ctx context.Context) error {
 	select {
 	case <-time.After(p.options.Pace):
@@ -296,7 +297,7 @@ func (p *Probe) pause(ctx context.Context) error {
 	}
 }
 
-const errNotSeen failure = "the expected change has not shown up in time (-patience)"
+const errNotSeen askError = "the expected change has not shown up in time (-patience)"
 
 // Plan describes what a run is going to do.
 type Plan struct {

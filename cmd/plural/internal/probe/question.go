@@ -13,13 +13,15 @@ import (
 type Question struct {
 	ID   string
 	Asks string // the question as a sentence for people
-	// The set Needs lists what must exist before the question can be asked.
+	// Needs is the set of the things that must exist before the probe can ask
+	// the question.
 	Needs Need
 	// Assumed is the answer that the package assumes.
 	Assumed string
 	Answers []Answer
-	// Requests is the number of requests that the question needs. Orders is
-	// the number of orders that the question makes and that nobody pays.
+	// Requests is the number of requests that the probe sends for the question.
+	// Orders is the number of orders that the probe makes for the question and
+	// that nobody pays.
 	Requests, Orders int
 	// IsOnce means that the question is asked at most once, even if the run is
 	// interrupted.
@@ -35,8 +37,8 @@ type Answer struct {
 	Do string // what to set or to do if this is the answer
 }
 
-// Found is an answer from the account, with its facts. If the question does not
-// list the answer, the report says "other".
+// The type Found has the answer that the probe has found, and facts about it.
+// If Question.Answers does not list the answer, the report says "other".
 type Found struct {
 	Answer string
 	Facts  []fact.Fact
@@ -45,8 +47,9 @@ type Found struct {
 // Need is a set of things, besides the account, that a question needs.
 type Need uint
 
-// The things that a question can need. For each of them a person has to make a
-// payment in this run, except for NeedKeptHold and NeedSettled.
+// Each of these constants is one thing that a question may need. For all of
+// them except NeedKeptHold and NeedSettled, a person has to make a payment in
+// this run.
 const (
 	NeedPartTaken Need = 1 << iota // payment A, of which a part is captured
 	NeedTwoTaken                   // payment B, with two captures at the same time
@@ -63,10 +66,10 @@ const needsPayer = NeedPartTaken | NeedTwoTaken | NeedHeld | NeedReturn | NeedWe
 
 func (n Need) has(one Need) bool { return n&one != 0 }
 
-// The method advice returns a text for the user. The text says which option to
-// set, or what to do, if Plural gives this answer. The method returns "" if the
-// question does not list the answer.
-func (q *Question) advice(answer string) string {
+// adviceFor returns a text for the user. The text says which option to set, or
+// what to do, if Plural gives this answer. If the question does not list the
+// answer, adviceFor returns "".
+func (q *Question) adviceFor(answer string) string {
 	i := slices.IndexFunc(q.Answers, func(a Answer) bool { return a.Is == answer })
 	if i < 0 {
 		return ""
@@ -94,11 +97,12 @@ type Result struct {
 	Facts  []fact.Fact `json:"facts,omitempty"`
 }
 
-// The method result makes a Result from the answer that was found.
-func (q *Question) result(found Found) Result {
+// makeResult makes the Result of the question from the answer that the probe
+// has found.
+func (q *Question) makeResult(found Found) Result {
 	r := Result{ID: q.ID, State: Differs, Answer: found.Answer, Facts: found.Facts}
 	switch {
-	case q.advice(found.Answer) == "":
+	case q.adviceFor(found.Answer) == "":
 		r.State, r.Answer = Other, "none of the answers that this program knows"
 	case found.Answer == q.Assumed:
 		r.State = AsAssumed

@@ -10,7 +10,7 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
 )
 
-func refundID(r *reply) string { return r.order().OrderID }
+func refundID(r *reply) string { return r.readOrder().OrderID }
 
 func askRefundDuplicate(ctx context.Context, p *Probe) (Found, error) {
 	made, err := p.capturedPayment(ctx)
@@ -75,7 +75,7 @@ func askRefundListed(ctx context.Context, p *Probe) (Found, error) {
 	found := Found{Answer: "at once"}
 	took, looks, err := p.waitUntil(ctx, func() (bool, error) {
 		r, err := p.wire.send(ctx, http.MethodGet, byReference+reference, nil)
-		return err == nil && r.order().Type == plural.OrderTypeRefund, err
+		return err == nil && r.readOrder().Type == plural.OrderTypeRefund, err
 	})
 	if err != nil {
 		return Found{}, err
@@ -86,7 +86,7 @@ func askRefundListed(ctx context.Context, p *Probe) (Found, error) {
 	found.Facts = append(found.Facts, fact.Took("by reference", took))
 	took, looks, err = p.waitUntil(ctx, func() (bool, error) {
 		r, err := p.wire.send(ctx, http.MethodGet, ordersPath+made.OrderID, nil)
-		return err == nil && slices.ContainsFunc(r.order().Refunds, func(o plural.Order) bool {
+		return err == nil && slices.ContainsFunc(r.readOrder().Refunds, func(o plural.Order) bool {
 			return o.MerchantOrderReference == reference
 		}), err
 	})
@@ -130,5 +130,5 @@ func (p *Probe) askRefund(ctx context.Context, made *payment, paise int64) (Foun
 	if err != nil {
 		return Found{}, err
 	}
-	return r.refusal()
+	return r.refusalAnswer()
 }

@@ -175,7 +175,7 @@ type settlementLine struct {
 	ID string `json:"transaction_id"`
 }
 
-// areAll reports whether every line's id matches form.
-func areAll(lines []settlementLine, form *regexp.Regexp) bool {
-	return !slices.ContainsFunc(lines, func(l settlementLine) bool { return !form.MatchString(l.ID) })
+// areAll reports whether the id of every line matches idPattern.
+func areAll(lines []settlementLine, idPattern *regexp.Regexp) bool {
+	return !slices.ContainsFunc(lines, func(l settlementLine) bool { return !idPattern.MatchString(l.ID) })
 }

@@ -17,11 +17,10 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
 )
 
-// The type memory is the content of the state file. It records what the run has
-// made, and which answers it has, so the run can be continued. It holds ids,
-// links and answers. It holds no secret, no token of the API, and no data of a
-// payer.
-type memory struct {
+// runMemory is the content of the state file. It records what the run has made,
+// and which answers it has, so the run can be continued. It holds ids, links
+// and answers. It holds no secret, no token of the API, and no data of a payer.
+type runMemory struct {
 	Account  string              `json:"account"` // a hash of the address and the client id
 	Name     string              `json:"name"`    // what the run's references begin with
 	Started  time.Time           `json:"started"`
@@ -39,7 +38,7 @@ type memory struct {
 	path string
 }
 
-// payment is an order that a person pays.
+// The type payment describes an order that a person pays.
 type payment struct {
 	OrderID   string         `json:"order_id"`
 	Reference string         `json:"reference"`
@@ -107,8 +106,8 @@ func accountHash(a *account.Account) string {
 // function begins a new run. If -keep-hold has left a hold that was not given
 // back yet, the new run records this hold. The new run takes over nothing else
 // from a finished run.
-func remember(path string, a *account.Account) (*memory, error) {
-	m := &memory{}
+func remember(path string, a *account.Account) (*runMemory, error) {
+	m := &runMemory{}
 	read, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -123,7 +122,7 @@ func remember(path string, a *account.Account) (*memory, error) {
 		}
 	}
 	if m.Name == "" || m.IsOver {
-		m = &memory{Kept: m.keptHold()}
+		m = &runMemory{Kept: m.keptHold()}
 		m.Name = "probe-" + strings.ToLower(rand.Text()[:8])
 		m.Started = time.Now().UTC().Truncate(time.Second)
 	}
@@ -142,7 +141,7 @@ func remember(path string, a *account.Account) (*memory, error) {
 
 // keptHold returns the hold that this run or an earlier run has kept. It
 // returns nil if no run has kept a hold, or if the hold was given back.
-func (m *memory) keptHold() *payment {
+func (m *runMemory) keptHold() *payment {
 	for _, kept := range []*payment{m.Payments[keptPayment], m.Kept} {
 		if kept != nil && !kept.HeldAt.IsZero() && !kept.IsOver {
 			return kept
@@ -153,7 +152,7 @@ func (m *memory) keptHold() *payment {
 
 // changeAndSave calls a function that changes m. Then changeAndSave writes m to
 // the state file. So a run that was stopped at any point can be continued.
-func (m *memory) changeAndSave(change func()) error {
+func (m *runMemory) changeAndSave(change func()) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	change()
@@ -179,15 +178,14 @@ func (m *memory) changeAndSave(change func()) error {
 
 // The method withLock calls a function that reads m. Until this function
 // returns, m is locked, so changeAndSave cannot change m.
-func (m *memory) withLock(read func()) {
+func (m *runMemory) withLock(read func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	read()
 }
 
-// The method facts returns the facts that the report shows about a browser's
-// return.
-func (r *returnedForm) facts() []fact.Fact {
+// reportFacts returns the facts about the form that the report shows.
+func (r *returnedForm) reportFacts() []fact.Fact {
 	return []fact.Fact{
 		fact.Names("fields", r.Names),
 		fact.Count("fields without a value", r.Empty),

@@ -161,8 +161,8 @@ func ofTheAccount() []Question {
 }
 
 // ofPayments lists the questions that need a payer. For some of these questions
-// the probe changes a payment. Such a question comes after the questions that
-// need the same payment unchanged.
+// the probe changes a payment, for example with a cancel. The questions that
+// need the same payment without the change come first.
 func ofPayments() []Question {
 	return []Question{
 		{

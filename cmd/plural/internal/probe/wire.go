@@ -36,9 +36,10 @@ const (
 
 // The type wire sends each request unchanged, and repeats the request only if
 // Plural refused the access token. The probe does not use the SDK to ask its
-// questions, because some questions are about unclear outcomes. The SDK would
-// settle these outcomes, and the probe would not see them. At the end the probe
-// gives the money back with the SDK.
+// questions, because some questions are about unclear outcomes. After an
+// unclear answer, the SDK itself finds out the outcome, and returns only the
+// result. The probe must see Plural's own answer. At the end the probe gives
+// the money back with the SDK.
 type wire struct {
 	base    string
 	account *account.Account
@@ -88,28 +89,28 @@ func (r *reply) isRefusal() bool {
 	return r.status/100 == 4 && len(r.fields()) > 0
 }
 
-// unclearFailure returns the failure for an answer that shows neither a success
+// unclearFailure returns the error for an answer that shows neither a success
 // nor a refusal.
-func (r *reply) unclearFailure() failure {
-	return failure("an answer shows neither a success nor a refusal: " + r.fact("").Text())
+func (r *reply) unclearFailure() askError {
+	return askError("an answer shows neither a success nor a refusal: " + r.fact("").Text())
 }
 
-// The method refusal returns the answer to a question that asks how Plural
-// refuses a request. If Plural has carried out the request, the caller replaces
-// the answer.
-func (r *reply) refusal() (Found, error) {
+// Some questions ask how Plural refuses a request. For such a question,
+// refusalAnswer returns Plural's status and code as the answer. If Plural has
+// carried out the request, the caller can replace this answer.
+func (r *reply) refusalAnswer() (Found, error) {
 	if !r.hasOrder() && !r.isRefusal() {
 		return Found{}, r.unclearFailure()
 	}
 	return Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}, nil
 }
 
-// The method notDone returns the failure for an answer that does not show that
+// The method notDone returns the error for an answer that does not show that
 // Plural has carried out the request. The argument requestName is a name for
 // the request, for example "an order".
-func (r *reply) notDone(requestName string) failure {
+func (r *reply) notDone(requestName string) askError {
 	if r.isRefusal() {
-		return failure(requestName + " was refused: " + r.fact("").Text())
+		return askError(requestName + " was refused: " + r.fact("").Text())
 	}
 	return r.unclearFailure()
 }
@@ -125,9 +126,9 @@ func (r *reply) fields() []string {
 	return slices.Collect(maps.Keys(doc))
 }
 
-// The method order returns the order in the answer. If the answer has no order,
-// the method returns an empty order.
-func (r *reply) order() *plural.Order {
+// readOrder returns the order in the answer. If the answer is not a success, or
+// has no order, readOrder returns an empty order.
+func (r *reply) readOrder() *plural.Order {
 	var doc struct {
 		Data *plural.Order `json:"data"`
 	}
@@ -137,26 +138,27 @@ func (r *reply) order() *plural.Order {
 	return &plural.Order{}
 }
 
-// hasOrder reports whether the answer is a success that shows an order. An
-// error that comes with the status of a success shows no order, so the result
-// is false.
-func (r *reply) hasOrder() bool { return r.order().OrderID != "" }
+// hasOrder reports whether the answer is a success that shows an order. Plural
+// may send an error with the status of a success. Such an answer has no order,
+// so the result is false.
+func (r *reply) hasOrder() bool { return r.readOrder().OrderID != "" }
 
-// A value of type failure is the reason why a question could not be answered.
-// It holds no text from Plural's answers, so the report may show it.
-type failure string
+// askError is the reason why a question could not be answered. It holds no text
+// from Plural's answers, so the report may show it.
+type askError string
 
-func (f failure) Error() string { return string(f) }
+func (f askError) Error() string { return string(f) }
 
 // The reasons why a request can fail.
 const (
-	errNoConnection failure = "no connection"
-	errNoAnswer     failure = "no answer in time"
-	errNoToken      failure = "no access token"
+	errNoConnection askError = "no connection"
+	errNoAnswer     askError = "no answer in time"
+	errNoToken      askError = "no access token"
 )
 
-// The method send sends a request with the access token. If Plural refuses the
-// token, the method sends the request again with a new token.
+// The method send adds the access token to a request, and sends the request. If
+// Plural refuses the token, the method sends the request again with a new
+// token.
 func (w *wire) send(ctx context.Context, method, path string, in any) (*reply, error) {
 	token, err := w.bearer(ctx, "")
 	if err != nil {

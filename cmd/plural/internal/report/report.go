@@ -1,7 +1,8 @@
-// Package report writes the results of a run of the probe. If the program's own
-// table lists the answer to a question, the report shows the answer. The report
-// also shows facts. Package fact makes every fact. Nothing else from Plural's
-// answers gets into a report.
+// Package report writes the results of a run of the probe. The program has a
+// list of possible answers for each question. If this list has the account's
+// answer, the report shows the answer. The report also shows details such as
+// statuses and durations. Each detail is a value of the type fact.Fact. Nothing
+// else from Plural's answers gets into a report.
 package report
 
 import (
@@ -19,12 +20,12 @@ import (
 var files embed.FS
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"quoted": quoted,
+	"quoted": jsonString,
 	"cell":   func(text string) string { return strings.ReplaceAll(text, "|", `\|`) },
 }).ParseFS(files, "*.tmpl"))
 
-// quoted returns a text as JSON.
-func quoted(text string) (string, error) {
+// jsonString encodes a text as a JSON string.
+func jsonString(text string) (string, error) {
 	encoded, err := json.Marshal(text)
 	return string(encoded), err
 }
@@ -91,8 +92,9 @@ func (r Row) FactsLine() string {
 	return strings.Join(facts, "; ")
 }
 
-// Markdown writes the report for an issue.
+// The method Markdown writes the report in Markdown, for an issue of the
+// repository.
 func (r *Report) Markdown(w io.Writer) error { return pages.ExecuteTemplate(w, "report.md.tmpl", r) }
 
-// JSON writes the report for programs.
+// The method JSON writes the report in JSON, for other programs.
 func (r *Report) JSON(w io.Writer) error { return pages.ExecuteTemplate(w, "report.json.tmpl", r) }

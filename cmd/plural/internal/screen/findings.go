@@ -1,4 +1,5 @@
-// Package screen writes tables for people.
+// Package screen writes the messages and tables that a person reads in the
+// terminal.
 package screen
 
 import (

@@ -1,7 +1,13 @@
-// Package fact has the facts that a report may add to an answer. A fact is a
-// status, a code, the name of a header or a field, a number, or a duration.
+// Package fact has the facts that a report may add to an answer. The text of a
+// fact is one of these:
+//   - A status or a code.
+//   - The names of headers or fields.
+//   - A number or a duration.
+//   - "yes" or "no".
+//   - One of a few fixed words.
+//
 // Other packages make facts only with the functions of this package. These
-// functions put no other text from Plural's answers into a fact.
+// functions leave out every other text from Plural's answers.
 package fact
 
 import (
@@ -14,16 +20,19 @@ import (
 	"time"
 )
 
-// Fact is one thing that a report adds to an answer.
+// Fact is a detail that a report shows next to an answer. It has a name, such
+// as "held for", and a text, such as "20s".
 type Fact struct{ name, text string }
 
-// Name returns the subject of the fact.
+// Name returns the name of the fact, such as "held for".
 func (f Fact) Name() string { return f.name }
 
-// Text returns the fact in words.
+// Text returns the text of the fact, such as "20s".
 func (f Fact) Text() string { return f.text }
 
-// The function Took returns a fact that shows a duration.
+// The function Took makes a fact with the given name. The text of the fact is
+// the duration d. The duration is rounded to milliseconds, or to seconds if it
+// is 10 seconds or longer.
 func Took(name string, d time.Duration) Fact {
 	unit := time.Millisecond
 	if d >= 10*time.Second {
@@ -32,11 +41,12 @@ func Took(name string, d time.Duration) Fact {
 	return Fact{name, d.Round(unit).String()}
 }
 
-// The function Count returns a fact that shows a number.
+// The function Count makes a fact with the given name. The text of the fact is
+// the number n.
 func Count(name string, n int) Fact { return Fact{name, strconv.Itoa(n)} }
 
-// The function Holds returns a fact about a condition. If the argument isSo is
-// true, the fact shows "yes". Otherwise the fact shows "no".
+// The function Holds makes a fact with the given name. The text of the fact is
+// "yes" if the argument isSo is true. Otherwise the text is "no".
 func Holds(name string, isSo bool) Fact {
 	if isSo {
 		return Fact{name, "yes"}
@@ -44,8 +54,8 @@ func Holds(name string, isSo bool) Fact {
 	return Fact{name, "no"}
 }
 
-// The function Answered returns a fact that shows the status of an answer and
-// the code in the body of the answer.
+// The function Answered makes a fact with the given name. The text of the fact
+// has the status of an answer, and the code from the body of the answer.
 func Answered(name string, status int, code string) Fact {
 	return Fact{name, strings.TrimSpace(strconv.Itoa(status) + " " + Code(code))}
 }
@@ -64,9 +74,10 @@ func Code(code string) string {
 	return "(no code)"
 }
 
-// The function Names returns a fact that shows names of headers or fields. If a
-// text in the list does not look like a name, the text may be a secret value.
-// The fact does not show such texts, and shows only the number of them.
+// The function Names makes a fact with the given name. The text of the fact
+// lists names of headers or fields. If one of the given texts does not look
+// like a name, it may be a secret value. The fact leaves such texts out, and
+// only shows how many there are.
 func Names(name string, names []string) Fact {
 	var shown []string
 	hidden := 0
@@ -86,8 +97,9 @@ func Names(name string, names []string) Fact {
 	return Fact{name, strings.Join(shown, ", ")}
 }
 
-// The function OneOf returns a fact that shows a word. If the word is not one
-// of the allowed words, the fact shows "(another)" instead.
+// The function OneOf makes a fact with the given name. If the word is one of
+// the allowed words, the text of the fact is the word. Otherwise the text is
+// "(another)".
 func OneOf(name, word string, allowed ...string) Fact {
 	if !slices.Contains(allowed, word) {
 		word = "(another)"
