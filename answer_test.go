@@ -454,9 +454,10 @@ func TestTokenAnswersAreNotQuoted(t *testing.T) {
 }
 
 // An error document is an error even if the answer's status is 2xx. If the
-// document also has data, a service method decides by the data. The method Do
-// does not know what the data means. So if the document's code means a refusal,
-// Do returns an error, no matter what the data is.
+// document also has data, a service method decides by the data. Client.Do
+// cannot judge the data, because the caller defines its type. So if the
+// document's code means a refusal, Client.Do returns an error, no matter what
+// the data is.
 func TestErrorInATwoHundred(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
@@ -480,7 +481,7 @@ func TestErrorInATwoHundred(t *testing.T) {
 			})
 			err := client.Do(t.Context(), http.MethodPost, "/api/x", nil, new(struct{ Data *plural.Order }))
 			switch want {
-			case "decoded": // Do does not know the code, so it decodes the document into the caller's type
+			case "decoded": // the code is unknown, so Client.Do decodes the document into the caller's type
 				require.NoError(t, err)
 			case "unknown":
 				require.ErrorIs(t, err, plural.ErrOutcomeUnknown)

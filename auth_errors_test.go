@@ -175,7 +175,7 @@ func TestTokenFetchThatTimesOutIsRepeated(t *testing.T) {
 					g := &gateway{}
 					g.token = func(s sent) (*http.Response, error) {
 						if recovers && g.tokenRequests() > 1 {
-							return g.issue(""), nil
+							return g.issueToken(""), nil
 						}
 						return nil, timeout(s)
 					}
@@ -333,7 +333,7 @@ func TestTokenEndpointAsksForPatience(t *testing.T) {
 							test.retryAfter,
 						), nil
 					}
-					return g.issue(""), nil
+					return g.issueToken(""), nil
 				}
 				c := g.client(t)
 				began := time.Now()
@@ -381,7 +381,7 @@ func TestTokenFetchFailuresAreRepeated(t *testing.T) {
 					if g.tokenRequests() < 3 {
 						return fail()
 					}
-					return g.issue(""), nil
+					return g.issueToken(""), nil
 				}
 				c := g.client(t)
 				require.NoError(

@@ -62,9 +62,9 @@ func (s *memoryStore) saved() int {
 	return s.saves
 }
 
-// sealed returns the only entry in the store: its key, and its value as the
-// client sealed it.
-func (s *memoryStore) sealed(t *testing.T) (key string, sealed []byte) {
+// onlyEntry returns the only entry in the store: its key, and its value. The
+// client has sealed the value.
+func (s *memoryStore) onlyEntry(t *testing.T) (key string, sealed []byte) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +86,7 @@ func TestFleetSharesOneToken(t *testing.T) {
 		g, s := &gateway{}, newMemoryStore()
 		g.token = func(s sent) (*http.Response, error) {
 			_ = s.wait(time.Second)
-			return g.issue(`,"expires_in":3600`), nil
+			return g.issueToken(`,"expires_in":3600`), nil
 		}
 		fleet := make([]*plural.Client, 20)
 		for i := range fleet {
@@ -109,7 +109,7 @@ func TestFleetSharesOneToken(t *testing.T) {
 		all()
 		require.Equal(t, 1, g.tokenRequests(), "cold")
 
-		key, sealed := s.sealed(t)
+		key, sealed := s.onlyEntry(t)
 		for _, plain := range []string{"token-1", gatewayClientSecret, gatewayClientID, "pinepg"} {
 			require.False(t, bytes.Contains(sealed, []byte(plain)))
 			require.NotContains(t, key, plain)
@@ -148,7 +148,7 @@ func TestStoredTokenOpensForItsOwnersOnly(t *testing.T) {
 				g, s := &gateway{}, newMemoryStore()
 				require.NoError(t, g.client(t, plural.WithTokenStore(s)).Warm(t.Context()))
 				synctest.Wait()
-				_, sealed := s.sealed(t)
+				_, sealed := s.onlyEntry(t)
 				lying := &spoiledStore{
 					TokenStore: s,
 					load:       func(context.Context) ([]byte, error) { return sealed, nil },
@@ -334,7 +334,7 @@ func TestStoredTokensThatCannotBeUsed(t *testing.T) {
 				g, s := &gateway{}, newMemoryStore()
 				require.NoError(t, g.client(t, plural.WithTokenStore(s)).Warm(t.Context()))
 				synctest.Wait()
-				key, sealed := s.sealed(t)
+				key, sealed := s.onlyEntry(t)
 				s.put(key, change(sealed))
 				require.NoError(t, getSomething(t.Context(), g.client(t, plural.WithTokenStore(s))))
 				require.Equal(t, 2, g.tokenRequests())
@@ -448,7 +448,7 @@ func TestStoreOfOldTokens(t *testing.T) {
 		for range 12 {
 			require.NoError(t, getSomething(t.Context(), g.client(t, plural.WithTokenStore(honest))))
 			synctest.Wait()
-			_, sealed := honest.sealed(t)
+			_, sealed := honest.onlyEntry(t)
 			old = append(old, sealed)
 			honest = newMemoryStore()
 			g.revoke()

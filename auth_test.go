@@ -33,7 +33,7 @@ func TestOneTokenServesColdCallers(t *testing.T) {
 		g := &gateway{}
 		g.token = func(s sent) (*http.Response, error) {
 			_ = s.wait(300 * time.Millisecond)
-			return g.issue(`,"expires_in":3600`), nil
+			return g.issueToken(`,"expires_in":3600`), nil
 		}
 		c := g.client(t)
 		var wg sync.WaitGroup
@@ -167,7 +167,7 @@ func TestRefreshDelaysNoCall(t *testing.T) {
 					return nil, err
 				}
 				require.Equal(t, valid, g.valid)
-				return g.issue(`,"expires_in":3600`), nil
+				return g.issueToken(`,"expires_in":3600`), nil
 			}
 		})
 		pass(59*time.Minute + time.Second)
@@ -234,7 +234,7 @@ func TestTokenLifetimeIsWhatTheAnswerSays(t *testing.T) {
 					if err := s.wait(3 * time.Second); err != nil {
 						return nil, err
 					}
-					resp := g.issue("," + body)
+					resp := g.issueToken("," + body)
 					if date != "" {
 						resp.Header.Set("Date", date)
 					}
@@ -263,7 +263,7 @@ func TestCallersMeetARevokedToken(t *testing.T) {
 		g := &gateway{}
 		g.token = func(s sent) (*http.Response, error) {
 			_ = s.wait(300 * time.Millisecond)
-			return g.issue(`,"expires_in":3600`), nil
+			return g.issueToken(`,"expires_in":3600`), nil
 		}
 		c := g.client(t)
 		require.NoError(t, c.Warm(t.Context()))
@@ -290,7 +290,7 @@ func TestCallersLeaveOnTheirOwnContexts(t *testing.T) {
 		g := &gateway{}
 		g.token = func(s sent) (*http.Response, error) {
 			_ = s.wait(8 * time.Second)
-			return g.issue(""), nil
+			return g.issueToken(""), nil
 		}
 		c := g.client(t)
 		began := time.Now()
@@ -496,7 +496,7 @@ func TestRefusedTokenWithoutASuccessor(t *testing.T) {
 				g.change(func() {
 					g.token = func(s sent) (*http.Response, error) {
 						if test.healsAt > 0 && g.tokenRequests() >= test.healsAt {
-							return g.issue(""), nil
+							return g.issueToken(""), nil
 						}
 						return test.token(s)
 					}
@@ -511,8 +511,8 @@ func TestRefusedTokenWithoutASuccessor(t *testing.T) {
 	}
 }
 
-// The connection on which the API refused a token must be free for the request
-// that fetches the next token.
+// If the API refuses a token, the SDK must free the connection of that answer.
+// The request for a new token then uses the same connection.
 func TestRefusalFreesItsConnection(t *testing.T) {
 	t.Parallel()
 	var tokens, connections atomic.Int64

@@ -171,7 +171,7 @@ func TestMiddlewareThatReturnsEarly(t *testing.T) {
 	slowToken := func(g *gateway) {
 		g.token = func(s sent) (*http.Response, error) {
 			_ = s.wait(3 * time.Second)
-			return g.issue(""), nil
+			return g.issueToken(""), nil
 		}
 	}
 

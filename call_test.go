@@ -194,7 +194,7 @@ func TestCallsKeepNothingOfTheCallersMemory(t *testing.T) {
 				err := send(ctx, client, g, plural.WithRequestID(memory.text("own-id")), plural.WithResponseInto(&response))
 				require.Error(t, err)
 				text, observed := err.Error(), seen.OrderID+" "+seen.Reference+" "+seen.RequestID
-				memory.overwrite()
+				memory.overwriteMemory()
 				require.Equal(t, text, err.Error())
 				require.NotContains(t, text, "!!")
 				require.Equal(t, observed, seen.OrderID+" "+seen.Reference+" "+seen.RequestID)
@@ -339,9 +339,10 @@ func verifiedCallbackOf(t *testing.T, orderID string) *plural.Callback {
 	return callback
 }
 
-// If an order is known to exist, a read that does not find it is repeated for
-// two seconds, because reads lag. An HTML page with status 404 does not show
-// that the order is not found.
+// If an order is known to exist, a read that does not find the order is
+// repeated for two seconds, because replicas may answer with an older state. An
+// HTML page with status 404 does not come from the orders API. So if the last
+// answer is such a page, the error does not match ErrNotFound.
 func TestRealOrdersThatAreNotFoundYet(t *testing.T) {
 	t.Parallel()
 	page := pluraltest.Fault{Answer: pluraltest.AnswerHTML, Status: http.StatusNotFound, Effect: pluraltest.ApplyNever}

@@ -134,7 +134,7 @@ func TestCallbackRequestAttackWrongContentType(t *testing.T) {
 		{"Content-Type": {formContentType + "; charset=UTF-8"}},
 		{"Content-Type": {formContentType + "; charset"}}, // a parameter without a value
 		{"Content-Type": {"Application/X-WWW-Form-Urlencoded;charset=utf-8"}},
-		{"content-type": {formContentType}},                  // some gateways pass the header's name on in lower case
+		{"content-type": {formContentType}},                  // some gateways change the header's name to lower case
 		{"Content-Type": {formContentType, formContentType}}, // CGI sends the header twice
 		{"Content-Type": {formContentType}, "content-type": {formContentType}},
 		{"CONTENT-TYPE": {formContentType}, "content-type": {formContentType}, "Content-Type": nil},
@@ -373,7 +373,8 @@ func TestCallbackJSONAttackDifferentlyCasedNames(t *testing.T) {
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldName)
 }
 
-// An array of pairs is not an object, although it has the same strings.
+// The body is an array that lists the names and values of the fields. Only an
+// object is accepted, so the array is refused.
 func TestCallbackJSONAttackArrayOfPairs(t *testing.T) {
 	t.Parallel()
 	pairs, err := json.Marshal(

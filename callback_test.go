@@ -183,8 +183,8 @@ func TestCallbackTamperedWith(t *testing.T) {
 }
 
 // The values in a signed text are not escaped. Suppose that Plural signed the
-// text of a failed payment. Then it must be impossible to cut that text into
-// other fields that report a success.
+// text of a failed payment. An attacker may split the same text into other
+// fields, which report a success. VerifyCallback must refuse these fields.
 func TestCallbackAttackFieldResplitting(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
@@ -232,7 +232,9 @@ func TestCallbackAttackFieldResplitting(t *testing.T) {
 	}
 }
 
-// The name of a field can hide other fields, just as a value can.
+// The names in a signed text are not escaped either. So an attacker may put
+// other fields into the name of a field. VerifyCallback must refuse such a
+// name.
 func TestCallbackAttackNameResplitting(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
@@ -435,11 +437,12 @@ func TestCallbackAttackTruncatedOrOverlongSignature(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A secret of hex digits is valid base64 as well, so the secret can be read as
-// three different keys. By default only one of them verifies callbacks. As the
-// documentation prescribes, this is the key with the bytes that the hex digits
-// stand for. A verifier to which the caller gives one of the three keys accepts
-// only the signatures of that key.
+// The secret has only hex digits. Such a text is also valid base64, and its
+// characters can also be used as they are. So three different keys can be made
+// from this secret. By default a verifier uses only one of these keys for
+// callbacks. For this key it decodes the hex digits, as Plural's documentation
+// prescribes. A caller can give the verifier one of the three keys. Then the
+// verifier accepts only the signatures of that key.
 func TestCallbackAttackKeyConfusion(t *testing.T) {
 	t.Parallel()
 	const text = "order_id=" + callbackOrderID + "&status=AUTHORIZED"

@@ -205,9 +205,9 @@ func TestAnswersAreReadWithinBounds(t *testing.T) {
 	require.Greater(t, len(got.Body), 64<<10)
 }
 
-// A short body can take much memory when it is decoded. So the method Do checks
-// the body before it decodes the body: it checks the depth, and the sizes of
-// the lists and objects.
+// A short body can take much memory when it is decoded. So Client.Do first
+// checks how deep the JSON is, and how many elements its lists and objects
+// have. Only then does Client.Do decode the body.
 func TestDoBoundsWhatAnAnswerBecomes(t *testing.T) {
 	t.Parallel()
 	list := func(element string, n int) string {
@@ -257,17 +257,17 @@ func TestDoBoundsWhatAnAnswerBecomes(t *testing.T) {
 	})
 }
 
-// The type card stands for a type that the caller of the SDK defines. Its
-// errors quote the value.
-type card struct{}
+// callerCard stands for a type that the caller of the SDK defines. Its methods
+// return errors that quote the value.
+type callerCard struct{}
 
 var errCard = errors.New("of a card")
 
-func (*card) UnmarshalJSON(data []byte) error {
+func (*callerCard) UnmarshalJSON(data []byte) error {
 	return fmt.Errorf("%w: no card number: %s", errCard, data)
 }
 
-func (card) MarshalJSON() ([]byte, error) {
+func (callerCard) MarshalJSON() ([]byte, error) {
 	return nil, fmt.Errorf("%w: no card number: 9876501234", errCard)
 }
 
@@ -280,7 +280,7 @@ func TestDoDoesNotQuoteWhatCannotBeEncoded(t *testing.T) {
 		in   any
 		says string
 	}{
-		"a type of the caller's": {card{}, "plural_test.card returned an error"},
+		"a type of the caller's": {callerCard{}, "plural_test.callerCard returned an error"},
 		"no JSON":                {json.RawMessage(`{9876501234`), "invalid character"},
 		"a function":             {map[string]any{"9876501234": func() {}}, "unsupported type"},
 	} {
@@ -327,7 +327,7 @@ func TestDoDoesNotQuoteWhatDoesNotFit(t *testing.T) {
 			_, ok := errors.AsType[*time.ParseError](err)
 			return ok
 		}, "*time.ParseError"},
-		"a type of the caller's": {`"9876501234"`, &struct{ Mobile card }{}, func(err error) bool {
+		"a type of the caller's": {`"9876501234"`, &struct{ Mobile callerCard }{}, func(err error) bool {
 			return errors.Is(err, errCard)
 		}, "cannot be decoded into"},
 		"a type of the caller's that decodes": {`"9876501234"`, &struct{ Mobile sealedNumber }{}, func(err error) bool {

@@ -269,8 +269,8 @@ func TestMemoryDeduperConcurrently(t *testing.T) {
 	}
 }
 
-// The memory passes the conformance tests that merchants run on their own
-// Dedupers.
+// The Deduper that NewMemoryDeduper makes passes the conformance tests that
+// merchants run on their own Dedupers.
 func TestMemoryDeduperConforms(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -576,7 +576,7 @@ func TestWebhookHandlerMemoryDeduperFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int32
 		h := plural.NewWebhookHandler(
-			mustVerifier(t, signatureSecret), counting(&calls), plural.WithDeduper(plural.NewMemoryDeduper(1)),
+			mustVerifier(t, signatureSecret), countFunc(&calls), plural.WithDeduper(plural.NewMemoryDeduper(1)),
 		)
 		delivery := func(id string) int {
 			timestamp := strconv.FormatInt(time.Now().Unix(), 10)
@@ -613,7 +613,7 @@ func TestWebhookHandlerKeepsLongerThanTheTolerance(t *testing.T) {
 		var calls atomic.Int32
 		header, body := goodWebhook(webhookBody)
 		require.Equal(
-			t, http.StatusOK, deliver(plural.NewWebhookHandler(v, counting(&calls), plural.WithDeduper(d)), header, body),
+			t, http.StatusOK, deliver(plural.NewWebhookHandler(v, countFunc(&calls), plural.WithDeduper(d)), header, body),
 		)
 		require.GreaterOrEqual(t, d.keep, least, tolerance)
 	}
@@ -625,10 +625,10 @@ func TestWebhookHandlerOfSeveralMerchants(t *testing.T) {
 	shared := plural.NewMemoryDeduper(0)
 	var first, second atomic.Int32
 	a := plural.NewWebhookHandler(
-		webhookVerifier(t), counting(&first), plural.WithDeduper(shared), plural.WithMerchant("shop-a"),
+		webhookVerifier(t), countFunc(&first), plural.WithDeduper(shared), plural.WithMerchant("shop-a"),
 	)
 	b := plural.NewWebhookHandler(
-		webhookVerifier(t), counting(&second), plural.WithDeduper(shared), plural.WithMerchant("shop-b"),
+		webhookVerifier(t), countFunc(&second), plural.WithDeduper(shared), plural.WithMerchant("shop-b"),
 	)
 	header, body := goodWebhook(webhookBody)
 	for range 2 {
@@ -638,7 +638,7 @@ func TestWebhookHandlerOfSeveralMerchants(t *testing.T) {
 	require.Equal(t, []int32{1, 1}, []int32{first.Load(), second.Load()})
 	d := &scriptedDeduper{}
 	deliver(
-		plural.NewWebhookHandler(webhookVerifier(t), counting(&first), plural.WithDeduper(d), plural.WithMerchant("shop-a")),
+		plural.NewWebhookHandler(webhookVerifier(t), countFunc(&first), plural.WithDeduper(d), plural.WithMerchant("shop-a")),
 		header,
 		body,
 	)

@@ -34,7 +34,8 @@ func ExamplePaymentLinkService_Create() {
 		return
 	}
 	want := link.Expected()
-	// ... store link.PaymentLinkID and the value of want with the booking
+	// The shop stores link.PaymentLinkID and the variable want with the
+	// booking.
 	fmt.Println(link.Status, len(srv.Notifications(link.PaymentLinkID)), "message")
 
 	srv.Pay(link.OrderID, pluraltest.Approve) // the customer pays
@@ -44,7 +45,8 @@ func ExamplePaymentLinkService_Create() {
 		fmt.Println(err)
 		return
 	}
-	// The shop looks up the stored value of want. The key is callback.OrderID.
+	// The shop finds the booking by callback.OrderID, and loads the stored
+	// variable want.
 	order, err := client.Orders.Confirm(ctx, callback, want)
 	if err != nil {
 		fmt.Println(err)

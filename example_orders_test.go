@@ -479,7 +479,8 @@ func ExampleSettlementService_Get() {
 	// 1 of 3 lines; read it again later
 }
 
-// Rupees subtracts exactly, with every digit after the point.
+// A difference of two Rupees values is exact. It has every digit after the
+// point.
 func ExampleRupees_Sub() {
 	line := plural.SettlementLine{
 		ActualTransactionAmount: "1250.1", TotalDeductionAmount: "22.12505", SettledAmount: "1227.97",

@@ -176,7 +176,7 @@ func ExampleNewWebhookHandler() {
 	expected := func(string) plural.Expected { // looked up in the shop's database
 		return plural.Expected{MerchantOrderReference: "order-1004", OrderAmount: plural.INR(50000)}
 	}
-	paid := func(_ context.Context, order *plural.Order) error { // the shop's own work
+	paid := func(_ context.Context, order *plural.Order) error { // here the shop does its work, such as packing the goods
 		fmt.Println(order.MerchantOrderReference, order.Status)
 		return nil
 	}
@@ -198,7 +198,9 @@ func ExampleNewWebhookHandler() {
 			}
 			order, err := client.Orders.ConfirmEvent(ctx, e, expected(id)) // reads the order, because an event is only a hint
 			if errors.Is(err, plural.ErrNotPaid) {
-				return nil // not paid, changed since, or another order: see NotPaidError
+				// The order is unpaid, or was captured in part or refunded,
+				// or is not the expected order: see NotPaidError.
+				return nil
 			}
 			if err != nil {
 				return err
@@ -292,8 +294,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// Middleware sees each try of a request, and can ask for its operation and its
-// reference.
+// Middleware sees each try of a request. From the request's context, middleware
+// can learn the operation and the reference.
 func ExampleWithMiddleware() {
 	trace := func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -360,8 +362,9 @@ func ExampleClient_Warm() {
 	// true
 }
 
-// Keep the answer as Plural sent it, to show it to Plural's support. The answer
-// is there even if the call fails.
+// The answer is stored as Plural sent it, so you can show the answer to
+// Plural's support. Plural's answer is stored even if the call returns an
+// error.
 func ExampleWithResponseInto() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -380,8 +383,8 @@ func ExampleWithResponseInto() {
 	// 0d9e4c1e-6a37-4a39-9d0c-6d0b3f3f5003
 }
 
-// If Plural refuses a call, the error has what to log, and what to tell
-// Plural's support.
+// If Plural refuses a call, log the fields of the error. Tell Plural's support
+// some of them, such as the request id.
 func ExampleError() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -499,7 +502,7 @@ func ExampleCaptureService_Find() {
 		case err == nil:
 			fmt.Println(reference, "took", order.Captures()[0].CaptureAmount)
 		case errors.Is(err, plural.ErrNotApplied):
-			fmt.Println(reference, "took nothing, and cannot any more")
+			fmt.Println(reference, "took nothing, and cannot take anything later")
 		case errors.Is(err, plural.ErrNotFound):
 			fmt.Println(reference, "is not in the books yet")
 		default:
@@ -508,7 +511,7 @@ func ExampleCaptureService_Find() {
 	}
 	// Output:
 	// capture-3004 took INR 200.00
-	// capture-3005 took nothing, and cannot any more
+	// capture-3005 took nothing, and cannot take anything later
 }
 
 // Plural carries out the capture, but its answer is lost and the books cannot

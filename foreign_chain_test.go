@@ -65,9 +65,9 @@ func requireCleanChain(t *testing.T, err error) {
 	requireTidy(t, err.Error())
 }
 
-// chainClient makes a client. The function peer answers the client's requests.
-// If isOfToken is true, peer also answers the token requests. Otherwise each
-// token request gets a valid token.
+// chainClient makes a client. The client sends its requests to the function
+// peer. If isOfToken is true, the client also sends the token requests to that
+// function. Otherwise each token request gets a valid token.
 func chainClient(t *testing.T, isOfToken bool, peer transportFunc, opts ...plural.Option) *plural.Client {
 	t.Helper()
 	opts = append([]plural.Option{
@@ -84,10 +84,10 @@ func chainClient(t *testing.T, isOfToken bool, peer transportFunc, opts ...plura
 	return client
 }
 
-// The function dumps returns functions that make errors. The texts of these
-// errors show too much: for example, one text is a dump of the request. Errors
-// of a transport can have such texts.
-func dumps() map[string]func(*http.Request) error {
+// leakyErrors returns functions that make errors. The texts of these errors
+// show too much: for example, one text is a dump of the request. Errors of a
+// transport can have such texts.
+func leakyErrors() map[string]func(*http.Request) error {
 	fixed := func(err error) func(*http.Request) error { return func(*http.Request) error { return err } }
 	return map[string]func(*http.Request) error{
 		"a dump of the request": func(r *http.Request) error {
@@ -123,7 +123,7 @@ func dumps() map[string]func(*http.Request) error {
 // about the payer.
 func TestChainsAreClean(t *testing.T) {
 	t.Parallel()
-	for name, dump := range dumps() {
+	for name, dump := range leakyErrors() {
 		for place, get := range map[string]func(t *testing.T) error{
 			"a request": func(t *testing.T) error {
 				client := chainClient(t, false, func(r *http.Request) (*http.Response, error) { return nil, dump(r) })
@@ -235,7 +235,7 @@ func TestStandardErrorsAreFoundBlanked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, dump := range dumps() {
+			for _, dump := range leakyErrors() {
 				cause := dump(httptest.NewRequest(http.MethodGet, "/", http.NoBody))
 				err := through(t, cause)
 				require.Equal(t, of(cause) == nil, of(err) == nil)

@@ -50,8 +50,9 @@ func ownSentinels() map[string]error {
 	}
 }
 
-// ownErrors has one error for each error type of this package. Each error is
-// about some order, and comes with a function that finds errors of that type.
+// ownErrors has an entry for each error type of this package. The entry has an
+// error of this type, which does not come from the call under test. It also has
+// a function that reports whether a chain has an error of this type.
 func ownErrors(t *testing.T) map[string]ownError {
 	t.Helper()
 	_, refused := (&plural.Verifier{}).VerifyWebhook(nil, nil)
@@ -122,9 +123,10 @@ func TestEveryErrorIsInTheTestsOfForeignErrors(t *testing.T) {
 	require.ElementsMatch(t, types, slices.Collect(maps.Keys(ownErrors(t))))
 }
 
-// meaning returns what a program can learn from an error: which error variables
-// and types of this package match that error.
-func meaning(t *testing.T, err error) map[string]bool {
+// errorMatches returns what a program can learn from an error. The map shows
+// for each error variable and type of this package whether the error matches.
+// It also shows the result of NeedsReview.
+func errorMatches(t *testing.T, err error) map[string]bool {
 	t.Helper()
 	is := map[string]bool{"NeedsReview": plural.NeedsReview(err)}
 	for name, sentinel := range ownSentinels() {
@@ -136,8 +138,8 @@ func meaning(t *testing.T, err error) map[string]bool {
 	return is
 }
 
-// methodCalls returns a map. For each method of the SDK that sends something,
-// the map has a function that calls the method.
+// methodCalls returns functions that call the SDK. There is such a function for
+// each method of the SDK that sends a request.
 func methodCalls(t *testing.T) map[string]func(context.Context, *plural.Client) error {
 	t.Helper()
 	callback := verifiedCallbackOf(t, "v1-1")
@@ -220,9 +222,10 @@ func methodCalls(t *testing.T) map[string]func(context.Context, *plural.Client) 
 	}
 }
 
-// places returns the places where an error from outside this package can come
-// in.
-func places() map[string]func(t *testing.T, err error, method func(context.Context, *plural.Client) error) error {
+// errorSources lists the sources of errors from outside this package, for
+// example a transport. For each source, the map has a function that makes a
+// call. During the call, the source gives the error err to the SDK.
+func errorSources() map[string]func(t *testing.T, err error, method func(context.Context, *plural.Client) error) error {
 	type method = func(context.Context, *plural.Client) error
 	over := func(peer transportFunc, opts ...plural.Option) func(*testing.T, method) error {
 		return func(t *testing.T, call method) error {
@@ -319,12 +322,12 @@ func (s brokenStore) Lock(context.Context, string, time.Duration) (func(context.
 
 // A call may get an error of this package that is about another order. With
 // errgroup, this error is the cause of the call's context. Middleware or a
-// store may also return this error. This error must not change which variables
-// and types of this package the call's own error matches. Errors of other
-// packages can still be found in the chain.
+// store may also return this error. In all these cases, the call's own error
+// must match the same variables and types of this package as after any other
+// error. Errors of other packages can still be found in the chain.
 func TestForeignErrorsAreNoVerdict(t *testing.T) {
 	t.Parallel()
-	for place, in := range places() {
+	for place, in := range errorSources() {
 		for method, call := range methodCalls(t) {
 			t.Run(place+"/"+method, func(t *testing.T) {
 				t.Parallel()
@@ -332,7 +335,7 @@ func TestForeignErrorsAreNoVerdict(t *testing.T) {
 					mine := errors.New("mine")
 					isCause := strings.HasPrefix(place, "the cause")
 					plain := in(t, fmt.Errorf("x: %w", mine), call)
-					is := meaning(t, plain)
+					is := errorMatches(t, plain)
 					require.True(t, !isCause || plain == nil || errors.Is(plain, mine), "%v", plain)
 					foreigners := map[string]error{"wrong token": plural.ErrUnauthorized}
 					for name, own := range ownErrors(t) {
@@ -342,7 +345,7 @@ func TestForeignErrorsAreNoVerdict(t *testing.T) {
 					for name, foreign := range foreigners {
 						connection := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 						err := in(t, fmt.Errorf("other: %w", errors.Join(foreign, mine, connection)), call)
-						require.Equal(t, is, meaning(t, err), "%s: %v", name, err)
+						require.Equal(t, is, errorMatches(t, err), "%s: %v", name, err)
 						require.Equal(t, errors.Is(plain, mine), errors.Is(err, mine), "the caller's own error is found")
 						if !errors.Is(plain, mine) {
 							continue
@@ -364,8 +367,8 @@ func TestForeignErrorsAreNoVerdict(t *testing.T) {
 	}
 }
 
-// The error about the first order ends the context that all calls share, as
-// errgroup does.
+// All calls share one context. The error about the first order ends this
+// context and becomes its cause. The package errgroup does the same.
 func TestOneOrdersVerdictIsNotTheOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -18,11 +18,11 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// requireHonest compares an accepted callback with its form. The callback must
-// have all fields of the form that have a value, except the signature, and no
-// others. The signed text may contain the form's empty values or leave them
-// out. An independent implementation signs both texts. One of the two results
-// must be the form's signature.
+// requireHonest compares an accepted callback with the form that was verified.
+// The callback must have exactly those fields of the form that have a value,
+// without the field signature. The signed text may contain the form's empty
+// values or leave them out. An independent implementation signs both texts. One
+// of these two signatures must be the form's signature.
 func requireHonest(t *testing.T, cb *plural.Callback, form url.Values) {
 	t.Helper()
 	given, err := hex.DecodeString(form.Get("signature"))
@@ -71,8 +71,8 @@ func requireUnambiguous(t *testing.T, v *plural.Verifier, cb *plural.Callback, t
 				pairs[len(pairs)-1] += "&" + piece
 			}
 		}
-		// Any "=" of a pair may end the name, so both the first and the last
-		// "=" are tried.
+		// A pair may have several "=" characters, and each of them could end
+		// the name. The test tries the first and the last.
 		for _, index := range []func(string, string) int{strings.Index, strings.LastIndex} {
 			form := url.Values{"signature": {signature}}
 			for _, pair := range pairs {
@@ -188,9 +188,9 @@ func FuzzVerifyCallbackJSON(f *testing.F) {
 		cb, err := v.VerifyCallbackJSON(body)
 		requireCallbackResult(t, cb, err)
 
-		// Compare the result with that of encoding/json, which is less strict
-		// and may find more fields. The fields that both find must have the
-		// same values.
+		// encoding/json decodes the same body less strictly. If
+		// VerifyCallbackJSON accepts the body, both must find the same fields
+		// and values. Only encoding/json may also find fields without a value.
 		var loose map[string]any
 		if json.Unmarshal(body, &loose) != nil {
 			require.Error(t, err)
@@ -306,8 +306,8 @@ func FuzzVerifyWebhook(f *testing.F) {
 		require.Equal(t, first, second)
 		require.Nil(t, check(naiveWebhookSignature([]byte("another key"), id, timestamp, string(body))))
 
-		// A webhook's signature is never accepted for a callback, and a
-		// callback's never for a webhook.
+		// The signature of a webhook is never accepted for a callback. The
+		// signature of a callback is never accepted for a webhook.
 		sum := naiveHMAC(keys[0], []byte(id+"."+timestamp+"."+string(body)))
 		asForm, err := url.ParseQuery(string(body))
 		if err == nil {
@@ -323,9 +323,9 @@ func FuzzVerifyWebhook(f *testing.F) {
 }
 
 // requireSignedByUs checks the signatures in the header. An independent
-// implementation signs the body with each of the keys, and the header must have
-// at least one of the results. The function also checks that the timestamp is
-// close to the current time.
+// implementation signs the body with each of the keys. At least one of these
+// signatures must be in the header. The function also checks that the timestamp
+// is close to the current time.
 func requireSignedByUs(t *testing.T, keys [][]byte, header http.Header, body []byte) {
 	t.Helper()
 	id, timestamp := header.Get("Webhook-Id"), header.Get("Webhook-Timestamp")

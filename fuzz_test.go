@@ -288,9 +288,10 @@ func FuzzServices(f *testing.F) {
 	})
 }
 
-// Whatever the peer answers, a call about a payment link ends with that link or
-// with an error of one line. A customer can open a link that is returned.
-// Encoding a decoded link and decoding it again does not change it.
+// The peer may send any answer. A call about a payment link then returns that
+// link, or an error whose text is one line. If the call returns a link, a
+// customer can open the link. The link also stays the same when it is encoded
+// and decoded again.
 func FuzzPaymentLinks(f *testing.F) {
 	for _, name := range payloadsLike(f, "link_*", "error_422_*") {
 		for method := range uint8(5) {

@@ -114,9 +114,9 @@ type outcome struct {
 	err   error
 }
 
-// The method unknown reports whether the outcome is still open. If it is open,
-// the caller has to call again.
-func (o outcome) unknown() bool {
+// isOpen reports whether the outcome is still open. If it is open, the caller
+// has to call again.
+func (o outcome) isOpen() bool {
 	return o.err != nil && !errors.Is(o.err, plural.ErrNotApplied) && !errors.Is(o.err, plural.ErrConflict)
 }
 
@@ -134,7 +134,7 @@ func (o outcome) contradictsLater(srv *pluraltest.Server) string {
 	return o.contradictsLaterWith(o.countEffects(srv), srv)
 }
 
-// The method contradictsLaterWith makes the same comparison as
+// The method contradictsLaterWith makes the same comparison as the method
 // contradictsLater. The caller passes n, the number of effects in the books.
 // The caller counts the effects only once, because with a real socket a refund
 // may fail between two counts.
@@ -145,8 +145,8 @@ func (o outcome) contradictsLaterWith(n int, srv *pluraltest.Server) string {
 	return o.contradictsWith(n, srv)
 }
 
-// The method contradictsWith makes the same comparison as contradicts. The
-// caller passes n, the number of effects in the books.
+// The method contradictsWith makes the same comparison as the method
+// contradicts. The caller passes n, the number of effects in the books.
 func (o outcome) contradictsWith(n int, srv *pluraltest.Server) string {
 	switch {
 	case n > 1:
@@ -160,7 +160,7 @@ func (o outcome) contradictsWith(n int, srv *pluraltest.Server) string {
 	case errors.Is(o.err, plural.ErrConflict) && o.isUntrueOfLink(srv):
 		return fmt.Sprintf("%v: the error says conflict, but the books show no conflict: %v", o.write, o.err)
 	case errors.Is(o.err, plural.ErrNotApplied) && errors.Is(o.err, plural.ErrConflict),
-		!o.unknown() && plural.NeedsReview(o.err):
+		!o.isOpen() && plural.NeedsReview(o.err):
 		return fmt.Sprintf("%v: a final error that contradicts itself: %v", o.write, o.err)
 	case o.err == nil:
 		return o.misdocumented(srv)
@@ -220,19 +220,19 @@ type startingState struct {
 	prep func(d *desk, w write)
 	sale bool // the order is not a hold
 
-	telling bool // most outcomes can be reached from this state
+	reachesMost bool // most outcomes can be reached from this state
 }
 
-// The type desk does what a payer can do, and what a merchant can do on the
-// dashboard. Faults never disturb these actions.
+// A desk acts for the payer, and for a merchant who uses the dashboard. Faults
+// never disturb the actions of a desk.
 type desk struct {
 	t   testing.TB
 	srv *pluraltest.Server
 
-	doubles int // how many writes a test lets happen twice on purpose
+	doubles int // the test expects that this many writes are carried out twice
 }
 
-// The method order makes an order that nobody has paid yet.
+// d.order(reference, preAuth) makes an order that nobody has paid yet.
 func (d *desk) order(reference string, preAuth bool) string {
 	d.t.Helper()
 	id, err := d.srv.AddOrder(pluraltest.OrderSpec{Reference: reference, Amount: paise(wholeAmount), PreAuth: preAuth})
@@ -336,7 +336,7 @@ func startingStates(op string) []startingState {
 		pluraltest.OpRefundsCreate: {"authorized from points and card, captured whole by someone else"},
 	}
 	for i := range states {
-		states[i].telling = slices.Contains(telling[op], states[i].name)
+		states[i].reachesMost = slices.Contains(telling[op], states[i].name)
 	}
 	return states
 }

@@ -63,9 +63,9 @@ func (w write) linkEffects(srv *pluraltest.Server) (n int) {
 }
 
 // isUntrueOfLink reports whether the error names a conflict that the books do
-// not show. If a call that makes a link returns a conflict, the books must have
-// a link with the reference. If a call that cancels a link returns a conflict,
-// the link's order must have a payment.
+// not show. A call that makes a link may return a conflict only if the books
+// have a link with the reference. A call that cancels a link may return a
+// conflict only if the link's order has a payment.
 func (o outcome) isUntrueOfLink(srv *pluraltest.Server) bool {
 	var conflict *plural.PaymentLinkError
 	switch {
@@ -96,7 +96,7 @@ func (o outcome) misdocumentedLink(srv *pluraltest.Server) string {
 	return ""
 }
 
-// link makes a payment link that nobody has opened.
+// d.link(reference, value) makes a payment link that nobody has opened.
 func (d *desk) link(reference string, value int64) string {
 	d.t.Helper()
 	id, err := d.srv.AddLink(pluraltest.LinkSpec{
@@ -106,10 +106,10 @@ func (d *desk) link(reference string, value int64) string {
 	return id
 }
 
-// The method subject makes the order or the payment link that a write is about.
-// If the write itself makes a link, the method makes nothing, and only returns
-// a reference.
-func (d *desk) subject(op string, n int, preAuth bool) (id, reference string) {
+// makeSubject makes the order or the payment link that a write will change. If
+// the write itself makes a link, makeSubject makes nothing, and only returns a
+// reference.
+func (d *desk) makeSubject(op string, n int, preAuth bool) (id, reference string) {
 	d.t.Helper()
 	switch op {
 	case pluraltest.OpPaymentLinksCreate:
@@ -122,8 +122,8 @@ func (d *desk) subject(op string, n int, preAuth bool) (id, reference string) {
 	return d.order(fmt.Sprint("order-", n), preAuth), fmt.Sprint("write-", n)
 }
 
-// orderOf returns the id of the order that a write is about. If the write is
-// about a payment link, that is the link's order.
+// orderOf returns the id of the order that a write changes. If the write
+// changes a payment link, the result is the id of the link's order.
 func (d *desk) orderOf(w write) string {
 	if l, ok := d.srv.Link(w.orderID); ok {
 		return l.OrderID
@@ -131,9 +131,10 @@ func (d *desk) orderOf(w write) string {
 	return w.orderID
 }
 
-// These are things that the payer or another process does between two requests
-// of the test. For the tests, each of them is a fault that does nothing to the
-// request. So a sequence of faults can contain them.
+// These are actions of the payer, or of another process, between two requests
+// of the test. For the tests, each action is a fault with this name, so a
+// sequence of faults can contain the action. Such a fault changes neither the
+// request nor its answer.
 const (
 	rivalMakesSame  = "another process makes the link"
 	rivalMakesOther = "another process makes a link with another amount"
@@ -154,10 +155,10 @@ func linkEvents(op string) (list []pluraltest.Fault) {
 	return list
 }
 
-// playEvent does what the payer or another process would do before a request
-// arrives. The event is one of the constants above, or the name of a fault. For
-// a fault, nothing changes. If it is too late for the action, nothing changes
-// either.
+// playEvent carries out an action of the payer, or of another process, before a
+// request arrives. The parameter event is one of the constants above, or the
+// name of a real fault. If the event is a real fault, playEvent does nothing.
+// If the action is not possible any more, playEvent does nothing either.
 func (e *explorer) playEvent(event string) {
 	srv, w := e.desk.srv, e.about
 	spec := pluraltest.LinkSpec{Reference: w.reference, Amount: paise(w.amount), PreAuth: true, Customer: linkCustomer}
@@ -191,9 +192,9 @@ func (e *explorer) linkFaults(op string, depth int) []pluraltest.Fault {
 	telling := append(tellingFaults(op), linkEvents(e.write.op)...)
 	thorough := append(thoroughFaults(op), linkEvents(e.write.op)...)
 	switch {
-	case e.full && used < 2 && depth < longest, e.from.telling && depth == 0:
+	case e.full && used < 2 && depth < longest, e.from.reachesMost && depth == 0:
 		return thorough
-	case e.from.telling && used < 2 && depth < longest/2 && !racetest.Enabled, depth < 2 && used == 0:
+	case e.from.reachesMost && used < 2 && depth < longest/2 && !racetest.Enabled, depth < 2 && used == 0:
 		return telling
 	}
 	return nil
@@ -252,7 +253,7 @@ func linkStates(op string) []startingState {
 		}
 	}
 	for i := range states {
-		states[i].telling = i == 0
+		states[i].reachesMost = i == 0
 	}
 	return states
 }

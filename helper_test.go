@@ -43,7 +43,8 @@ type transportFunc func(*http.Request) (*http.Response, error)
 
 func (f transportFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// answer makes a response. headers has names and values, in pairs.
+// answer(status, body, headers...) makes a response. In headers, each name is
+// followed by its value.
 func answer[T string | []byte](status int, body T, headers ...string) *http.Response {
 	h := http.Header{"Content-Type": {"application/json"}}
 	for i := 0; i < len(headers); i += 2 {
@@ -55,10 +56,10 @@ func answer[T string | []byte](status int, body T, headers ...string) *http.Resp
 	}
 }
 
-// answers(503, 200) makes an API for the type gateway: a function that answers
-// requests. The first request gets the first status, the second request gets
-// the second status, and so on. All further requests get the last status. Each
-// body is an empty object.
+// answers(503, 200) returns a function for the field api of a gateway. The
+// function answers the first request with the first status, the second request
+// with the second status, and so on. It answers all further requests with the
+// last status. Each body is an empty object.
 func answers(statuses ...int) func(sent) (*http.Response, error) {
 	var mu sync.Mutex
 	return func(sent) (*http.Response, error) {
@@ -83,14 +84,15 @@ func mustURL(t *testing.T, text string) *url.URL {
 // cause these errors on purpose.
 func quietLog() *log.Logger { return log.New(io.Discard, "", 0) }
 
-// pass waits until the clock of synctest's bubble has advanced by d.
+// pass(d) waits for the time d. In a test with synctest, this takes no real
+// time, because the clock is a fake one.
 func pass(d time.Duration) { <-time.After(d) }
 
 var update = flag.Bool("update", false, "rewrite the golden files of the requests")
 
 // skipUnderRace skips a test under the race detector, which allocates memory
-// and slows everything down. Use it in a test that measures memory, or that
-// would be too slow.
+// and slows everything down. Call skipUnderRace in a test that measures memory,
+// and in a test that would take too long.
 func skipUnderRace(t *testing.T) {
 	t.Helper()
 	if racetest.Enabled {
@@ -191,8 +193,8 @@ func requireLastCause(t *testing.T, err error, code plural.ErrorCode) {
 	require.NotErrorIs(t, err, plural.ErrOperationNotAllowed)
 }
 
-// sentinels returns the error variables that an error of a call can match, by
-// name.
+// sentinels returns the error variables that an error of a call can match. The
+// keys of the map are short names of these variables.
 func sentinels() map[string]error {
 	return map[string]error{
 		"unauthorized": plural.ErrUnauthorized,
@@ -282,7 +284,7 @@ const (
 	gatewayClientSecret = "s3cr3t-4f9c2b7e"
 )
 
-// gateway is a transport in memory, so it works inside synctest's bubbles. It
+// gateway is a transport in memory, so it works in a test with synctest. It
 // answers token requests by itself, and gives all other requests to its api
 // function. Set its fields before the first request. To set them later, call
 // gateway.change, which takes the lock.
@@ -294,10 +296,10 @@ type gateway struct {
 	tokens   []sent
 	calls    []sent // requests with the valid token
 	refused  []sent // requests with another token
-	valid    string // the valid token; the method issue sets it
+	valid    string // the valid token; issueToken sets it
 }
 
-// sent is a request that reached the transport.
+// A value of the type sent is a request that reached the transport.
 type sent struct {
 	*http.Request
 	body string
@@ -347,7 +349,7 @@ func (g *gateway) RoundTrip(r *http.Request) (*http.Response, error) {
 		if token != nil {
 			return token(s)
 		}
-		return g.issue(`,"expires_in":3600`), nil
+		return g.issueToken(`,"expires_in":3600`), nil
 	}
 	g.mu.Lock()
 	if r.Header.Get("Authorization") != "Bearer "+g.valid {
@@ -364,9 +366,9 @@ func (g *gateway) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer(http.StatusOK, `{}`), nil
 }
 
-// issue makes a new token, and returns the answer with it. The earlier token
-// becomes invalid.
-func (g *gateway) issue(more string) *http.Response {
+// issueToken makes a new token, and returns an answer with this token. The
+// earlier token becomes invalid.
+func (g *gateway) issueToken(more string) *http.Response {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.valid = fmt.Sprintf("token-%d-d41d8cd98f", len(g.tokens))
@@ -402,7 +404,8 @@ func gatewayCredentials() plural.Credentials {
 	return plural.Credentials{ClientID: gatewayClientID, ClientSecret: gatewayClientSecret}
 }
 
-// client makes an SDK client that sends its requests through the gateway.
+// g.client(t) makes an SDK client. This client sends its requests through the
+// gateway.
 func (g *gateway) client(t *testing.T, opts ...plural.Option) *plural.Client {
 	t.Helper()
 	c, err := plural.NewClient(

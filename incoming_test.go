@@ -65,8 +65,9 @@ func (a *arena) form(form url.Values) url.Values {
 	return borrowed
 }
 
-// overwrite changes all of the memory, as a server does between two requests.
-func (a *arena) overwrite() {
+// overwriteMemory changes all of the memory. A server may do the same between
+// two requests.
+func (a *arena) overwriteMemory() {
 	for i := range a.memory {
 		a.memory[i] = '!'
 	}
@@ -117,7 +118,7 @@ func TestWebhookHandlerKeepsNothingOfTheRequestsMemory(t *testing.T) {
 		for n := range deliveries {
 			header, _, _, body := numberedWebhook(n)
 			require.Equal(t, status, serve(h, memory.request(header, body)).Code)
-			memory.overwrite()
+			memory.overwriteMemory()
 		}
 	}
 	deliverAll(http.StatusInternalServerError)
@@ -171,7 +172,7 @@ func TestVerifierKeepsNothingOfTheRequestsMemory(t *testing.T) {
 			memory := newArena()
 			callback, err := verify(memory)
 			require.NoError(t, err)
-			memory.overwrite()
+			memory.overwriteMemory()
 			require.Equal(t, callbackOrderID, callback.OrderID)
 			require.Equal(t, plural.OrderStatusFailed, callback.Status)
 			require.Equal(t, plural.ErrorCode("OTP_WRONG"), callback.ErrorCode)
@@ -195,7 +196,7 @@ func TestVerifierKeepsNothingOfTheRequestsMemory(t *testing.T) {
 			memory := newArena()
 			event, err := verify(memory)
 			require.NoError(t, err)
-			memory.overwrite()
+			memory.overwriteMemory()
 			require.Equal(t, id, event.ID)
 			require.Equal(t, plural.EventType("TYPE_0001"), event.Type)
 			require.JSONEq(t, `{"order_id":"v1-order-0001","status":"AUTHORIZED"}`, string(event.Data))
@@ -212,9 +213,9 @@ func TestMemoryDeduperKeepsNothingOfTheCallersMemory(t *testing.T) {
 		claim, err := d.Claim(t.Context(), memory.text(fmt.Sprintf("msg_%04d", n)), time.Minute)
 		require.NoError(t, err)
 		require.Equal(t, plural.Claimed, claim.State)
-		memory.overwrite()
+		memory.overwriteMemory()
 		require.NoError(t, d.Commit(t.Context(), memory.text(fmt.Sprintf("msg_%04d", n)), claim.Token, time.Hour))
-		memory.overwrite()
+		memory.overwriteMemory()
 	}
 	for n := range 20 {
 		claim, err := d.Claim(t.Context(), fmt.Sprintf("msg_%04d", n), time.Minute)
@@ -405,8 +406,8 @@ func TestHeadersAreAskedBeforeTheBody(t *testing.T) {
 }
 
 // If a body arrives so slowly that the timestamp becomes too old meanwhile, the
-// webhook is refused. If the signature is wrong as well, the error reports the
-// signature.
+// webhook is refused. If the signature is wrong as well, the error says that
+// the signature is wrong, and not that the timestamp is too old.
 func TestFreshnessIsAskedAgainAfterTheBody(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -464,9 +465,9 @@ func TestLongEventTypesAreCutShortInTexts(t *testing.T) {
 	})
 }
 
-// heapAfter calls the function work, and returns by how many bytes the heap has
-// grown during the call.
-func heapAfter(work func()) int64 {
+// heapGrowth calls the function that is passed to it. The result is the number
+// of bytes by which the heap has grown during this call.
+func heapGrowth(work func()) int64 {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -476,8 +477,9 @@ func heapAfter(work func()) int64 {
 	return int64(after.HeapAlloc) - int64(before.HeapAlloc)
 }
 
-// A shop may keep an id from a document. The id has to be a copy. If the id
-// were a part of the document, it would keep the whole document in memory.
+// A shop may keep the ids of many events and callbacks for a long time. Each id
+// has to be a copy of the text in its document. If the id shared the memory of
+// the document, the id would keep the whole document in memory.
 //
 //nolint:paralleltest // it measures memory
 func TestKeptIDsDoNotKeepDocuments(t *testing.T) {
@@ -485,7 +487,7 @@ func TestKeptIDsDoNotKeepDocuments(t *testing.T) {
 	const size, most = 50 << 10, 1 << 20
 	v := webhookVerifier(t)
 	var kept []string
-	used := heapAfter(func() {
+	used := heapGrowth(func() {
 		for n := range 200 {
 			padding := strings.Repeat("x", size)
 			header, body := goodWebhook(fmt.Sprintf(
@@ -499,7 +501,7 @@ func TestKeptIDsDoNotKeepDocuments(t *testing.T) {
 	})
 	require.Less(t, used, int64(most), "events")
 
-	used = heapAfter(func() {
+	used = heapGrowth(func() {
 		for n := range 200 {
 			form := failedForm(strings.Repeat("x", size))
 			form.Set("order_id", fmt.Sprintf("v1-%d", n))
@@ -522,7 +524,7 @@ func memoryPerRequest(t *testing.T, h http.Handler, header http.Header, announce
 	var stalled, ended sync.WaitGroup
 	release := make(chan struct{})
 	stalled.Add(count)
-	used := heapAfter(func() {
+	used := heapGrowth(func() {
 		for range count {
 			ended.Go(func() {
 				reach := sync.OnceFunc(stalled.Done)

@@ -213,8 +213,8 @@ func TestOrderCreateRunsOut(t *testing.T) {
 	}
 }
 
-// If the answer to Create has a link that does not lead to the order with the
-// reference, Create does not return that link.
+// Create gets a checkout link for one order, but the reference leads to another
+// order. Then Create does not return the link.
 func TestOrderCreateLinkToAnotherOrder(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -323,8 +323,9 @@ func TestCheckoutLinksThatAPayerCanBeSentTo(t *testing.T) {
 	}
 }
 
-// An order with a bad link can still be decoded, because the page that shows
-// the link has to check it.
+// An order with a bad URL can still be decoded. The SDK does not check
+// challenge_url and image_url. The page that shows such a URL has to check the
+// URL.
 func TestOrdersWithAnyURLDecode(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"upi://pay?pa=x", "javascript:alert(1)", "//evil", "%zz"} {

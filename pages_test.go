@@ -19,12 +19,13 @@ import (
 
 // TestListIsReadAgain moves rows to other pages while a window is read. The
 // window is then read again, and is complete. If the rows go on moving, the
-// list ends with an error that says that it is incomplete.
+// list ends with an error. The error says that the list is incomplete.
 func TestListIsReadAgain(t *testing.T) {
 	t.Parallel()
-	// If rows are missing, the SDK asks for four pages, and then for the
-	// first page again. The emulator can move a row before each page except
-	// the first. So rows can move three times during one reading.
+	// If rows are missing, the SDK asks for four pages, and then for the first
+	// page again. The emulator can move a row whenever it answers a request for
+	// a page, except for the first page. So rows can move three times during
+	// one reading.
 	for moves, isWhole := range map[int]bool{0: true, 1: true, 3: true, 4: true, 6: true, 7: false, 8: false, 100: false} {
 		t.Run(strconv.Itoa(moves), func(t *testing.T) {
 			t.Parallel()
@@ -219,8 +220,9 @@ func TestSettlementsWaitAsLongAsAsked(t *testing.T) {
 	})
 }
 
-// TestIncompleteListNamesTheLaterDays lets a list end in its first window. The
-// later windows were not read either, so the error names their days, too.
+// In TestIncompleteListNamesTheLaterDays, the first window of a list is
+// incomplete, so the list ends there. The later windows are not read, so the
+// error names their days, too.
 func TestIncompleteListNamesTheLaterDays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -121,8 +121,8 @@ func TestLinkCancelByTheBooks(t *testing.T) {
 	}
 }
 
-// The answer to the cancel only shows that the link is CANCELLED. The link's
-// order shows whether somebody paid before that.
+// The answer to the request that cancels a link shows only that the link is
+// CANCELLED. The link's order shows whether somebody paid before that.
 func TestLinkCancelReadsTheOrderBeforeNil(t *testing.T) {
 	t.Parallel()
 	const paid = `{"id":"p-1","status":"PROCESSED","payment_amount":{"value":100000,"currency":"INR"}}`

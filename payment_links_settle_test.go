@@ -27,8 +27,8 @@ func linkError(t *testing.T, err error) *plural.PaymentLinkError {
 	return conflict
 }
 
-// If the answer to the create is lost, the SDK finds the link by its reference,
-// and makes no second link.
+// If the answer to the request that makes a link is lost, the SDK finds the
+// link by its reference. The SDK does not make a second link.
 func TestLinkCreateIsSettledByReference(t *testing.T) {
 	t.Parallel()
 	for name, mode := range map[string]pluraltest.DuplicateMode{

@@ -93,7 +93,8 @@ func TestLinkBooleans(t *testing.T) {
 	}
 }
 
-// If an answer has no link that a customer could open, it is not used.
+// The SDK does not use an answer that is incomplete or broken. It does not use
+// an answer about another link, or with a URL that a customer should not open.
 func TestLinkAnswersThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	good := string(payload(t, "link_created.json"))
@@ -220,8 +221,9 @@ func TestLinkStatuses(t *testing.T) {
 	require.False(t, plural.PaymentLinkStatus("PAID").IsTerminal())
 }
 
-// If an amount is paid in parts, one part never counts as the whole amount,
-// even if an offer's discount could explain the difference.
+// If a payer may pay in parts, one part never counts as the whole amount. This
+// is true even if the payment has an offer, whose discount could explain why
+// the payment is smaller than the amount.
 func TestNoPartPasses(t *testing.T) {
 	t.Parallel()
 	want := plural.Expected{OrderID: "v1-1-aa-b", OrderAmount: plural.INR(50000)}

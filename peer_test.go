@@ -46,10 +46,12 @@ const (
 // it. Then it answers with a frame that the test chooses, or with 200 {}.
 type resetServer struct {
 	deliveries atomic.Int64
-	answers    func(n int64) func(w io.Writer, stream uint32) // the answer to delivery n; nil: 200 {}
-	transport  *http.Transport
-	url        string
-	wg         sync.WaitGroup
+	// answers(n) returns the function that answers delivery n. If answers(n)
+	// is nil, the server answers with status 200 and the body {}.
+	answers   func(n int64) func(w io.Writer, stream uint32)
+	transport *http.Transport
+	url       string
+	wg        sync.WaitGroup
 
 	inner, listener net.Listener
 }
@@ -150,12 +152,12 @@ func resetWith(code uint32) func(io.Writer, uint32) {
 	}
 }
 
-// goAway writes a GOAWAY frame that says that no stream was processed, although
-// the server has read one.
+// goAway writes a GOAWAY frame. The frame says that the server has processed no
+// request. But the server has read a request.
 func goAway(w io.Writer, _ uint32) { writeFrame(w, frameGoAway, 0, 0, make([]byte, 8)) }
 
-// client makes an SDK client. Its writes, and its reads of somePath, go to the
-// server. All other requests go through the gateway.
+// s.client(t, g, attempts) makes an SDK client. Its writes, and its reads of
+// somePath, go to the server. All other requests go through the gateway.
 func (s *resetServer) client(t *testing.T, g *gateway, attempts int) *plural.Client {
 	t.Helper()
 	split := transportFunc(func(r *http.Request) (*http.Response, error) {
@@ -486,8 +488,9 @@ func (c *forgettableConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// shopServer has one order, which can be cancelled. The server answers reads of
-// somePath only after batchSize of them have arrived.
+// shopServer has one order, which can be cancelled. The server collects the
+// requests for somePath. It answers them as soon as batchSize of them have
+// arrived.
 type shopServer struct {
 	batchSize int
 	mu        sync.Mutex

@@ -23,11 +23,11 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// The function printable lists the fields that fmt, slog and error texts may
-// show. They are ids, references, states, amounts, and reasons for failures.
-// Every other field may hold a secret or personal data. A new field is not
-// printable until it is added here.
-func printable() []string {
+// printableFields lists the fields that fmt, slog and error texts may show.
+// They are ids, references, states, amounts, and reasons for failures. Every
+// other field may hold a secret or personal data. A new field must not be
+// printed until it is added here.
+func printableFields() []string {
 	return []string{
 		"Amount.Currency",
 		"Expected.MerchantOrderReference",
@@ -294,7 +294,10 @@ func TestErrorOfAnAnswerShowsNothingPersonal(t *testing.T) {
 	e := &plural.Error{}
 	mark(reflect.ValueOf(e).Elem(), "", 0)
 	e.StatusCode, e.Attempts = 422, 2
-	hidden := slices.DeleteFunc(markersOf(t, e), func(field string) bool { return slices.Contains(printable(), field) })
+	hidden := slices.DeleteFunc(
+		markersOf(t, e),
+		func(field string) bool { return slices.Contains(printableFields(), field) },
+	)
 	require.Contains(t, hidden, "ErrorDetails.Metadata")
 	require.Empty(t, markersIn(e.Error(), hidden))
 }
@@ -302,14 +305,14 @@ func TestErrorOfAnAnswerShowsNothingPersonal(t *testing.T) {
 // Every way to print a value leaves out the fields that are not printable.
 func TestNothingPersonalIsPrinted(t *testing.T) {
 	t.Parallel()
-	allowed := printable()
+	allowed := printableFields()
 	for name, v := range markedValues() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			markers := slices.DeleteFunc(markersOf(t, v), func(field string) bool { return slices.Contains(allowed, field) })
 			slices.Sort(markers)
 			markers = slices.Compact(markers)
-			for way, text := range printed(t, v) {
+			for way, text := range printInAllWays(t, v) {
 				for _, field := range markersIn(text, markers) {
 					require.Fail(t, "not redacted", "%s shows %s: %s", way, field, text)
 				}
@@ -318,12 +321,12 @@ func TestNothingPersonalIsPrinted(t *testing.T) {
 	}
 }
 
-// Each field that printable() lists exists, so the list has no outdated
+// Each field that printableFields() lists exists, so the list has no outdated
 // entries.
 func TestPrintableFieldsAreFields(t *testing.T) {
 	t.Parallel()
 	values := markedValues()
-	for _, field := range printable() {
+	for _, field := range printableFields() {
 		typeName, fieldName, _ := strings.Cut(field, ".")
 		require.Contains(t, values, typeName, field)
 		_, ok := reflect.TypeOf(values[typeName]).Elem().FieldByName(fieldName)
@@ -331,13 +334,13 @@ func TestPrintableFieldsAreFields(t *testing.T) {
 	}
 }
 
-// verbs has all verbs of fmt except %p. That verb never calls a value's
-// methods, and go vet reports its use.
+// verbs has all verbs of fmt except %p. The verb %p never calls a value's
+// methods, and go vet reports each use of %p.
 const verbs = "vtTbcdoOqxXUeEfFgGs"
 
-// The function printed prints a value and the pointer to it in every possible
-// way, alone and inside other values. It returns the texts.
-func printed(t *testing.T, pointer any) map[string]string {
+// printInAllWays prints a value and the pointer to it in every possible way,
+// alone and inside other values. It returns the texts.
+func printInAllWays(t *testing.T, pointer any) map[string]string {
 	t.Helper()
 	value := reflect.ValueOf(pointer).Elem().Interface()
 	_, isError := pointer.(error)
@@ -354,7 +357,7 @@ func printed(t *testing.T, pointer any) map[string]string {
 		}
 		out[form+" Errorf"] = fmt.Errorf("%w %v", errors.New("x"), v).Error()
 		if form != "pointer" && (form != "value" || isError) {
-			continue // slog uses json.Marshal for these forms, and json.Marshal keeps personal data
+			continue // slog uses json.Marshal for these forms, and json.Marshal does not leave out personal data
 		}
 		var text, document strings.Builder
 		slog.New(slog.NewTextHandler(&text, nil)).Info("m", "k", v)
@@ -470,8 +473,8 @@ func TestJSONKeepsPersonalData(t *testing.T) {
 	require.Contains(t, string(again.RawJSON()), "Customer.EmailID")
 }
 
-// Some values keep a secret in a hidden field. No way to print such a value
-// shows the secret.
+// Some values keep a secret in a hidden field. If such a value is printed in
+// any way, the text does not show the secret.
 func TestNoSecretIsPrinted(t *testing.T) {
 	t.Parallel()
 	creds := plural.Credentials{ClientID: "<s.3cret1>", ClientSecret: "<s.3cret2>"}
@@ -509,7 +512,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 			slog.New(slog.NewJSONHandler(&document, nil)).Info("m", "k", v, "in", struct{ V any }{v})
 			ways["slog text"], ways["slog JSON"] = text.String(), document.String()
 		} else {
-			ways = printed(t, v)
+			ways = printInAllWays(t, v)
 		}
 		document, err := json.Marshal(map[string]any{"v": v, "list": []any{v}})
 		require.NoError(t, err)

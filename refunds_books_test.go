@@ -17,9 +17,10 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Suppose that the answer to a refund or the books have shown the refund. Then
-// the SDK does not send the refund again, even if a replica does not show it.
-// The exception is a refund that the books have shown as FAILED or CANCELLED.
+// Suppose that a refund has been shown once, by the answer to its request or by
+// the books. Then the SDK does not send the refund again, even if a replica
+// does not show the refund. The exception is a refund that the books have shown
+// as FAILED or CANCELLED.
 func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	refund := func(status, reference string) string {
@@ -307,8 +308,8 @@ func TestRefundThatFailedMeanwhileIsNotTheSecond(t *testing.T) {
 	}
 }
 
-// Here only the first look at the books shows the refund as FAILED. The later
-// looks show only another refund, which was carried out. This is not a double
+// Here only the first read of the books shows the refund as FAILED. The later
+// reads show only another refund, which was carried out. This is not a double
 // refund either.
 func TestRefundThatWasSeenToFailIsNotTheSecond(t *testing.T) {
 	t.Parallel()
@@ -467,8 +468,9 @@ func TestLooksKeepNoDocuments(t *testing.T) {
 	require.Less(t, late, early+2<<20)
 }
 
-// Find may see a refund at one look, and not see it at later looks. Then the
-// outcome is unknown: Find does not return ErrNotFound.
+// Find reads the books several times. The first read may show a refund that the
+// later reads do not show. Then the outcome is unknown: Find does not return
+// ErrNotFound.
 func TestFindOfARefundThatWasShown(t *testing.T) {
 	t.Parallel()
 	const shown = `{"data":{"order_id":"v1-r","type":"REFUND","status":"ODD","merchant_order_reference":"own-refund-1",` +

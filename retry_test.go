@@ -25,7 +25,7 @@ func TestWhatIsRepeated(t *testing.T) {
 	tests := map[string]struct {
 		answer    func(sent) (*http.Response, error)
 		get       bool // whether a GET with this answer is repeated
-		ambiguous bool // whether a write ends with ErrOutcomeUnknown; if not, with a plain *Error
+		ambiguous bool // whether the error of a write matches ErrOutcomeUnknown
 	}{
 		"reset":                    {func(sent) (*http.Response, error) { return nil, syscall.ECONNRESET }, yes, yes},
 		"408":                      {answers(408), yes, yes},
@@ -172,7 +172,7 @@ func TestTimestampIsOfTheSendAndNotOfTheWaitForTheToken(t *testing.T) {
 		g := &gateway{}
 		g.token = func(s sent) (*http.Response, error) {
 			_ = s.wait(5 * time.Second)
-			return g.issue(""), nil
+			return g.issueToken(""), nil
 		}
 		require.NoError(t, getSomething(t.Context(), g.client(t)))
 		call := g.apiCalls()[0]

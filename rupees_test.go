@@ -151,7 +151,7 @@ func TestLocalTime(t *testing.T) {
 	require.Equal(t, "2024-10-09T01:30:00Z", want.UTC().Format(time.RFC3339))
 	for _, text := range []plural.LocalTime{
 		"2024-10-09T07:00:00", "2024-10-09 07:00:00", "2024-10-09T07:00", "2024-10-09T07:00:00.000",
-		"2024-10-09T01:30:00Z", "2024-10-09T07:00:00+05:30", // the method In reads these two in their own zone
+		"2024-10-09T01:30:00Z", "2024-10-09T07:00:00+05:30", // these two texts have a zone, and LocalTime.In uses that zone
 	} {
 		got, err := text.In(plural.India())
 		require.NoError(t, err, text)

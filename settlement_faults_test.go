@@ -115,9 +115,10 @@ func TestRejections(t *testing.T) {
 	}
 }
 
-// A rejection counts as confirmed only if several looks at the books agree, one
-// after the other. Here most of the looks show that a capture is under way. A
-// single look at stale books is not enough after that.
+// The SDK counts a rejection as confirmed only if several reads of the books,
+// one after the other, confirm the rejection. Here most reads show that a
+// capture is under way. After these reads, a single read that shows an older
+// state is not enough.
 func TestRejectionAfterPendingAndStale(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -291,16 +292,19 @@ func TestCodeInATwoHundredOfAWrite(t *testing.T) {
 // TestEveryFaultSequence tests each write from each starting state of the
 // order, with every sequence of faults: each request may get any fault. After
 // the sequence there are no more faults. The SDK's result has to agree with the
-// emulator's books. The test compares the two twice: right after the call, and
-// after everything that was under way has ended. If the outcome is open, a
-// second call with the same reference has to settle it.
+// emulator's books. The test compares the result with the books right after the
+// call. It compares them again after everything that was under way has ended.
+// If the outcome is open, a second call with the same reference has to settle
+// it.
 //
-// By default a sequence has one fault. From a starting state whose field
-// telling is true, a sequence has two faults, because most outcomes can be
-// reached from there. With PLURAL_EXHAUSTIVE=full (`make exhaustive`) each
-// sequence has three faults of any kind, from every state. Only sequences about
-// payment links then have two faults. Any two of the first five requests may
-// get them.
+// By default a sequence has at most one fault. Most outcomes can be reached
+// from the starting states whose field reachesMost is true. So a sequence from
+// these states may have two faults, but not under the race detector.
+//
+// With PLURAL_EXHAUSTIVE=full (`make exhaustive`) a sequence from any starting
+// state may have three faults of any kind. But a sequence about a payment link
+// then has at most two faults. Any two of the first five requests may get these
+// two faults.
 func TestEveryFaultSequence(t *testing.T) {
 	t.Parallel()
 	full := os.Getenv("PLURAL_EXHAUSTIVE") == "full"
@@ -332,7 +336,7 @@ func TestEveryFaultSequence(t *testing.T) {
 		} {
 			for _, from := range startingStates(w.op) {
 				hasDuplicates := w.op == pluraltest.OpRefundsCreate || w.op == pluraltest.OpPaymentLinksCreate
-				if mode.opts != nil && !hasDuplicates && !from.telling {
+				if mode.opts != nil && !hasDuplicates && !from.reachesMost {
 					continue // the mode makes no difference to these writes
 				}
 				name := fmt.Sprintf("%s/%s %d/%s", mode.name, w.op, w.amount, from.name)
@@ -377,10 +381,11 @@ func (y *tally) report(t *testing.T) {
 	t.Logf("%d sequences: %d applied, %d ruled out, %d unknown", y.sequences, y.applied, y.ruledOut, unknown)
 }
 
-// The type explorer walks the tree of fault sequences, depth first. The code
-// under test decides which request comes next, a write or a settling read. So
-// the explorer does not know the tree's branches beforehand. It learns them
-// during the runs.
+// An explorer runs all sequences of faults for one write. The sequences form a
+// tree, and the explorer walks through this tree depth first. The code under
+// test decides which request comes next, a write or a settling read. So the
+// explorer does not know the tree's branches beforehand. It learns them during
+// the runs.
 type explorer struct {
 	t     *testing.T
 	write write
@@ -400,12 +405,12 @@ type explorer struct {
 	active bool
 }
 
-// The type step is one request of a run. The slice faults has all faults that
-// the request can get. In this run the request gets faults[chosen].
+// A step is one request of a run. Its field choices has all faults that the
+// request can get. In this run the request gets choices[chosen].
 type step struct {
-	op     string
-	faults []pluraltest.Fault
-	chosen int
+	op      string
+	choices []pluraltest.Fault
+	chosen  int
 }
 
 // restart is the number of runs after which the explorer starts a new server.
@@ -419,7 +424,7 @@ func (e *explorer) explore() {
 		}
 		e.runs++
 		e.run()
-		if more = e.advance(); !more || e.runs%restart == 0 {
+		if more = e.nextSequence(); !more || e.runs%restart == 0 {
 			e.must(strings.Join(e.desk.srv.Doubles(), "; "))
 		}
 	}
@@ -450,42 +455,44 @@ func (e *explorer) plan(r pluraltest.Request) pluraltest.Fault {
 	depth := e.at
 	e.at++
 	if depth == len(e.path) {
-		e.path = append(e.path, step{op: r.Op, faults: e.faults(r.Op, depth)})
+		e.path = append(e.path, step{op: r.Op, choices: e.possibleFaults(r.Op, depth)})
 	}
 	s := &e.path[depth]
 	if s.op != r.Op {
-		return pluraltest.NoFault // by chance, for example through jitter, this run sends another request here
+		return pluraltest.NoFault // by chance, for example through jitter, this run has a different request here
 	}
-	e.playEvent(s.faults[s.chosen].Name)
-	return s.faults[s.chosen]
+	e.playEvent(s.choices[s.chosen].Name)
+	return s.choices[s.chosen]
 }
 
-// The method faults returns the faults that a request of this operation can get
-// at this depth of a sequence. The first entry is NoFault.
-func (e *explorer) faults(op string, depth int) []pluraltest.Fault {
+// possibleFaults returns the faults that a request can get. The parameter op is
+// the request's operation. The parameter depth is the number of earlier
+// requests in the run. The first entry of the result is NoFault.
+func (e *explorer) possibleFaults(op string, depth int) []pluraltest.Fault {
 	none := []pluraltest.Fault{pluraltest.NoFault}
 	if isOfLink(e.write.op) {
 		return append(none, e.linkFaults(op, depth)...)
 	}
 	switch {
-	case depth == 0 && e.from.telling, e.full && depth < 3:
+	case depth == 0 && e.from.reachesMost, e.full && depth < 3:
 		return append(none, thoroughFaults(op)...)
 	case depth == 0:
 		return append(none, tellingFaults(op)...)
-	case depth == 1 && e.from.telling && !racetest.Enabled:
-		if first := e.path[0]; first.chosen == 0 || slices.Contains(tellingFaults(first.op), first.faults[first.chosen]) {
+	case depth == 1 && e.from.reachesMost && !racetest.Enabled:
+		if first := e.path[0]; first.chosen == 0 || slices.Contains(tellingFaults(first.op), first.choices[first.chosen]) {
 			return append(none, tellingFaults(op)...)
 		}
 	}
 	return none
 }
 
-// advance chooses the next sequence. It returns false if there is none.
-func (e *explorer) advance() bool {
+// nextSequence chooses the sequence of faults for the next run. It returns
+// false if every sequence has been run.
+func (e *explorer) nextSequence() bool {
 	e.path = e.path[:min(e.at, len(e.path))]
 	for len(e.path) > 0 {
 		last := &e.path[len(e.path)-1]
-		if last.chosen++; last.chosen < len(last.faults) {
+		if last.chosen++; last.chosen < len(last.choices) {
 			return true
 		}
 		e.path = e.path[:len(e.path)-1]
@@ -496,7 +503,7 @@ func (e *explorer) advance() bool {
 func (e *explorer) sequence() string {
 	var b strings.Builder
 	for _, s := range e.path {
-		fmt.Fprintf(&b, " %s: %v;", s.op, s.faults[s.chosen])
+		fmt.Fprintf(&b, " %s: %v;", s.op, s.choices[s.chosen])
 	}
 	return b.String()
 }
@@ -504,7 +511,7 @@ func (e *explorer) sequence() string {
 func (e *explorer) run() {
 	srv := e.desk.srv
 	w := e.write
-	w.orderID, w.reference = e.desk.subject(w.op, e.runs, !e.from.sale)
+	w.orderID, w.reference = e.desk.makeSubject(w.op, e.runs, !e.from.sale)
 	e.about = w
 	e.from.prep(e.desk, w)
 	e.begin()
@@ -516,8 +523,8 @@ func (e *explorer) run() {
 	e.must(o.contradictsLater(srv))
 	e.count(o)
 
-	if !o.unknown() && e.runs%8 != 0 {
-		return // if the outcome is final, only one of eight runs checks it with a second call
+	if !o.isOpen() && e.runs%8 != 0 {
+		return // after a final outcome, there is a second call only in one of eight runs
 	}
 	time.Sleep(repeatAfter)
 	again := outcome{write: w}
@@ -526,20 +533,20 @@ func (e *explorer) run() {
 	switch {
 	case o.err == nil && o.countEffects(srv) == 1 && again.err != nil:
 		e.must(fmt.Sprintf("%v: a success, but the second call returned %v", w, again.err))
-	case o.unknown() && again.unknown() && !e.mayStayUnknown(again):
+	case o.isOpen() && again.isOpen() && !e.mayStayUnknown(again):
 		e.must(fmt.Sprintf("%v: calling again does not settle it: %v", w, again.err))
 	}
 }
 
 // repeatAfter is how long a test waits before it calls again, as a shop's queue
-// does. An entry in the books has a time. From this time, the SDK recognises
-// that the entry is older than the second call. So a few seconds have to pass
-// before that call.
+// does. If an entry in the books is a few seconds older than the second call,
+// the SDK recognises from the entry's time that the entry is older. So a few
+// seconds have to pass before the second call.
 const repeatAfter = 10 * time.Second
 
 // mayStayUnknown reports whether the outcome may stay unknown, even after
-// another call without faults. This is so while the payer is still paying, and
-// if the error says that a person must look.
+// another call without faults. There are two cases: the payer is still paying,
+// or the error says that a person must look.
 func (e *explorer) mayStayUnknown(o outcome) bool {
 	order, _ := e.desk.srv.Order(e.desk.orderOf(o.write))
 	return order.Status == pluraltest.StatusPending || plural.NeedsReview(o.err)
@@ -568,7 +575,7 @@ func (e *explorer) count(o outcome) {
 	switch {
 	case o.err == nil:
 		e.tally.applied++
-	case !o.unknown():
+	case !o.isOpen():
 		e.tally.ruledOut++
 	default:
 		cause := "not sent or refused"
@@ -618,12 +625,12 @@ func thoroughFaults(op string) []pluraltest.Fault {
 	return list
 }
 
-// tellingFaults returns one fault of each class that makes a difference in the
-// books. These are the classes:
+// tellingFaults returns a selection of the faults. Each of the selected faults
+// decides what the books show about the write. These are their classes:
 //
 //   - The answer is lost, and the write has no effect.
 //   - The answer is lost, and the write has an effect.
-//   - The effect comes late.
+//   - Plural carries out the write late, after the request has ended.
 //   - The result is pending at first. It succeeds or fails later.
 //   - The books are stale, or leave data out.
 //   - Plural captures the two payments of an order one after the other.

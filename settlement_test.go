@@ -181,8 +181,8 @@ func TestNotSentAfterAmbiguous(t *testing.T) {
 			})
 			forEachWrite(t, func(t *testing.T, d *desk, w write) {
 				// The first request arrives, but its answer is lost, and the
-				// repeats do not arrive. A look at the books after the last
-				// repeat finds that the write was carried out.
+				// repeats do not arrive. After the last repeat, the SDK reads
+				// the books. They show that the write was carried out.
 				d.srv.Inject(
 					pluraltest.On(w.op),
 					append([]pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Nanosecond)}, repeated(then, 3)...)...)
@@ -286,8 +286,9 @@ func TestPendingResultIsWaitedFor(t *testing.T) {
 	}
 }
 
-// A look at the books may still be under way when the minute for settling ends.
-// Then the SDK ends this look, even if the caller's context has not ended.
+// If the caller's context has no deadline, a call reads the books for a minute
+// at most. A read may still be under way at the end of this minute. Then the
+// SDK ends the read, although the caller's context has not ended.
 func TestSettlingWindowEndsWithinALook(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -377,8 +378,8 @@ func TestServerGoesAwayAfterTheWrite(t *testing.T) {
 	})
 }
 
-// If the SDK looks at the books and cannot use the answer, that look decides
-// nothing, and another one follows.
+// If a read of the books gets an answer that the SDK cannot use, this answer
+// decides nothing. The SDK then reads the books again.
 func TestUnusableLooksAreRepeated(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []pluraltest.Fault{
@@ -450,7 +451,7 @@ func TestIdempotentByReference(t *testing.T) {
 						w := d.readyWrite(op, partAmount)
 						c := newClient(t, d.srv)
 						require.NoError(t, d.agrees(t.Context(), w, c).err)
-						time.Sleep(time.Minute) // the capture or refund in the books must be clearly older than the next call
+						time.Sleep(time.Minute) // the entry in the books must be much older than the next call
 						other := w
 						other.amount = partAmount - 100
 						reused := stateError(t, d.agrees(t.Context(), other, c).err, plural.ErrReferenceReused)
@@ -556,8 +557,9 @@ func TestUnusableDocuments(t *testing.T) {
 	}
 }
 
-// With MaxAttempts 1 a write is sent only once. The reads that find out what
-// happened to it are still repeated.
+// With MaxAttempts 1 the SDK sends a write only once. Then the SDK reads the
+// books to find out what happened to the write. If such a read fails, the SDK
+// still repeats it.
 func TestOneAttemptStillSettles(t *testing.T) {
 	t.Parallel()
 	forEachWrite(t, func(t *testing.T, d *desk, w write) {
@@ -633,9 +635,10 @@ func TestUnknownSaysWhatToDo(t *testing.T) {
 	})
 }
 
-// While a write is under way, the call goes on reading the books. The error
-// asks for a person only if nothing has changed for minutes. If the caller
-// cancels the call, the error does not ask for a person.
+// While a write is under way, the call goes on reading the books. If nothing
+// has changed for minutes, the error says that a person must look. If something
+// has changed a moment ago, or if the caller cancels the call, the error does
+// not say so.
 func TestWhatStaysUnderWayNeedsReview(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

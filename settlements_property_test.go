@@ -21,8 +21,8 @@ import (
 
 // TestWhatWasSettledIsWhatIsRead settles random sales, with refunds and every
 // quirk. While a client reads the settlements, lines come late, rows move and
-// requests fail. The client must get the settlements as they were at some
-// moment of the reading, or an error that says that they are incomplete.
+// requests fail. A reading without an error must give the settlements as they
+// were before the reading, or as they are after it.
 func TestWhatWasSettledIsWhatIsRead(t *testing.T) {
 	t.Parallel()
 	seed := soakSeed(t)
@@ -58,7 +58,7 @@ func settledAndRead(t *testing.T, r *rand.Rand) (whole int) {
 		pass(time.Duration(1+r.IntN(60)) * time.Hour)
 	}
 	pass(4 * 24 * time.Hour)
-	b.alter()
+	b.alterSettlements()
 	if r.IntN(3) == 0 {
 		faults := slices.DeleteFunc(pluraltest.FaultsFor(pluraltest.OpSettlementsGet), func(f pluraltest.Fault) bool {
 			return f.Answer == pluraltest.AnswerHuge || f.Answer == pluraltest.AnswerHang
@@ -73,20 +73,20 @@ func settledAndRead(t *testing.T, r *rand.Rand) (whole int) {
 	for row, e := range client.Settlements.List(t.Context(), lastDays(85)) {
 		if err = e; e == nil {
 			got = append(got, row.UTRNumber)
-			b.meddle()
+			b.disturbReading()
 		}
 	}
-	whole += b.check("List", got, err, slices.Sorted(keys(b.before)), slices.Sorted(keys(b.lines())))
+	whole += b.checkReading("List", got, err, slices.Sorted(keys(b.before)), slices.Sorted(keys(b.linesByUTR())))
 	for utr := range b.before {
 		b.begin()
 		got = nil
 		for line, e := range client.Settlements.Lines(t.Context(), utr) {
 			if err = e; e == nil {
 				got = append(got, lineText(line))
-				b.meddle()
+				b.disturbReading()
 			}
 		}
-		whole += b.check("Lines", got, err, b.before[utr], b.lines()[utr])
+		whole += b.checkReading("Lines", got, err, b.before[utr], b.linesByUTR()[utr])
 
 		b.begin()
 		detail, err := client.Settlements.Get(t.Context(), utr)
@@ -98,7 +98,7 @@ func settledAndRead(t *testing.T, r *rand.Rand) (whole int) {
 		for i := range detail.Transactions {
 			got = append(got, lineText(&detail.Transactions[i]))
 		}
-		whole += b.check("Get", got, err, b.before[utr], b.lines()[utr])
+		whole += b.checkReading("Get", got, err, b.before[utr], b.linesByUTR()[utr])
 	}
 	return whole
 }
@@ -133,12 +133,12 @@ func (b *bank) sell(day int) {
 	}
 }
 
-// The method alter changes settlements at random. The emulator does not make
+// alterSettlements changes settlements at random. The emulator does not make
 // such odd settlements by itself.
-func (b *bank) alter() {
+func (b *bank) alterSettlements() {
 	for _, s := range b.srv.Settlements() {
 		require.NoError(b.t, b.srv.ChangeSettlement(s.UTR, func(s *pluraltest.Settlement) {
-			for range b.r.IntN(20) * b.r.IntN(2) { // these can be more lines than fit on a page
+			for range b.r.IntN(20) * b.r.IntN(2) { // sometimes there are too many lines for one page
 				line := s.Lines[b.r.IntN(len(s.Lines))]
 				line.TransactionID += fmt.Sprint("-", b.r.IntN(100))
 				s.Lines = append(s.Lines, line)
@@ -157,9 +157,10 @@ func (b *bank) alter() {
 	}
 }
 
-// The method lines returns the lines in the books by UTR. Each line is a text
-// in the same form as the texts that lineText returns.
-func (b *bank) lines() map[string][]string {
+// linesByUTR returns the lines of each settlement in the books. The keys of the
+// map are the UTRs. Each line is a text in the same form as the texts that
+// lineText returns.
+func (b *bank) linesByUTR() map[string][]string {
 	all := map[string][]string{}
 	for _, s := range b.srv.Settlements() {
 		all[s.UTR] = []string{}
@@ -173,12 +174,12 @@ func (b *bank) lines() map[string][]string {
 
 func (b *bank) begin() {
 	b.srv.MoveSettlementRows(b.r.IntN(4) * b.r.IntN(2))
-	b.before = b.lines()
+	b.before = b.linesByUTR()
 }
 
-// The method meddle runs after each row that the client reads. Sometimes it
+// disturbReading runs after each row that the client reads. Sometimes it
 // changes the settlements.
-func (b *bank) meddle() {
+func (b *bank) disturbReading() {
 	all := b.srv.Settlements()
 	utr := all[b.r.IntN(len(all))].UTR
 	switch b.r.IntN(60) {
@@ -192,11 +193,11 @@ func (b *bank) meddle() {
 	}
 }
 
-// The method check compares the rows that the client read with two lists: the
-// rows in the books before the reading, and the rows after it. The client's
-// rows must be equal to one of the two lists. The method returns 1 if the
-// reading was complete, and 0 if the reading ended with an error.
-func (b *bank) check(what string, got []string, err error, before, after []string) int {
+// checkReading compares the rows that the client read with two lists: the rows
+// in the books before the reading, and the rows after it. The client's rows
+// must be equal to one of the two lists. checkReading returns 1 if the reading
+// was complete, and 0 if the reading ended with an error.
+func (b *bank) checkReading(what string, got []string, err error, before, after []string) int {
 	if err != nil {
 		failure, isCall := errors.AsType[*plural.Error](err)
 		require.True(b.t, errors.Is(err, plural.ErrIncomplete) || isCall && len(got) == 0, "%s: %v", what, failure)

@@ -86,7 +86,7 @@ func TestSettlementPayloadsLoseNothing(t *testing.T) {
 		}
 		require.NoError(t, json.Unmarshal(payload(t, "settlement_list_response.json"), &list))
 		requireNothingLost(t, list.Data, rows, nil)
-		for _, row := range rows { // in these rows total_amount differs from the amount paid less the deductions
+		for _, row := range rows { // in these rows total_amount is not the paid amount minus the deductions
 			net, err := row.ActualTransactionAmount.Sub(row.TotalDeductionAmount)
 			require.NoError(t, err)
 			differ, err := net.Cmp(row.TotalAmount)
@@ -172,9 +172,9 @@ func utrs(rows []*plural.Settlement) (list []string) {
 	return list
 }
 
-// TestSettlementsOfAnySpan checks that List returns each settlement once,
-// however many days it is asked for. List reads windows of at most 60 days.
-// Plural may count the last day of a window, or leave it out.
+// TestSettlementsOfAnySpan checks that List returns each settlement once, for
+// spans from 1 day to 149 days. List reads windows of at most 60 days. Plural
+// may count the last day of a window, or leave it out.
 func TestSettlementsOfAnySpan(t *testing.T) {
 	t.Parallel()
 	for name, quirks := range map[string]pluraltest.SettlementQuirk{
@@ -186,7 +186,7 @@ func TestSettlementsOfAnySpan(t *testing.T) {
 				var want []string
 				const days = 150
 				midnight := time.Date(2001, 2, 1, 0, 0, 0, 0, plural.India())
-				for d := range days { // two settlements a day, one at each end of it
+				for d := range days { // each day has two settlements: in its first and its last second
 					for i, at := range []time.Time{midnight, midnight.Add(24*time.Hour - time.Second)} {
 						utr := fmt.Sprintf("%03d%d", d, i)
 						want = append(want, utr)
@@ -561,9 +561,10 @@ func TestSettlementCallsAreObserved(t *testing.T) {
 	})
 }
 
-// TestAnswersOfDifferentAge: replicas may lag, so a later page may announce
-// fewer rows or pages than the first page. If rows are missing then, the list
-// counts as incomplete, whatever the last page announces.
+// TestAnswersOfDifferentAge: a replica may answer with an older state, so a
+// later page may announce fewer rows or pages than the first page. If rows are
+// missing, the list counts as incomplete. This is true even if the last page
+// announces no more rows than the list has.
 func TestAnswersOfDifferentAge(t *testing.T) {
 	t.Parallel()
 	type page struct{ rows, total, pages int } // rows is -1 for a 404 in JSON, and -2 for a 404 in HTML

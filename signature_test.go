@@ -222,8 +222,8 @@ func TestWeakOrDirtySecretsAreRefused(t *testing.T) {
 }
 
 // In FIPS 140-only mode the standard library panics on keys of less than 14
-// bytes. That mode holds for a whole process, so the test runs itself in
-// another one.
+// bytes. The mode applies to a whole process. So the test starts a second
+// process, in which the same test runs in this mode.
 func TestShortKeysInFIPSOnlyMode(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("PLURAL_TEST_FIPS_ONLY") == "" {
@@ -639,8 +639,8 @@ func BenchmarkVerifyCallback(b *testing.B) {
 	}
 }
 
-// KeyIndex says which of several keys made the signature. It does not matter in
-// which order the keys were used before.
+// KeyIndex shows which of several keys made the signature. The keys of earlier
+// messages make no difference.
 func TestKeyIndex(t *testing.T) {
 	t.Parallel()
 	secrets := []string{signatureSecret, "00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100"}

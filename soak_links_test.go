@@ -20,12 +20,12 @@ import (
 // some of the links at the same time. Some writes use a reference that already
 // belongs to a link with another amount. Some payers open or pay a link while
 // the shop cancels it.
-func (s *soak) planLinks(t *testing.T, n int, random *rand.Rand) []*soaked {
+func (s *soak) planLinks(t *testing.T, n int, random *rand.Rand) []*soakWrite {
 	t.Helper()
 	s.srv.Inject(pluraltest.On(pluraltest.OpToken), make([]pluraltest.Fault, 10*n)...) // token requests get no faults
 	d := &desk{t: t, srv: s.srv}
-	var all []*soaked
-	add := func(w write, rivals bool) { all = append(all, &soaked{outcome: outcome{write: w}, rivals: rivals}) }
+	var all []*soakWrite
+	add := func(w write, rivals bool) { all = append(all, &soakWrite{outcome: outcome{write: w}, rivals: rivals}) }
 	for i := 0; len(all) < n; i++ {
 		reference := fmt.Sprint("link-", i)
 		create := write{op: pluraltest.OpPaymentLinksCreate, reference: reference, amount: wholeAmount}
@@ -76,7 +76,7 @@ func TestSoakOfLinks(t *testing.T) {
 				s := &soak{srv: srv, client: newClient(t, srv,
 					plural.WithRetry(plural.RetryPolicy{MaxAttempts: 6}), plural.WithMiddleware(seeLinks))}
 				writes := s.planLinks(t, soakSize(10_000), rand.New(rand.NewPCG(seed, 1)))
-				wrong := s.run(t.Context(), writes)
+				wrong := s.runWrites(t.Context(), writes)
 				result := count(writes)
 				t.Logf("%v; %d links, %d requests, %d faults, %d doubles",
 					result, len(srv.Links()), len(srv.Requests()), len(srv.FaultLog()), len(srv.Doubles()))
@@ -103,7 +103,7 @@ func TestSoakOfLinks(t *testing.T) {
 func seeLinks(next http.RoundTripper) http.RoundTripper {
 	return transportFunc(func(r *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(r)
-		w, isOurs := r.Context().Value(soakedKey{}).(*soaked)
+		w, isOurs := r.Context().Value(soakWriteKey{}).(*soakWrite)
 		if err == nil && isOurs && resp.StatusCode == http.StatusOK {
 			resp.Body = &seenBody{ReadCloser: resp.Body, by: w}
 		}
@@ -114,7 +114,7 @@ func seeLinks(next http.RoundTripper) http.RoundTripper {
 type seenBody struct {
 	io.ReadCloser
 
-	by   *soaked
+	by   *soakWrite
 	read []byte
 }
 

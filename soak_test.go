@@ -58,20 +58,19 @@ const (
 	soakRate    = 0.45 // the share of requests that get a fault
 )
 
-// The type soak is a test under load: a group of workers captures, cancels and
-// refunds many orders at the same time. Sometimes two workers make the same
-// call at once, or one worker captures an order while another worker cancels
-// it.
+// A soak is a test under load: a group of workers captures, cancels and refunds
+// many orders at the same time. Sometimes two workers make the same call at the
+// same time, or one worker captures an order while another worker cancels it.
 type soak struct {
 	srv      *pluraltest.Server
 	client   *plural.Client
 	opts     []plural.CallOption
 	patience time.Duration // time limit of a call; 0: none
-	rivalry  bool          // some calls are made twice at once, and some orders are captured and cancelled at once
+	rivalry  bool          // true: sometimes two workers make the same call, or capture and cancel the same order
 }
 
-// The type soaked is one write of such a test, with its outcome.
-type soaked struct {
+// A soakWrite is one write of a soak, with its outcome.
+type soakWrite struct {
 	outcome
 
 	rivals bool // other calls have the same order or reference
@@ -80,15 +79,15 @@ type soaked struct {
 	links map[string]bool // ids of links that have the call's reference, and that an answer to the call has shown
 }
 
-type soakedKey struct{}
+type soakWriteKey struct{}
 
 // plan makes orders in the states that the writes need, and returns the list of
 // the writes.
-func (s *soak) plan(t *testing.T, n int, random *rand.Rand) []*soaked {
+func (s *soak) plan(t *testing.T, n int, random *rand.Rand) []*soakWrite {
 	t.Helper()
 	s.srv.Inject(pluraltest.On(pluraltest.OpToken), make([]pluraltest.Fault, 10*n)...) // token requests get no faults
 	d := &desk{t: t, srv: s.srv}
-	var all []*soaked
+	var all []*soakWrite
 	for i := 0; len(all) < n; i++ {
 		id := d.order(fmt.Sprint("order-", i), true)
 		if random.IntN(3) == 0 {
@@ -123,24 +122,24 @@ func (s *soak) plan(t *testing.T, n int, random *rand.Rand) []*soaked {
 			writes = append(writes, writes[0])
 		}
 		for _, w := range writes {
-			all = append(all, &soaked{outcome: outcome{write: w}, rivals: rivals})
+			all = append(all, &soakWrite{outcome: outcome{write: w}, rivals: rivals})
 		}
 	}
 	return all
 }
 
-// run makes the writes with all workers at once, and returns the complaints
-// about them.
-func (s *soak) run(ctx context.Context, writes []*soaked) (wrong []string) {
+// runWrites makes the writes. The workers share them, and work at the same
+// time. The result has the complaints about the outcomes.
+func (s *soak) runWrites(ctx context.Context, writes []*soakWrite) (wrong []string) {
 	var (
 		workers sync.WaitGroup
 		mu      sync.Mutex
-		queue   = make(chan *soaked)
+		queue   = make(chan *soakWrite)
 	)
 	for range soakWorkers {
 		workers.Go(func() {
 			for w := range queue {
-				w.order, w.err = s.call(ctx, w)
+				w.order, w.err = s.makeWrite(ctx, w)
 				if what := s.complaint(w); what != "" {
 					mu.Lock()
 					wrong = append(wrong, what)
@@ -164,14 +163,14 @@ func (s *soak) run(ctx context.Context, writes []*soaked) (wrong []string) {
 	return wrong
 }
 
-// The method call makes one write, within the time limit in the field patience.
-func (s *soak) call(ctx context.Context, w *soaked) (*plural.Order, error) {
+// makeWrite makes one write. The field patience is the time limit of the call.
+func (s *soak) makeWrite(ctx context.Context, w *soakWrite) (*plural.Order, error) {
 	if s.patience > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, s.patience)
 		defer cancel()
 	}
-	return w.run(context.WithValue(ctx, soakedKey{}, w), s.client, s.opts...)
+	return w.run(context.WithValue(ctx, soakWriteKey{}, w), s.client, s.opts...)
 }
 
 // complaint says how the result of a call contradicts the books. Several calls
@@ -179,7 +178,7 @@ func (s *soak) call(ctx context.Context, w *soaked) (*plural.Order, error) {
 // not accepted, although the request of another call was accepted. This is not
 // a contradiction. It happens if the server was busy, or refused the token
 // twice.
-func (s *soak) complaint(w *soaked) string {
+func (s *soak) complaint(w *soakWrite) string {
 	n := w.countEffects(s.srv)
 	var failed *plural.Error
 	if w.rivals && errors.As(w.err, &failed) && (failed.Retryable() || errors.Is(w.err, plural.ErrUnauthorized)) &&
@@ -189,8 +188,8 @@ func (s *soak) complaint(w *soaked) string {
 	return w.contradictsLaterWith(n, s.srv)
 }
 
-// soakResult counts results by kind. An unknown outcome that a person has to
-// check counts as review, and not as unknown.
+// soakResult counts results by kind. An unknown outcome counts as review if a
+// person has to check it. Otherwise it counts as unknown.
 type soakResult struct{ applied, ruledOut, review, rejected, notSent, unknown int }
 
 // readSettlements settles all captures. Then it reads the settlements, while
@@ -236,7 +235,7 @@ func (s *soak) readSettlements(t *testing.T, seed uint64) {
 	require.Fail(t, "no reading was complete", "seed %d", seed)
 }
 
-func count(writes []*soaked) (r soakResult) {
+func count(writes []*soakWrite) (r soakResult) {
 	for _, w := range writes {
 		var failed *plural.Error
 		switch {
@@ -321,7 +320,7 @@ func TestSoak(t *testing.T) {
 					size /= 2
 				}
 				writes := s.plan(t, size, rand.New(rand.NewPCG(seed, 0)))
-				wrong := s.run(t.Context(), writes)
+				wrong := s.runWrites(t.Context(), writes)
 				result := count(writes)
 				t.Logf("%v; %d requests, %d faults", result, len(srv.Requests()), len(srv.FaultLog()))
 				s.readSettlements(t, seed)
@@ -373,7 +372,7 @@ func TestSoakOverTCP(t *testing.T) {
 			require.NoError(t, err)
 			s := &soak{srv: srv, client: c, rivalry: true, patience: time.Second}
 			writes := s.plan(t, soakSize(3_000), rand.New(rand.NewPCG(seed, 0)))
-			wrong := s.run(t.Context(), writes)
+			wrong := s.runWrites(t.Context(), writes)
 			t.Logf("%v; %d requests, %d faults", count(writes), len(srv.Requests()), len(srv.FaultLog()))
 			require.Empty(t, wrong, "seed %d", seed)
 			require.Empty(t, srv.Doubles(), "seed %d", seed)
@@ -402,10 +401,9 @@ func TestChaos(t *testing.T) { //nolint:paralleltest // it measures the heap and
 	until := time.Now().Add(duration)
 	for epoch := uint64(1); epoch <= 4 || time.Now().Before(until); epoch++ {
 		c.epoch(t, epoch, 16, duration/8)
-		// This starts one more emulator, without workers. Some code may
-		// keep the most recent emulator in memory. This is now the new
-		// emulator, which has no orders. The emulator with many orders is
-		// no longer the most recent one.
+		// This starts one more emulator, without workers and without orders. If
+		// any code still keeps the last emulator in memory, that is now this
+		// small emulator. The emulator with many orders can then be freed.
 		c.epoch(t, 0, 0, 0)
 		h, g := atRest(c.client)
 		heap, goroutines = append(heap, h), append(goroutines, g)

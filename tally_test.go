@@ -13,7 +13,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// The function payment makes a payment with the given captures.
+// payment(status, paid, captured...) makes a payment with this status, this
+// amount and these captures.
 func payment(status plural.PaymentStatus, paid plural.Amount, captured ...plural.Amount) plural.Payment {
 	p := plural.Payment{Status: status, PaymentAmount: paid}
 	for _, amount := range captured {

@@ -66,7 +66,8 @@ func TestTokenRequestCannotBeRepeated(t *testing.T) {
 	require.Nil(t, g.tokens[0].GetBody)
 }
 
-// A request that was certainly not sent may be sent again, even a write.
+// If it is certain that a try did not send its request, the SDK tries again,
+// even if the request is a write.
 func TestWriteThatWasNotSentIsRepeated(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

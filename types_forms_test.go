@@ -143,23 +143,23 @@ func (f *former) write(name string, v any) {
 	defer f.space()
 	switch v := v.(type) {
 	case map[string]any:
-		f.object(name, v)
+		f.writeObject(name, v)
 	case []any:
-		f.array(name, v)
+		f.writeArray(name, v)
 	case bool:
 		digit := map[bool]string{true: "1", false: "0"}[v]
 		text := pick(f.r, strconv.FormatBool(v), digit)
 		f.out.WriteString(pick(f.r, text, `"`+text+`"`))
 	case json.Number:
-		f.number(name, v)
+		f.writeNumber(name, v)
 	case string:
-		f.text(name, v)
+		f.writeText(name, v)
 	case nil:
 		f.out.WriteString("null")
 	}
 }
 
-func (f *former) number(name string, v json.Number) {
+func (f *former) writeNumber(name string, v json.Number) {
 	text := v.String()
 	if name == "conversion_rate" {
 		f.out.WriteString(pick(f.r, text, `"`+text+`"`))
@@ -168,10 +168,10 @@ func (f *former) number(name string, v json.Number) {
 	f.out.WriteString(pick(f.r, text, text+".0", text+".00", text+"E+0", text+".0e+0", `"`+text+`"`))
 }
 
-// The method text writes a text in one of the forms that Plural uses. It writes
-// a time in one of several formats. If the text is a number or a boolean, the
-// method sometimes leaves out the quotes.
-func (f *former) text(name, v string) {
+// writeText writes the text v in one of the forms that Plural uses. It writes a
+// time in one of several formats. If v is a number or a boolean, writeText
+// sometimes leaves out the quotes.
+func (f *former) writeText(name, v string) {
 	if t, err := time.Parse(time.RFC3339Nano, v); err == nil && strings.HasSuffix(name, "_at") {
 		zone := time.FixedZone("", 19800)
 		v = pick(
@@ -181,7 +181,7 @@ func (f *former) text(name, v string) {
 			t.Format("2006-01-02T15:04:05.000000000Z"),
 			t.Format("2006-01-02 15:04:05.999999999Z07:00"),
 		)
-		f.quoted(v)
+		f.writeQuoted(v)
 		return
 	}
 	isNumber := json.Valid([]byte(v)) && v != "" && strings.Trim(v, "-0123456789") == ""
@@ -189,10 +189,10 @@ func (f *former) text(name, v string) {
 		f.out.WriteString(v)
 		return
 	}
-	f.quoted(v)
+	f.writeQuoted(v)
 }
 
-func (f *former) quoted(v string) {
+func (f *former) writeQuoted(v string) {
 	if f.r.IntN(2) == 0 {
 		escaped, _ := json.Marshal(v)
 		f.out.Write(escaped)
@@ -204,9 +204,9 @@ func (f *former) quoted(v string) {
 	f.out.Truncate(f.out.Len() - 1)
 }
 
-// The method object writes an object with its members in random order, with
-// keys in snake_case or camelCase, and with additional unknown members.
-func (f *former) object(name string, v map[string]any) {
+// writeObject writes an object with its members in random order, with keys in
+// snake_case or camelCase, and with additional unknown members.
+func (f *former) writeObject(name string, v map[string]any) {
 	names := slices.Sorted(maps.Keys(v))
 	f.r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 	f.out.WriteByte('{')
@@ -215,7 +215,7 @@ func (f *former) object(name string, v map[string]any) {
 			f.out.WriteByte(',')
 		}
 		f.space()
-		f.quoted(f.key(name, member))
+		f.writeQuoted(f.key(name, member))
 		f.space()
 		f.out.WriteByte(':')
 		if isOpaque(member) {
@@ -268,12 +268,12 @@ func (f *former) key(object, name string) string {
 	return strings.Join(words, "")
 }
 
-// The method array writes a list. If the list has only one element, the method
+// writeArray writes a list. If the list has only one element, writeArray
 // sometimes writes that element without the brackets.
-func (f *former) array(name string, v []any) {
+func (f *former) writeArray(name string, v []any) {
 	if len(v) == 1 && f.r.IntN(2) == 0 {
-		// An empty element keeps its brackets, because without them it
-		// would mean that there is no element.
+		// An empty element is always written with the brackets. Without the
+		// brackets, the empty element would mean that the list is empty.
 		if o, ok := v[0].(map[string]any); v[0] != "" && (!ok || len(o) > 0) {
 			f.write(name, v[0])
 			return

@@ -106,8 +106,10 @@ func requireStable(tb testing.TB, order *plural.Order) {
 	require.Equal(tb, string(once), string(twice))
 }
 
-// requireNothingLost checks that the JSON of a decoded value has all the leaves
-// of the document that it was decoded from.
+// requireNothingLost encodes a decoded value as JSON. The result must have all
+// the leaves of the document that was decoded. The parameter unknown has the
+// paths that no struct has a field for. Values such as null, "" and 0 may be
+// missing.
 func requireNothingLost(tb testing.TB, document []byte, decoded any, unknown []string) {
 	tb.Helper()
 	written, err := json.Marshal(decoded)

@@ -41,7 +41,7 @@ func fieldsOf(err error) []string {
 }
 
 // requireChecked checks that the error names exactly these fields. If no fields
-// are given, the request must have passed the checks, and must have been sent.
+// are given, requireChecked checks that the request was valid and was sent.
 // Then the error must have status 401, because the tests use servers that
 // answer every request with this status.
 func requireChecked(t *testing.T, err error, fields ...string) {
@@ -608,9 +608,9 @@ func TestExtraCollidesWithEveryField(t *testing.T) {
 	}
 }
 
-// Encoding would change a text that is not UTF-8. Then a reference would not be
-// the caller's reference any more. If a field has a signature, the signature
-// would not match the changed text of the field.
+// If a text is not UTF-8, encoding would change the text. A changed reference
+// would not be the caller's reference any more. A changed text would not match
+// a signature that somebody made of the original text.
 func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 	t.Parallel()
 	const bad = "a\xffb"

@@ -45,8 +45,8 @@ func TestJudgeCaptureAgreesWithTheContract(t *testing.T) {
 	t.Logf("%d documents judged: %v", judged, rulings)
 }
 
-// checkCaptureInvariants checks rules that hold for the verdict on any
-// document.
+// checkCaptureInvariants checks the verdict about a capture by rules that apply
+// to every document.
 func checkCaptureInvariants(t *testing.T, o *Order, amount Amount, f finding) {
 	t.Helper()
 	present, sum := false, int64(0)
@@ -456,9 +456,9 @@ func TestJudgeRefund(t *testing.T) {
 	require.Len(t, rulings, 5)
 }
 
-// A refund is not found in the books. Then the refunds in the parent order's
-// list show only one thing about that refund: whether there is enough money
-// left for it.
+// A refund is not found in the books. The parent order has a list of its
+// refunds. About the missing refund, this list shows only whether the order has
+// enough money left.
 func TestJudgeAbsence(t *testing.T) {
 	t.Parallel()
 	refund := func(id string, status OrderStatus, paise int64) Order {

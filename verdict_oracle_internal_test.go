@@ -59,9 +59,10 @@ func allEntries(amount int64) [][]CaptureData {
 	}
 }
 
-// allPayments returns payments of the given amount in every status, with each
-// list of capture data that allEntries returns. Some payments show the amount
-// in rupees, some in dollars, and some in both.
+// allPayments returns payments of the given amount. There are three payments
+// for each status and each list of allEntries. The first payment shows the
+// amount in rupees. The second payment shows it in dollars and in rupees, and
+// the third payment in dollars only.
 func allPayments(amount int64) []Payment {
 	var all []Payment
 	for _, status := range allPaymentStatuses() {
@@ -84,9 +85,9 @@ func allPayments(amount int64) []Payment {
 
 // forEachCapturable calls the function visit with orders in every status. Some
 // orders have no payment, and some have a card payment of 700. The others have
-// this card payment, and a payment with points of 300. The card payments have
-// every list of capture data that allEntries returns. The payments with points
-// are in rupees. The amounts in their capture data are positive and in rupees.
+// a card payment of 700, and a payment with points of 300. Every payment that
+// allPayments returns is used as the card payment. The amount of a payment with
+// points is always in rupees, and its captures have positive amounts in rupees.
 func forEachCapturable(visit func(o *Order)) {
 	cards := allPayments(700)
 	points := slices.DeleteFunc(allPayments(300), func(p Payment) bool {
@@ -110,8 +111,9 @@ func forEachCapturable(visit func(o *Order)) {
 	}
 }
 
-// The type ruling holds a verdict. If the verdict is final, the ruling also
-// holds the row of the table in evidence.go that led to this verdict.
+// A ruling is a verdict. If the verdict is final, the field row is the row of
+// the table in evidence.go that led to the verdict. Otherwise the field row is
+// nil.
 type ruling struct {
 	verdict verdictKind
 	row     *evidence
@@ -293,7 +295,7 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	case anyPayment(func(p Payment) bool { return hasOurs(p) && held(p) == 0 }):
 		return unclear
 	case anyPayment(func(p Payment) bool { return !hasOurs(p) }):
-		return unclear // a payment does not show our capture, so a part of the order may not be captured
+		return unclear // a payment does not show our capture, so perhaps only a part of the order is captured
 	}
 	return ruling{verdict: verdictApplied}
 }

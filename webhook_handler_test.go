@@ -34,8 +34,9 @@ func serve(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-// counting returns a function for a webhook handler that only counts its calls.
-func counting(calls *atomic.Int32) func(context.Context, *plural.Event) error {
+// countFunc returns a function that NewWebhookHandler accepts. The function
+// only counts how often it is called.
+func countFunc(calls *atomic.Int32) func(context.Context, *plural.Event) error {
 	return func(context.Context, *plural.Event) error {
 		calls.Add(1)
 		return nil
@@ -171,7 +172,7 @@ func TestWebhookHandlerRefuses(t *testing.T) {
 			var log bytes.Buffer
 			var calls atomic.Int32
 			deduper := new(scriptedDeduper)
-			h := plural.NewWebhookHandler(webhookVerifier(t), counting(&calls), plural.WithDeduper(deduper),
+			h := plural.NewWebhookHandler(webhookVerifier(t), countFunc(&calls), plural.WithDeduper(deduper),
 				plural.WithHandlerLogger(slog.New(slog.NewTextHandler(&log, nil))))
 			w := serve(h, tc.request)
 			require.Equal(t, tc.status, w.Code)
@@ -200,7 +201,7 @@ func TestWebhookHandlerMaxBody(t *testing.T) {
 		math.MaxInt64 - 1: true, 1: false,
 	} {
 		var calls atomic.Int32
-		h := plural.NewWebhookHandler(webhookVerifier(t), counting(&calls), plural.WithMaxBody(most))
+		h := plural.NewWebhookHandler(webhookVerifier(t), countFunc(&calls), plural.WithMaxBody(most))
 		for _, announced := range []bool{true, false} {
 			r := signedRequest(webhookBody)
 			if !announced {
@@ -346,8 +347,8 @@ func TestWebhookHandlerSenderHangsUp(t *testing.T) {
 	})
 }
 
-// The same over sockets, where the server cancels the request's context when
-// the connection closes.
+// Here the webhook comes over a real connection. When the connection closes,
+// the server cancels the request's context.
 func TestWebhookHandlerSenderHangsUpOverHTTP(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int32
@@ -466,7 +467,7 @@ func TestWebhookHandlerMadeWrongly(t *testing.T) {
 	logger := plural.WithHandlerLogger(slog.New(slog.NewTextHandler(&log, nil)))
 	header, body := goodWebhook(webhookBody)
 	require.Equal(
-		t, http.StatusInternalServerError, deliver(plural.NewWebhookHandler(nil, counting(&calls), logger), header, body),
+		t, http.StatusInternalServerError, deliver(plural.NewWebhookHandler(nil, countFunc(&calls), logger), header, body),
 	)
 	require.Equal(
 		t, http.StatusInternalServerError, deliver(plural.NewWebhookHandler(webhookVerifier(t), nil, logger), header, body),
@@ -482,12 +483,12 @@ func TestWebhookHandlerMadeWrongly(t *testing.T) {
 		"the merchant's name": {plural.WithMerchant("a/b"), http.StatusInternalServerError},
 	} {
 		log.Reset()
-		h := plural.NewWebhookHandler(webhookVerifier(t), counting(&calls), logger, tc.opt)
+		h := plural.NewWebhookHandler(webhookVerifier(t), countFunc(&calls), logger, tc.opt)
 		require.Contains(t, log.String(), name, "the mistake is logged when the handler is made")
 		require.Equal(t, tc.want, deliver(h, header, body), name)
 	}
 	log.Reset()
-	h := plural.NewWebhookHandler(new(plural.Verifier), counting(&calls), logger)
+	h := plural.NewWebhookHandler(new(plural.Verifier), countFunc(&calls), logger)
 	require.Equal(t, http.StatusInternalServerError, deliver(h, header, body))
 	require.Contains(t, log.String(), "the verifier is nil")
 	require.Zero(t, calls.Load())
@@ -499,7 +500,7 @@ func TestWebhookHandlerBodyThatPanics(t *testing.T) {
 	r := signedRequest(webhookBody)
 	r.Body = io.NopCloser(panickingReader{})
 	w := httptest.NewRecorder()
-	require.NotPanics(t, func() { plural.NewWebhookHandler(webhookVerifier(t), counting(&calls)).ServeHTTP(w, r) })
+	require.NotPanics(t, func() { plural.NewWebhookHandler(webhookVerifier(t), countFunc(&calls)).ServeHTTP(w, r) })
 	require.Equal(t, http.StatusInternalServerError, w.Code)
 	require.Zero(t, calls.Load())
 }
@@ -512,7 +513,7 @@ func (panickingReader) Read([]byte) (int, error) { panic("broken middleware") }
 func TestWebhookHandlerOverHTTP(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int32
-	server := httptest.NewServer(plural.NewWebhookHandler(webhookVerifier(t), counting(&calls)))
+	server := httptest.NewServer(plural.NewWebhookHandler(webhookVerifier(t), countFunc(&calls)))
 	defer server.Close()
 	post := func(body io.Reader, header http.Header) int {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, body)

@@ -190,8 +190,10 @@ func TestWebhookAttackCallbackSignatureOffered(t *testing.T) {
 	v := mustVerifier(t, "", plural.WithCallbackKeys(key), plural.WithWebhookKeys(key), plural.WithClock(webhookClock))
 
 	// The signed text of this callback is
-	// error_message=m.1763802000.{...}&order_id=... It can also be read as an
-	// id ("error_message=m"), a timestamp and a body.
+	// error_message=m.1763802000.{...}&order_id=... The signed text of a
+	// webhook is its id, its timestamp and its body, joined by dots. So the
+	// callback's text is also the text of a webhook with the id
+	// "error_message=m".
 	const body = `{"event_type":"ORDER_PROCESSED"}&order_id=v1-1&status=FAILED`
 	form := signedForm(
 		t, signatureSecret, failedForm("m.1763802000."+strings.TrimSuffix(body, "&order_id=v1-1&status=FAILED")),
@@ -461,7 +463,7 @@ func TestWebhookAttackTimestampSpelling(t *testing.T) {
 		"٣":                            false,
 		"2025-11-22T09:00:00Z":         false,
 		"9223372036854775807":          false, // subtracting from this would overflow
-		"18446744075473353616":         false, // 2^64 + 1763802000; an overflow would give the right time
+		"18446744075473353616":         false, // this is 2^64 + 1763802000; after an overflow, 1763802000 would be left
 		strings.Repeat("9", 400):       false,
 		strings.Repeat("0", 30) + "17": false,
 	} {
