@@ -53,7 +53,9 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 	t.Helper()
 	isToken := c.op == "token"
 	if strings.HasPrefix(f.name, "another order") && (isToken || c.do) {
-		return // a token request has no order, and the method Do does not check which order an answer has
+		// A token request has no order. The method Client.Do does not check
+		// which order an answer is about.
+		return
 	}
 	p := newHostilePeer(t, f, isToken)
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
@@ -61,7 +63,9 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 	callCtx := ctx
 	var opts []plural.Option
 	if isToken {
-		opts = append(opts, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1})) // a failed token request has its own waits
+		// A second try would wait, because the SDK pauses after a failed token
+		// request.
+		opts = append(opts, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}))
 	}
 	if f.slow {
 		opts = append(opts, plural.WithAttemptTimeout(250*time.Millisecond))
@@ -111,8 +115,8 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 	require.Equal(t, plural.INR(100), o.OrderAmount)
 }
 
-// requireReached calls the healed server until a call succeeds. The first calls
-// may fail for two reasons:
+// requireReached calls a server that no longer has a fault, until a call
+// succeeds. The first calls may fail for two reasons:
 //   - For a short time, all calls return the error of an earlier token request.
 //   - With a slow fault, each try has a short time limit. On a slow machine a
 //     handshake may take longer.
@@ -126,9 +130,9 @@ func requireReached(ctx context.Context, t *testing.T, client *plural.Client) {
 	require.NoError(t, err, "the peer is healthy again")
 }
 
-// requireFromDo checks the result of the method Do after an answer with good
-// JSON. The method must succeed, or must return an error because the answer
-// does not fit the caller's type.
+// requireFromDo checks the result of a call of [plural.Client.Do]. The server
+// has answered with valid JSON. So the call must succeed, or must return an
+// error because the answer does not fit the caller's type.
 func requireFromDo(t *testing.T, c hostileCall, err error) {
 	t.Helper()
 	if err == nil {
@@ -181,8 +185,9 @@ func requireTyped(t *testing.T, f fault, c hostileCall, err error) {
 	}
 }
 
-// hasStatus reports whether e has the status. If e wraps the error of a token
-// request, it is enough that the wrapped error has the status.
+// hasStatus reports whether e has the status. If e wraps another
+// [plural.Error], such as the error of a token request, hasStatus also returns
+// true if the wrapped error has the status.
 func hasStatus(e *plural.Error, status int) bool {
 	for e != nil && e.StatusCode != status {
 		var inner *plural.Error
@@ -316,8 +321,8 @@ func TestPeersThatCannotBeReached(t *testing.T) {
 	}
 }
 
-// The memory for an answer is bounded. It stays bounded if the answer does not
-// end, or if its header announces a very long body.
+// The SDK uses a bounded amount of memory for an answer. This is so even if the
+// answer does not end, or if the answer's header announces a very long body.
 func TestHostileAnswersAreBoundedInMemory(t *testing.T) { //nolint:paralleltest // it measures memory
 	for _, f := range faults() {
 		switch f.name {
@@ -501,7 +506,7 @@ func TestOddAnswersThatAreFine(t *testing.T) {
 func TestBrokenReadsAreRepeated(t *testing.T) {
 	t.Parallel()
 	for name, broken := range map[string]http.HandlerFunc{
-		"closed in the body": cut("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"data\":"),
+		"closed in the body": cutAfter("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"data\":"),
 		"not JSON":           answersWith(200, "text/html", []byte("<html>")),
 		"slow body": func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, "{")

@@ -143,14 +143,14 @@ type fault struct {
 	answer http.HandlerFunc
 	status int  // the status that the error has; 0: there is no answer
 	slow   bool // the answer never ends by itself
-	typed  bool // the answer is good JSON: the method Do accepts it, or reports what does not fit
+	typed  bool // the answer is valid JSON: the method Client.Do may accept it, see requireFromDo
 	heavy  bool // the fault costs much processor time
 	http2  bool
 }
 
-// The function cut writes the text and then closes the connection. If the text
-// is empty, the function resets the connection instead.
-func cut(text string) http.HandlerFunc {
+// cutAfter returns a handler that writes the text and then closes the
+// connection. If the text is empty, the handler resets the connection instead.
+func cutAfter(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -225,27 +225,31 @@ func faults() []fault {
 		}
 	}
 	all := []fault{
-		{name: "reset before an answer", answer: cut("")},
-		{name: "closed in the status line", answer: cut("HTTP/1.1 20")},
-		{name: "closed in the header", answer: cut("HTTP/1.1 200 OK\r\nContent-Le")},
-		{name: "closed in the body", answer: cut("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"data\":"), status: 200},
+		{name: "reset before an answer", answer: cutAfter("")},
+		{name: "closed in the status line", answer: cutAfter("HTTP/1.1 20")},
+		{name: "closed in the header", answer: cutAfter("HTTP/1.1 200 OK\r\nContent-Le")},
+		{
+			name:   "closed in the body",
+			answer: cutAfter("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"data\":"),
+			status: 200,
+		},
 		{
 			name:   "closed in a chunk",
-			answer: cut("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"d"),
+			answer: cutAfter("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"d"),
 			status: 200,
 		},
 		{
 			name:   "closed in an error's body",
-			answer: cut("HTTP/1.1 503 Busy\r\nContent-Length: 1000\r\n\r\n{\"code\":"),
+			answer: cutAfter("HTTP/1.1 503 Busy\r\nContent-Length: 1000\r\n\r\n{\"code\":"),
 			status: 503,
 		},
-		{name: "no HTTP", answer: cut("SSH-2.0-OpenSSH_9.9\r\n")},
-		{name: "two lengths", answer: cut("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}")},
-		{name: "a negative length", answer: cut("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}")},
+		{name: "no HTTP", answer: cutAfter("SSH-2.0-OpenSSH_9.9\r\n")},
+		{name: "two lengths", answer: cutAfter("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}")},
+		{name: "a negative length", answer: cutAfter("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}")},
 		{name: "slow header", answer: hang(), slow: true},
 		{name: "slow body", answer: hang("{", `"data"`), slow: true, status: 200},
 		{name: "endless body", answer: endless, heavy: true, status: 200},
-		{name: "4 GiB announced", answer: cut("HTTP/1.1 200 OK\r\nContent-Length: 4294967296\r\n\r\n{"), status: 200},
+		{name: "4 GiB announced", answer: cutAfter("HTTP/1.1 200 OK\r\nContent-Length: 4294967296\r\n\r\n{"), status: 200},
 		{name: "gzip bomb", status: 200, heavy: true, answer: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			_, _ = w.Write(bomb)

@@ -53,17 +53,18 @@ type Request struct {
 	query    url.Values
 }
 
-// call describes a request while its operation runs. s.mu must be held.
+// A value of the type call describes a request while the request's operation
+// runs. s.mu must be held.
 type call struct {
 	*Request
 	body     []byte
 	view     view
 	result   resultMode
-	reads    int           // how many reads see PENDING before the write is final; if 0, it is final after delay
+	reads    int           // how many reads see PENDING before the write is final; if 0, the write is final after delay
 	delay    time.Duration // how long the write stays PENDING, or the wait between two payments of a capture
 	ends     string        // the final status of a refund; "" means PROCESSED
 	reversed bool          // with resultByLegs and resultByLegsFails: the points are captured before the card
-	legs     int           // with the same results: the number of payments that the capture must take money from
+	legs     int           // with resultByLegs and resultByLegsFails: how many payments the capture takes money from
 	checking bool          // the operation only checks whether it would make a refund
 	insert   bool          // the operation makes a refund even if its reference has been used by now
 	record   *FaultRecord  // the log entry of the fault; nil without a fault
@@ -137,9 +138,10 @@ func matchPath(path string) (found route, orderID, reference string) {
 }
 
 // matchLink finds the operation of a path that begins with
-// /api/pay/v1/paymentlink. The parameter path is the rest of that path.
-func matchLink(path string) (found route, linkID, reference string) {
-	parts := strings.Split(path, "/")
+// /api/pay/v1/paymentlink. The parameter rest is the part of the path after
+// this beginning.
+func matchLink(rest string) (found route, linkID, reference string) {
+	parts := strings.Split(rest, "/")
 	for i, part := range parts {
 		plain, err := url.PathUnescape(part)
 		if err != nil || plain == "" && i > 0 || i == 0 && plain != "" {
@@ -170,8 +172,8 @@ const maxRequestBody = 1 << 20
 const bodyTimeout = 30 * time.Second
 
 // decisionHeader is a header that a Transport adds to a request, if the fault
-// plan has chosen a fault before the request is sent. The value of the header
-// is the name under which the server keeps the plan's choice.
+// plan has chosen a fault before the request is sent. The server keeps the
+// chosen fault under a name. The value of the header is this name.
 const decisionHeader = "Pluraltest-Decision"
 
 // serve handles every request. It records the request, lets the fault plan
@@ -197,23 +199,23 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBody))
 	_ = control.SetReadDeadline(time.Time{}) // a fault may delay the answer for long
 	if tooLarge := new(http.MaxBytesError); err != nil && !errors.As(err, &tooLarge) {
-		s.write(w, nil, errMalformed.answer())
+		s.writeAnswer(w, nil, errMalformed.answer())
 		return
 	}
 	req := s.newRequest(r, run, orderID, reference, body)
 	req.Reused = reused
-	s.note(req)
+	s.recordRequest(req)
 	if err != nil {
-		s.write(w, req, errMalformed.answer())
+		s.writeAnswer(w, req, errMalformed.answer())
 		return
 	}
 	if run.run == nil {
-		s.write(w, req, s.notAPI())
+		s.writeAnswer(w, req, s.notAPI())
 		return
 	}
 	if run.method != r.Method {
 		w.Header().Set("Allow", run.method)
-		s.write(w, req, errMethod.answer())
+		s.writeAnswer(w, req, errMethod.answer())
 		return
 	}
 	s.carryOut(w, r, conn, req, run, s.chooseFault(req, decision))
@@ -229,7 +231,9 @@ func (s *Server) notAPI() answer {
 	return gatewayError(http.StatusNotFound, s.newTraceID())
 }
 
-func (s *Server) unknownPath(w http.ResponseWriter, _ *http.Request) { s.write(w, nil, s.notAPI()) }
+func (s *Server) unknownPath(w http.ResponseWriter, _ *http.Request) {
+	s.writeAnswer(w, nil, s.notAPI())
+}
 
 // newRequest describes a request, for the books and for the fault plan.
 func (s *Server) newRequest(r *http.Request, run route, orderID, reference string, body []byte) *Request {
@@ -291,19 +295,19 @@ func bodyReference(body []byte) string {
 	return ""
 }
 
-// The method note numbers a request and adds it to the books.
-func (s *Server) note(req *Request) {
+// recordRequest adds a request to the books, and sets the request's number.
+func (s *Server) recordRequest(req *Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	req.Seq = len(s.requests) + 1
 	s.requests = append(s.requests, req)
 }
 
-// refusal makes the checks that all operations share. It returns nil if they
-// pass. s.mu must be held.
-func (s *Server) refusal(c *call, run route) *apiError {
+// checkRequest makes the checks that all operations share. If a check fails,
+// checkRequest returns the error. Otherwise it returns nil. s.mu must be held.
+func (s *Server) checkRequest(c *call, run route) *apiError {
 	switch {
-	case run.op != OpToken && !s.authorized(c.Header):
+	case run.op != OpToken && !s.hasValidToken(c.Header):
 		return &errUnauthorized
 	case len(c.body) > 0 && !takesNoBody(run.op) && !isJSON(c.Header.Get("Content-Type")):
 		return &errMalformed
@@ -323,8 +327,8 @@ func isJSON(contentType string) bool {
 	return strings.EqualFold(strings.TrimSpace(kind), "application/json")
 }
 
-// The method write sends a complete answer.
-func (s *Server) write(w http.ResponseWriter, req *Request, a answer) {
+// writeAnswer sends a complete answer.
+func (s *Server) writeAnswer(w http.ResponseWriter, req *Request, a answer) {
 	s.writeHead(w, req, a, len(a.body))
 	_, _ = io.Copy(w, bytes.NewReader(a.body))
 }

@@ -95,7 +95,7 @@ func (s *Server) publicOrder(o *order) Order {
 	return shown
 }
 
-// Orders lists orders and refunds, oldest first.
+// Orders returns the orders and refunds, oldest first.
 func (s *Server) Orders() []Order {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +117,7 @@ func (s *Server) Order(id string) (Order, bool) {
 	return s.publicOrder(o), true
 }
 
-// OrdersByReference lists the orders and refunds under one
+// OrdersByReference returns the orders and refunds with this
 // merchant_order_reference, oldest first.
 func (s *Server) OrdersByReference(reference string) []Order {
 	s.mu.Lock()
@@ -130,9 +130,9 @@ func (s *Server) OrdersByReference(reference string) []Order {
 	return list
 }
 
-// Document returns the JSON that GET answers for an order or a refund, with its
-// envelope. It returns nil if no order or refund has this id. The call does not
-// count as a read.
+// Document returns the JSON document of an order or a refund, with its
+// envelope. A GET request gets the same JSON. The result is nil if no order or
+// refund has this id. The call does not count as a read.
 func (s *Server) Document(id string) json.RawMessage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,7 +143,7 @@ func (s *Server) Document(id string) json.RawMessage {
 	return envelope(s.document(o, view{}))
 }
 
-// Captures lists the captures of an order. There is at most one, unless
+// Captures returns the captures of an order. There is at most one, unless
 // [WithMoreCaptures] or [WithCheckLag] allows more. A capture that is PENDING
 // is not in the list yet.
 func (s *Server) Captures(orderID string) []Capture {
@@ -155,8 +155,8 @@ func (s *Server) Captures(orderID string) []Capture {
 	return nil
 }
 
-// Cancels lists the voids of an order, at most one. A payer who leaves the
-// checkout page cancels the order without a void.
+// Cancels returns the voids of an order. There is at most one. If a payer
+// leaves the checkout page, the order becomes CANCELLED, but there is no void.
 func (s *Server) Cancels(orderID string) []Cancel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,7 +166,7 @@ func (s *Server) Cancels(orderID string) []Cancel {
 	return nil
 }
 
-// Refunds lists the refunds of an order, oldest first.
+// Refunds returns the refunds of an order, oldest first.
 func (s *Server) Refunds(orderID string) []Refund {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -184,8 +184,8 @@ func (s *Server) Refunds(orderID string) []Refund {
 	return list
 }
 
-// Requests lists the API requests that have arrived, oldest first. Their bodies
-// and headers are shared: do not change them.
+// Requests returns the API requests that have arrived, oldest first. Their
+// bodies and headers are shared: do not change them.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -196,15 +196,15 @@ func (s *Server) Requests() []Request {
 	return list
 }
 
-// RequestsTo lists the requests of one operation (OpCapturesCreate, ...),
+// RequestsTo returns the requests of one operation (OpCapturesCreate, ...),
 // oldest first.
 func (s *Server) RequestsTo(op string) []Request {
 	return slices.DeleteFunc(s.Requests(), func(r Request) bool { return r.Op != op })
 }
 
-// Doubles returns a list of what was applied twice or beyond its limit. Each
-// text in the list describes one such mistake. The list is empty if nothing is
-// wrong. These are the mistakes:
+// Doubles returns a list of mistakes: a write was applied twice, or too much
+// money was taken or given back. Each text in the list describes one mistake.
+// If nothing is wrong, the list is empty. These are the mistakes:
 //   - Two orders have the same merchant_order_reference.
 //   - Two payment links have the same reference.
 //   - Two refunds have the same reference, even if they belong to different
@@ -273,8 +273,9 @@ func (s *Server) madeTwice(reference string) (found []string) {
 }
 
 // findDoubles returns the mistakes of one order:
-//   - two captures, two voids, or both a capture and a void
-//   - captures or refunds beyond their limit
+//   - The order has two captures, two voids, or both a capture and a void.
+//   - The order has captured more than was held.
+//   - The order has refunded more than was captured.
 func (o *order) findDoubles() (found []string) {
 	if o.typ != typeCharge {
 		return nil
@@ -305,8 +306,8 @@ func (o *order) findDoubles() (found []string) {
 }
 
 // AssertExactlyOnce calls t.Errorf for each mistake that [Server.Doubles]
-// finds. It shows that nothing was applied twice. It does not show that
-// anything was applied: check that with Captures or Refunds.
+// finds. If there is no mistake, nothing was applied twice. This does not show
+// that anything was applied: check that with Captures or Refunds.
 func (s *Server) AssertExactlyOnce(t TB) {
 	t.Helper()
 	for _, double := range s.Doubles() {

@@ -36,8 +36,8 @@ func (r Return) Request(ctx context.Context) (*http.Request, error) {
 	return req, nil
 }
 
-// Callback makes the signed form that the payer's browser would bring back to
-// the merchant in the order's present state.
+// Callback makes the signed form about the present state of the order. The
+// payer's browser would bring this form back to the merchant.
 func (s *Server) Callback(orderID string) (Return, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,8 +75,8 @@ func (s *Server) CallbackJSON(orderID string) []byte {
 
 // CallbackRequest makes the browser's request to the order's callback URL,
 // ready for a handler under test. If the order has no callback URL, the request
-// goes to the path "/". If a mux has a pattern for the shop's callback path
-// only, it does not match "/".
+// goes to the path "/". A mux whose only pattern is the shop's callback path
+// does not serve that request.
 func (s *Server) CallbackRequest(ctx context.Context, orderID string) (*http.Request, error) {
 	r, err := s.Callback(orderID)
 	if err != nil {

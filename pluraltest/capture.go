@@ -52,7 +52,7 @@ func (s *Server) createCapture(c *call) answer {
 	case o.lapsed:
 		return errHoldLapsed.answer()
 	}
-	s.capture(o, c, Capture{OrderID: o.id, Reference: reference, Amount: amount, RequestID: c.RequestID})
+	s.captureHold(o, c, Capture{OrderID: o.id, Reference: reference, Amount: amount, RequestID: c.RequestID})
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
 }
 
@@ -108,9 +108,10 @@ func (s *Server) captureMore(o *order, entry Capture) {
 	s.emitEvent("ORDER_PROCESSED", o)
 }
 
-// The method capture takes money from a hold once, and releases the rest of the
-// hold.
-func (s *Server) capture(o *order, c *call, entry Capture) {
+// captureHold carries out the first capture of a hold. The capture releases the
+// rest of the hold, unless the server allows a second capture: see
+// mayCaptureMore.
+func (s *Server) captureHold(o *order, c *call, entry Capture) {
 	if c.result == resultByLegs || c.result == resultByLegsFails {
 		s.captureByLegs(o, c, entry)
 		return
@@ -118,8 +119,8 @@ func (s *Server) capture(o *order, c *call, entry Capture) {
 	s.finishWrite(o, c, func(now time.Time) { allocate(o, entry, now) }, func() { s.completeCapture(o, entry) })
 }
 
-// finishWrite carries out a capture or a void with the result that the call
-// asks for:
+// finishWrite carries out a capture or a void. The field c.result says how the
+// write ends:
 //   - If the write succeeds at once, finishWrite calls onSuccess.
 //   - If the write is PENDING at first, finishWrite calls onPending at once,
 //     unless onPending is nil. If the write then succeeds, finishWrite calls
@@ -129,7 +130,7 @@ func (s *Server) finishWrite(o *order, c *call, onPending func(now time.Time), o
 	switch c.result {
 	case resultFailed:
 		s.failHold(o)
-		c.record.settle(EffectFailed, s.now())
+		c.record.setEffect(EffectFailed, s.now())
 	case resultPending, resultPendingFails:
 		s.changeOrder(o, func(now time.Time) {
 			o.setStatus(StatusPending)
@@ -142,11 +143,11 @@ func (s *Server) finishWrite(o *order, c *call, onPending func(now time.Time), o
 		s.delayWrite(o, c, func() {
 			if fails {
 				s.failHold(o)
-				record.settle(EffectFailed, s.now())
+				record.setEffect(EffectFailed, s.now())
 				return
 			}
 			onSuccess()
-			record.settle(EffectAppliedLate, s.now())
+			record.setEffect(EffectAppliedLate, s.now())
 		})
 	case resultDone, resultByLegs, resultByLegsFails:
 		onSuccess()

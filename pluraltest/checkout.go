@@ -103,7 +103,7 @@ func (s *Server) payFromPage(token string, posted url.Values, readable bool) (is
 	}
 	d, badForm := o.readDecision(posted)
 	if d != nil {
-		_ = s.pay(o, *d) // if the order is no longer open, the page shows its state
+		_ = s.applyDecision(o, *d) // if the order is no longer open, the page shows its state
 	}
 	return true, !o.payable() && s.returnOf(o).URL != "", badForm
 }

@@ -23,7 +23,7 @@ const (
 type checkoutMethod struct {
 	Code    string
 	Name    string
-	Hint    string // the text under the name
+	Hint    string // a short text that the page shows next to the name
 	Checked bool
 }
 
@@ -95,7 +95,7 @@ func readPayForm(form url.Values, offered []string) *payForm {
 	case "CARD":
 		f.readCard(form)
 	case "UPI":
-		f.VPA = printable(form.Get("vpa"), 50)
+		f.VPA = cleanLine(form.Get("vpa"), 50)
 		if f.VPA != testVPA {
 			f.fault("vpa", "Enter the test UPI ID, "+testVPA+".")
 		}
@@ -117,7 +117,7 @@ func (f *payForm) readCard(form url.Values) {
 	default:
 		f.fault("card-number", "That was not the test card. The test card is filled in again. Never enter a real card here.")
 	}
-	f.Expiry = printable(form.Get("card_expiry"), 7)
+	f.Expiry = cleanLine(form.Get("card_expiry"), 7)
 	if !validExpiry(f.Expiry) {
 		f.fault("card-expiry", "Enter an expiry of 12/25 or later, as MM/YY.")
 	}
@@ -170,15 +170,16 @@ func declineReason(code, message string) (string, string) {
 			chosen = reason
 		}
 	}
-	if own := printable(message, 200); own != "" {
+	if own := cleanLine(message, 200); own != "" {
 		chosen.Message = own
 	}
 	return chosen.Code, chosen.Message
 }
 
-// printable removes the control characters from a line of text, and cuts it
-// after n characters.
-func printable(text string, n int) string {
+// cleanLine removes the control characters and the outer spaces from a line of
+// text. If the line is longer than n characters, cleanLine keeps only the first
+// n.
+func cleanLine(text string, n int) string {
 	line := strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == unicode.ReplacementChar {
 			return -1

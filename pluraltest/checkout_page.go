@@ -119,8 +119,9 @@ func messagePage(title, text string) *checkoutPage {
 	return &checkoutPage{Name: "message", Title: title, Text: text}
 }
 
-// checkoutPage describes the page of the order whose checkout token is given,
-// in the order's present state. It returns nil if no order has the token.
+// checkoutPage returns the page for a checkout token. The page shows the
+// present state of the order that has the token. If no order has the token,
+// checkoutPage returns nil.
 func (s *Server) checkoutPage(token string, form *payForm) *checkoutPage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,7 +137,7 @@ func (s *Server) checkoutPage(token string, form *payForm) *checkoutPage {
 		Token: o.token,
 		Order: &checkoutOrder{
 			ID: o.id, Reference: o.reference, Merchant: s.MerchantID, Customer: customerName(o.purchaseDetails),
-			Notes: o.notes, Amount: money(o.amount), Status: o.status, PreAuth: o.preAuth, Retries: o.retries,
+			Notes: o.notes, Amount: formatMoney(o.amount), Status: o.status, PreAuth: o.preAuth, Retries: o.retries,
 		},
 		Failure: o.lastError,
 		Form:    form,
@@ -237,13 +238,16 @@ func customerName(purchaseDetails json.RawMessage) string {
 		} `json:"customer"`
 	}
 	if len(purchaseDetails) > 0 {
-		_ = json.Unmarshal(purchaseDetails, &details) // details in another form have no name to show
+		_ = json.Unmarshal(purchaseDetails, &details) // if the details have another form, the page shows no name
 	}
 	return strings.TrimSpace(details.Customer.First + " " + details.Customer.Last)
 }
 
-// renderCheckout writes a page. Its headers forbid a browser to store the page,
-// to show it in a frame, or to load anything for it.
+// renderCheckout writes a page. The headers of the answer tell the browser
+// three things:
+//   - The browser must not store the page.
+//   - The browser must not show the page inside a page of another site.
+//   - The browser must not load other files for the page.
 func renderCheckout(w http.ResponseWriter, status int, page *checkoutPage) {
 	page.Nonce, page.Style = rand.Text(), checkoutStyle
 	var body bytes.Buffer

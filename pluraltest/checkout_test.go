@@ -48,14 +48,15 @@ type sheet struct {
 	html   string
 }
 
-// text returns the text of the page, without markup.
+// sheet.text returns the text of the page, without markup.
 func (s sheet) text() string {
 	plain := regexp.MustCompile(`(?s)<style.*?</style>|<script.*?</script>|<[^>]*>`).ReplaceAllString(s.html, " ")
 	return strings.Join(strings.Fields(html.UnescapeString(plain)), " ")
 }
 
-// form reads the form that takes the payer back to the shop.
-func (s sheet) form(t *testing.T) (action string, fields url.Values) {
+// returnForm reads the form that takes the payer back to the shop. It returns
+// the address and the fields of the form.
+func (s sheet) returnForm(t *testing.T) (action string, fields url.Values) {
 	t.Helper()
 	found := regexp.MustCompile(`(?s)<form method="post" action="([^"]*)" id="return".*?</form>`).
 		FindStringSubmatch(s.html)
@@ -89,7 +90,8 @@ func (p *payer) send(method, link string, form url.Values, header ...string) she
 
 func (p *payer) open() sheet { p.t.Helper(); return p.send("GET", p.link, nil) }
 
-// press posts a form and goes to the next page.
+// payer.press posts a form, as a button of the page does. If the answer is a
+// redirect, payer.press opens the next page.
 func (p *payer) press(fields ...string) sheet {
 	p.t.Helper()
 	posted := p.send("POST", p.link, values(fields...))
@@ -144,7 +146,7 @@ func values(fields ...string) url.Values {
 // verifies the form's signature as a merchant does.
 func verifyForm(t *testing.T, srv *pluraltest.Server, s sheet) (action string, callback *plural.Callback) {
 	t.Helper()
-	action, fields := s.form(t)
+	action, fields := s.returnForm(t)
 	verifier, err := plural.NewVerifier(srv.ClientSecret)
 	require.NoError(t, err)
 	callback, err = verifier.VerifyCallback(fields)

@@ -48,9 +48,8 @@ func TestConformanceTableNamesRealTests(t *testing.T) {
 	require.Greater(t, rows, 40)
 }
 
-// requireNoTest checks a line that names no test. Each row of the conformance
-// table that describes a behaviour must name a test, so the line must not be
-// such a row. The line may be:
+// requireNoTest checks a line that names no test. In the conformance table,
+// each row about a behaviour must name a test. So only these lines are allowed:
 //   - prose
 //   - a separator or the head of the table
 //   - a row with only a bold headline

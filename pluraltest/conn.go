@@ -134,8 +134,8 @@ const (
 // error code of RST_STREAM frames.
 type frameEditor struct {
 	header [frameHeader]byte
-	seen   int // bytes of the header that have passed
-	left   int // bytes of the payload that are still to come
+	seen   int // how many bytes of the frame's header the editor has read
+	left   int // how many bytes of the frame's payload the editor has not read yet
 }
 
 func (e *frameEditor) edit(p []byte) {

@@ -32,11 +32,11 @@ func TestCurlCommands(t *testing.T) {
 			t.Parallel()
 			srv := pluraltest.NewServer(t, pluraltest.WithGuideSamples())
 
-			token := curl(t, srv, "token-"+environment, "")
+			token := runCommand(t, srv, "token-"+environment, "")
 			require.Equal(t, 200, token.status, "%s", token.body)
 			require.NotEmpty(t, token.doc(t)["access_token"])
 
-			checkout := curl(t, srv, "checkout-"+environment, "")
+			checkout := runCommand(t, srv, "checkout-"+environment, "")
 			require.Equal(t, 200, checkout.status, "%s", checkout.body)
 			require.Equal(t, "Order Creation Successful.", checkout.doc(t)["response_message"])
 			id := checkout.doc(t)["order_id"].(string)
@@ -46,18 +46,18 @@ func TestCurlCommands(t *testing.T) {
 			require.Equal(t, guideReference, order["merchant_order_reference"])
 			require.Equal(t, "192212", order["purchase_details"].(map[string]any)["customer"].(map[string]any)["customer_id"])
 
-			again := curl(t, srv, "checkout-"+environment, "")
+			again := runCommand(t, srv, "checkout-"+environment, "")
 			require.Equal(t, id, again.doc(t)["order_id"], "the same command makes only one order")
 
 			held := authorized(t, srv, "held-1", 11000)
-			captured := curl(t, srv, "capture-"+environment, held)
+			captured := runCommand(t, srv, "capture-"+environment, held)
 			require.Equal(t, 200, captured.status, "%s", captured.body)
 			require.Equal(t, "PARTIALLY_CAPTURED", captured.data(t)["status"])
 			require.Equal(t, int64(4000), srv.Captures(held)[0].Amount.Value)
 			require.Equal(t, "merchant-capture-ref-r4y", srv.Captures(held)[0].Reference)
 
 			released := authorized(t, srv, "held-2", 11000)
-			cancelled := curl(t, srv, "cancel-"+environment, released)
+			cancelled := runCommand(t, srv, "cancel-"+environment, released)
 			require.Equal(t, 200, cancelled.status, "%s", cancelled.body)
 			require.Equal(t, "CANCELLED", cancelled.data(t)["status"])
 
@@ -89,12 +89,12 @@ func TestCurlRefusals(t *testing.T) {
 	require.NoError(t, err)
 	_, err = srv.Pay(paid, pluraltest.Approve)
 	require.NoError(t, err)
-	require.Equal(t, "OPERATION_NOT_ALLOWED", curl(t, srv, "capture-uat", paid).code(t), "nothing is held")
-	require.Equal(t, "OPERATION_NOT_ALLOWED", curl(t, srv, "cancel-uat", paid).code(t))
-	require.Equal(t, "ORDER_NOT_FOUND", curl(t, srv, "capture-uat", "").code(t), "order_id is not filled in")
+	require.Equal(t, "OPERATION_NOT_ALLOWED", runCommand(t, srv, "capture-uat", paid).code(t), "nothing is held")
+	require.Equal(t, "OPERATION_NOT_ALLOWED", runCommand(t, srv, "cancel-uat", paid).code(t))
+	require.Equal(t, "ORDER_NOT_FOUND", runCommand(t, srv, "capture-uat", "").code(t), "order_id is not filled in")
 	stranger := pluraltest.NewServer(t)
-	require.Equal(t, 401, curl(t, stranger, "token-uat", "").status, "the samples need WithGuideSamples")
-	require.Equal(t, "UNAUTHORIZED", curl(t, stranger, "checkout-uat", "").code(t))
+	require.Equal(t, 401, runCommand(t, stranger, "token-uat", "").status, "the samples need WithGuideSamples")
+	require.Equal(t, "UNAUTHORIZED", runCommand(t, stranger, "checkout-uat", "").code(t))
 }
 
 // needCurl skips a test on a machine without curl or without a shell. CI has
@@ -111,10 +111,10 @@ func needCurl(t *testing.T) {
 	}
 }
 
-// curl runs one of the guide's commands in a shell, as if a person had pasted
-// the command. A configuration file makes curl print the status, and use no
-// proxy.
-func curl(t *testing.T, srv *pluraltest.Server, command, orderID string) reply {
+// runCommand runs one of the guide's commands in a shell, as if a person had
+// pasted the command. A configuration file makes the program curl print the
+// status, and use no proxy.
+func runCommand(t *testing.T, srv *pluraltest.Server, command, orderID string) reply {
 	t.Helper()
 	script, err := os.ReadFile(filepath.Join("testdata", "curl", command+".sh"))
 	require.NoError(t, err)

@@ -5,29 +5,30 @@ import (
 	"strings"
 )
 
-// The function rupees reads a decimal text as an exact number. It returns false
-// if the text is not a decimal number.
-func rupees(text string) (*big.Rat, bool) {
+// parseRupees reads a decimal text as an exact number. It returns false if the
+// text is not a decimal number.
+func parseRupees(text string) (*big.Rat, bool) {
 	if text == "" || strings.Trim(text, "0123456789.-") != "" {
 		return nil, false
 	}
 	return new(big.Rat).SetString(text)
 }
 
-// The function paise converts a number of paise to rupees.
-func paise(n int64) *big.Rat { return big.NewRat(n, 100) }
+// paiseToRupees converts a number of paise to rupees.
+func paiseToRupees(n int64) *big.Rat { return big.NewRat(n, 100) }
 
-// The function share returns r times parts/10,000, rounded to the given number
+// roundedShare returns a share of r. The share is given in parts of ten
+// thousand: 200 parts are 2 per cent. The result is rounded to the given number
 // of decimals.
-func share(r *big.Rat, parts int64, decimals int) *big.Rat {
+func roundedShare(r *big.Rat, parts int64, decimals int) *big.Rat {
 	exact := new(big.Rat).Mul(r, big.NewRat(parts, 10_000))
 	rounded, _ := new(big.Rat).SetString(exact.FloatString(decimals))
 	return rounded
 }
 
-// The function decimal formats an exact number with as many decimals as it
-// needs.
-func decimal(r *big.Rat) string {
+// formatDecimal formats an exact number. The text has at most 12 decimals, and
+// does not end with needless zeros.
+func formatDecimal(r *big.Rat) string {
 	const most = 12
 	text := r.FloatString(most)
 	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")

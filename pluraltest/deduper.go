@@ -20,8 +20,8 @@ const conformanceLease = time.Second
 // uses names of its own. Set isShared if Dedupers on the same store share their
 // state, as two processes do.
 //
-// Some rules wait for a lease to end. That takes a few seconds, or no time in a
-// testing/synctest bubble.
+// To check some rules, TestDeduper waits until a lease has ended. This takes a
+// few seconds, or no time in a testing/synctest bubble.
 func TestDeduper(t TB, newDeduper func() plural.Deduper, isShared bool) {
 	t.Helper()
 	c := &deduperCheck{

@@ -21,8 +21,9 @@ func WebhookSchedule() []time.Duration {
 	}
 }
 
-// delivery is a [Delivery] with what the server needs to make its attempts.
-type delivery struct {
+// queuedDelivery is a [Delivery] in the server's queue. The other fields are
+// for the attempts to deliver the event.
+type queuedDelivery struct {
 	Delivery
 	charge      *order        // the delivery waits for the earlier events of this order
 	born        time.Time     // when the schedule starts
@@ -32,7 +33,7 @@ type delivery struct {
 
 // webhookQueue holds the events. Server.mu guards it.
 type webhookQueue struct {
-	all      []*delivery
+	all      []*queuedDelivery
 	holding  bool
 	sending  int // how many requests are on their way
 	changed  chan struct{}
@@ -56,7 +57,7 @@ func (s *Server) hasTarget() bool {
 // event. s.mu must be held.
 func (s *Server) emitEvent(event string, o *order) {
 	q := &s.webhooks
-	d := &delivery{
+	d := &queuedDelivery{
 		Delivery: Delivery{
 			ID:        s.newMessageID(event, o.id, itoa(len(q.all))),
 			EventType: event,
@@ -78,11 +79,11 @@ func (s *Server) emitEvent(event string, o *order) {
 	q.notify()
 }
 
-// startDelivery starts the delivery of an event. The delivery first waits for
-// the previous event of the same order: the first attempt for that event must
-// have ended. So no event of an order overtakes another. If waitChan is not
-// nil, the delivery also waits until waitChan is closed. s.mu must be held.
-func (s *Server) startDelivery(d *delivery, waitChan chan struct{}) {
+// startDelivery starts the delivery of an event. The delivery waits until the
+// first attempt for the previous event of the same order has ended. So no event
+// of an order overtakes another. If waitChan is not nil, the delivery also
+// waits until waitChan is closed. s.mu must be held.
+func (s *Server) startDelivery(d *queuedDelivery, waitChan chan struct{}) {
 	d.attemptDone = make(chan struct{})
 	if !s.hasTarget() {
 		d.State = DeliveryNotSent
@@ -95,7 +96,7 @@ func (s *Server) startDelivery(d *delivery, waitChan chan struct{}) {
 	s.wg.Go(func() {
 		s.awaitAttempt(waitChan)
 		s.awaitAttempt(last)
-		s.deliver(d)
+		s.deliverEvent(d)
 	})
 }
 
@@ -113,28 +114,28 @@ func (s *Server) awaitAttempt(attemptDone chan struct{}) {
 	}
 }
 
-// The method deliver makes the attempts of the schedule until an attempt gets a
-// 2xx. Together with the first attempt, it sends the duplicates that the
-// options ask for.
-func (s *Server) deliver(d *delivery) {
+// deliverEvent makes the attempts of the schedule until an attempt gets a 2xx.
+// Together with the first attempt, it sends the duplicates that the options ask
+// for.
+func (s *Server) deliverEvent(d *queuedDelivery) {
 	closeDone := sync.OnceFunc(func() { close(d.attemptDone) })
 	defer closeDone()
 	schedule, from := s.cfg.webhook.schedule, d.born
 	for attempt, wait := range schedule {
 		wait = time.Duration(float64(wait) * s.cfg.webhook.scale)
-		if !s.pause(time.Until(from.Add(wait))) || !s.isPending(d) {
+		if !s.sleepUnlessClosed(time.Until(from.Add(wait))) || !s.isPending(d) {
 			return
 		}
 		var copies sync.WaitGroup
 		if attempt == 0 {
 			for range s.cfg.webhook.duplicates {
-				copies.Go(func() { _, _ = s.send(d) })
+				copies.Go(func() { _, _ = s.sendEvent(d) })
 			}
 		}
-		status, err := s.send(d)
+		status, err := s.sendEvent(d)
 		from = time.Now()
 		copies.Wait()
-		again := s.conclude(d, status, err, attempt == len(schedule)-1)
+		again := s.finishAttempt(d, status, err, attempt == len(schedule)-1)
 		closeDone()
 		if !again {
 			return
@@ -142,9 +143,9 @@ func (s *Server) deliver(d *delivery) {
 	}
 }
 
-// The method pause waits for the time d. It returns false if the server is
+// sleepUnlessClosed waits for the duration d. It returns false if the server is
 // closed before that time has passed.
-func (s *Server) pause(d time.Duration) bool {
+func (s *Server) sleepUnlessClosed(d time.Duration) bool {
 	if d > 0 {
 		timer := time.NewTimer(d)
 		defer timer.Stop()
@@ -156,15 +157,15 @@ func (s *Server) pause(d time.Duration) bool {
 	return s.ctx.Err() == nil
 }
 
-func (s *Server) isPending(d *delivery) bool {
+func (s *Server) isPending(d *queuedDelivery) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return d.State == DeliveryPending
 }
 
-// conclude records the result of an attempt, and reports whether to make
-// another attempt.
-func (s *Server) conclude(d *delivery, status int, err error, last bool) (again bool) {
+// finishAttempt records the result of an attempt. It reports whether the server
+// must make another attempt.
+func (s *Server) finishAttempt(d *queuedDelivery, status int, err error, last bool) (again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.webhooks.notify()
@@ -184,8 +185,8 @@ func (s *Server) conclude(d *delivery, status int, err error, last bool) (again 
 
 var errNoTarget = errors.New("nowhere to send webhooks to")
 
-// The method send posts an event and records the attempt.
-func (s *Server) send(d *delivery) (status int, err error) {
+// sendEvent posts an event to the merchant, and records the attempt.
+func (s *Server) sendEvent(d *queuedDelivery) (status int, err error) {
 	s.mu.Lock()
 	if !s.hasTarget() {
 		s.mu.Unlock()
@@ -249,7 +250,7 @@ func (s *Server) webhookClient() (client *http.Client, target string) {
 	if q.merchant == nil {
 		q.link = newMemListener()
 		q.merchant = &http.Server{
-			Handler:           s.guarded(s.cfg.webhook.handler, s.cfg.mention),
+			Handler:           s.guardHandler(s.cfg.webhook.handler, s.cfg.mention),
 			BaseContext:       s.context,
 			ReadHeaderTimeout: time.Minute,
 			ErrorLog:          s.http.ErrorLog,

@@ -22,10 +22,10 @@
 //
 // [NewServer] and [Start] make a server that listens on a loopback port. A
 // server made by [New] does not listen. [Server.Transport] and [Server.Client]
-// reach such a server over connections in memory that behave as sockets do.
-// They also reach a server that listens. A server made by New inside a
-// testing/synctest bubble runs on the bubble's clock, and must be closed in the
-// bubble.
+// reach such a server over connections in memory that behave as sockets do. You
+// can also use them with a server that listens on a port. A server made by New
+// inside a testing/synctest bubble runs on the bubble's clock, and must be
+// closed in the bubble.
 //
 // # Faults
 //
@@ -44,7 +44,7 @@
 // [Server.Orders], [Server.Captures], [Server.Refunds], [Server.Deliveries] and
 // [Server.Requests] read the emulator's books. [Server.AssertExactlyOnce] fails
 // a test if anything was applied twice. It does not check that a write was
-// applied at all: for that, look in the books.
+// applied. To check that, read the books, for example with [Server.Captures].
 //
 // Amounts are in minor units (paise). Times in documents are UTC.
 package pluraltest

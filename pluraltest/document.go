@@ -203,8 +203,8 @@ func (s *Server) captureData(p *payment, v view) any {
 	return list
 }
 
-// emptyCard makes the payment option that the vendor's camelCase samples show
-// for points.
+// emptyCard makes the payment_option of a payment with points, as the vendor's
+// camelCase samples have it. The option is a card whose fields are empty.
 func emptyCard() map[string]any {
 	return map[string]any{"card_data": map[string]any{
 		"card_type": "", "network_name": "", "issuer_name": "", "product_name": "",
@@ -258,14 +258,15 @@ func marshal(v any) []byte {
 	return []byte(strings.TrimSuffix(b.String(), "\n"))
 }
 
-// maxOlder is the number of earlier versions of a document that stale reads can
-// show.
+// maxOlder is how many earlier versions of a document the server keeps, for
+// reads that must show an old state.
 const maxOlder = 8
 
-// changeOrder keeps the present document for stale reads, and then calls the
-// function mutate to change the order. Other documents can change with the
-// order, and changeOrder keeps them as well: the document of a refund's parent,
-// and the document of the order's payment link.
+// changeOrder calls the function mutate to change the order. Before that, it
+// saves the present version of the order's document, for reads that must show
+// an old state. A change of the order can also change the document of a
+// refund's parent, and the document of the order's payment link. So changeOrder
+// saves their present versions as well.
 func (s *Server) changeOrder(o *order, mutate func(now time.Time)) {
 	now := s.now()
 	for _, each := range []*order{o, o.parent} {

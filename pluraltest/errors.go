@@ -133,8 +133,9 @@ var (
 	}
 )
 
-// gatewayError makes an error of the gateway in front of the services, in the
-// gateway's own shape.
+// gatewayError makes an error answer as Plural's gateway makes it. The gateway
+// stands in front of the services. The JSON of the gateway's errors has other
+// fields than the JSON of the services' errors.
 func gatewayError(status int, traceID string) answer {
 	return jsonAnswer(status, marshal(struct {
 		Status  int    `json:"status"`

@@ -82,7 +82,7 @@ func (s *Server) eventBody(event string, o *order) []byte {
 		Data      orderDoc `json:"data"`
 	}{event, s.document(subject, view{webhook: true, points: points})})
 	if points {
-		return camelCase(body)
+		return toCamelCase(body)
 	}
 	return body
 }
@@ -91,9 +91,10 @@ func (s *Server) eventBody(event string, o *order) []byte {
 // samples.
 var snakeKeys = []string{"callback_url", "failure_callback_url", "merchant_payment_reference", "integration_mode"}
 
-// camelCase renames the fields of an event as the vendor does for orders with
-// points. Names that the merchant chose do not change.
-func camelCase(body []byte) []byte {
+// toCamelCase gives the fields of an event camelCase names. In the vendor's
+// samples, the events of orders that were paid with points have such names.
+// Names that the merchant chose do not change.
+func toCamelCase(body []byte) []byte {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	var doc any

@@ -10,9 +10,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// The function ship stands for the merchant's own code. When the goods leave
-// the merchant, it captures the held money.
-func ship(ctx context.Context, client *plural.Client, orderID string) error {
+// shipOrder stands for the merchant's own code. When the goods leave the
+// merchant, shipOrder captures the held money.
+func shipOrder(ctx context.Context, client *plural.Client, orderID string) error {
 	_, err := client.Captures.Create(ctx, orderID, &plural.CaptureRequest{
 		MerchantCaptureReference: "ship-" + orderID[len(orderID)-6:],
 		FullAmount:               true,
@@ -54,7 +54,7 @@ func Example_lostAnswer() {
 	defer cancel()
 
 	srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.ResetAfterApply)
-	fmt.Println("shipped:", ship(ctx, client, orderID) == nil)
+	fmt.Println("shipped:", shipOrder(ctx, client, orderID) == nil)
 
 	for _, fault := range srv.FaultLog() {
 		fmt.Println(fault.Fault, fault.Effect)
@@ -87,10 +87,10 @@ func ExampleServer_SetFaultPlan() {
 		}
 		return pluraltest.NoFault
 	})
-	fmt.Println("unknown:", errors.Is(ship(ctx, client, orderID), plural.ErrOutcomeUnknown))
+	fmt.Println("unknown:", errors.Is(shipOrder(ctx, client, orderID), plural.ErrOutcomeUnknown))
 
 	srv.ClearFaults()
-	fmt.Println("settled:", ship(ctx, client, orderID) == nil)
+	fmt.Println("settled:", shipOrder(ctx, client, orderID) == nil)
 	fmt.Println("captures:", len(srv.Captures(orderID)))
 	// Output:
 	// unknown: true

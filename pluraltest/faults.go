@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Effect says what a request does to the books if it meets a fault.
+// Effect says what a request with a fault does to the books.
 type Effect string
 
 // The effects that a [Fault] can have.
@@ -20,23 +20,24 @@ const (
 	// server begins to answer. With AnswerHang, the delay begins when the
 	// client gives up.
 	ApplyLater Effect = "later"
-	// The write is accepted as PENDING. Fault.Reads is the number of reads
-	// after which the write becomes final. If Fault.Reads is 0, the write
-	// becomes final after Fault.Delay.
+	// The write is accepted as PENDING. If Fault.Reads is 0, the write
+	// becomes final after Fault.Delay. Otherwise clients can read PENDING
+	// as often as Fault.Reads says, and the next read makes the write final.
 	ApplyPending     Effect = "pending"
 	ApplyPendingFail Effect = "pending, failed" // the write is accepted as PENDING and then fails
 	ApplyFail        Effect = "failed"          // the write is accepted and fails: status FAILED
 	// A capture takes the money of one payment after the other. The capture
-	// takes the money of the first payment at once. Fault.Reads is the
-	// number of reads after which the capture takes the money of the next
-	// payment. If Fault.Reads is 0, the capture takes the money of the next
-	// payment after Fault.Delay. Other operations treat this effect as
-	// ApplyNow.
+	// takes the money of the first payment at once. Before each further
+	// payment, the capture waits. If Fault.Reads is 0, it waits for
+	// Fault.Delay. Otherwise it waits until clients have read the order as
+	// often as Fault.Reads says. The next read then takes the money. Other
+	// operations treat this effect as ApplyNow.
 	ApplyByLegs     Effect = "leg by leg"
 	ApplyByLegsFail Effect = "leg by leg, the last fails" // like ApplyByLegs, but the last payment fails
-	// A refund is checked when it arrives, and is made after Fault.Delay.
-	// Nothing checks whether its reference has been used in the meantime.
-	// Other operations treat this effect as ApplyNow.
+	// The server checks a refund when the request arrives, and makes the
+	// refund after Fault.Delay. It does not check again whether the
+	// refund's reference is taken by then. Other operations treat this
+	// effect as ApplyNow.
 	InsertLater Effect = "checked, then inserted"
 )
 
@@ -61,10 +62,10 @@ func isOfLinks(op string) bool { return strings.HasPrefix(op, "payment_links.") 
 
 func isOfSettlements(op string) bool { return op == OpSettlementsList || op == OpSettlementsGet }
 
-// Answer says what the client receives if its request meets a fault.
+// Answer says what the client receives for a request with a fault.
 type Answer string
 
-// The answers that the client can get if its request meets a [Fault].
+// The answers that a [Fault] can have.
 const (
 	AnswerNormal      Answer = ""                   // the usual answer of the service
 	AnswerRefused     Answer = "refused"            // no connection
@@ -79,10 +80,11 @@ const (
 	AnswerEmpty       Answer = "empty"              // 200 without a body
 	AnswerErrorInOK   Answer = "error in 200"       // 200 with {"code":Fault.Code,...}
 	AnswerRedirect    Answer = "redirect"           // 307 to another path
-	// A read gets the document as it was before its last change. If
-	// Fault.Delay is not zero, the read gets the document as it was that
-	// long ago. The answer may be "not found". Other requests get the
-	// normal answer.
+	// A read gets an old document. If Fault.Delay is zero, the document is
+	// the version before the last change. Otherwise the document is the
+	// version that was valid at an earlier time: Fault.Delay before the
+	// read. The answer may be "not found". Other requests get the normal
+	// answer.
 	AnswerStale         Answer = "stale"
 	AnswerNoCaptureData Answer = "no capture data" // the normal document without capture_data
 	AnswerNoParent      Answer = "no parent"       // the normal document without parent_order_id
@@ -105,11 +107,12 @@ type Fault struct {
 	// ApplyByLegs, ApplyByLegsFail, AnswerStale, AnswerSlowHeaders and
 	// AnswerSlowBody.
 	Delay time.Duration
-	// Reads is a number of reads. With ApplyPending and ApplyPendingFail,
-	// this many reads see PENDING, and then the write becomes final. A read
-	// of a refund's parent order counts as a read of the refund. With
-	// ApplyByLegs and ApplyByLegsFail, this many reads come before the
-	// money of the next payment is taken.
+	// Reads says how often clients can read the order before the effect goes
+	// on. With ApplyPending and ApplyPendingFail, clients read PENDING that
+	// often, and then the write becomes final. With ApplyByLegs and
+	// ApplyByLegsFail, clients read the order that often, and then the
+	// capture takes the money of the next payment. If a client reads the
+	// parent order of a refund, this counts as a read of the refund.
 	Reads       int
 	Status      int    // for AnswerStatus and AnswerHTML, 200 to 599
 	Code        string // for AnswerStatus and AnswerErrorInOK, e.g. "INTERNAL_ERROR"
@@ -123,8 +126,9 @@ type Fault struct {
 func (f Fault) After(d time.Duration) Fault { f.Delay = d; return f }
 
 // AfterReads makes a copy of the fault with another number of reads. A PENDING
-// result becomes final once n reads have seen PENDING. A read of a refund's
-// parent also shows the refund, so it counts as a read of the refund.
+// result becomes final after clients have read PENDING n times. The parent
+// order of a refund also shows the refund. So if a client reads the parent
+// order, this counts as a read of the refund.
 func (f Fault) AfterReads(n int) Fault { f.Reads = n; return f }
 
 // String returns the fault's name.
@@ -152,11 +156,11 @@ var (
 	NoFault = Fault{}
 
 	// Refuse refuses the connection: nothing is written and nothing is applied.
-	// Only a client that uses Server.Transport is refused, such as the client
-	// of Server.Client. The server cannot refuse a client with another
-	// transport, because that client has sent the request before the server
-	// chooses the fault. In this case the server resets the connection, as it
-	// does with ResetBeforeApply. Server.Down refuses every client.
+	// This works only for a client that uses Server.Transport, such as the
+	// client of Server.Client. Any other client has already connected and sent
+	// its request when the server chooses the fault. Then the server resets the
+	// connection, as it does with ResetBeforeApply. Server.Down refuses every
+	// client.
 	Refuse = Fault{Name: "Refuse", Effect: ApplyNever, Answer: AnswerRefused}
 
 	HangBeforeApply = Fault{Name: "HangBeforeApply", Effect: ApplyNever, Answer: AnswerHang}
@@ -225,8 +229,9 @@ var (
 	// LaggingRead shows the books as they were 3 seconds ago.
 	LaggingRead = Fault{Name: "LaggingRead", Answer: AnswerStale, Delay: defaultDelay}
 
-	// StaleRead shows the document as it was before its last change. An order
-	// or refund that has not changed since it was made is not found.
+	// StaleRead shows the document as it was before its last change. If the
+	// order, the refund or the payment link has never changed, the answer is
+	// "not found".
 	StaleRead = Fault{Name: "StaleRead", Answer: AnswerStale}
 
 	Truncate = Fault{Name: "Truncate", Answer: AnswerTruncated}
@@ -270,7 +275,8 @@ var (
 
 	// PendingResult answers PENDING. The write succeeds 3 seconds later.
 	// With [Fault.AfterReads], the write succeeds after a number of reads
-	// instead. A read of a refund's parent counts as a read of the refund.
+	// instead. If a client reads the parent order of a refund, this counts as a
+	// read of the refund.
 	PendingResult = Fault{Name: "PendingResult", Effect: ApplyPending, Delay: defaultDelay}
 	// PendingThenFailed answers PENDING. The write fails 3 seconds later.
 	PendingThenFailed = Fault{Name: "PendingThenFailed", Effect: ApplyPendingFail, Delay: defaultDelay}
@@ -397,7 +403,7 @@ func AllFaults() []Fault {
 	return all
 }
 
-// lostFaults lists the faults that any request can meet.
+// lostFaults lists the faults that any request can get.
 func lostFaults() []Fault {
 	return []Fault{
 		Refuse, HangAfterApply, ResetAfterApply, CloseAfterApply, CloseAfterAnswer, StreamResetAfterApply, Truncate,
@@ -442,11 +448,11 @@ func FaultsFor(op string) []Fault {
 	default:
 		list = WriteFaults()
 	}
-	return slices.DeleteFunc(list, func(f Fault) bool { return !f.fits(op) })
+	return slices.DeleteFunc(list, func(f Fault) bool { return !f.fitsOperation(op) })
 }
 
-// The method fits reports whether a fault makes sense for an operation.
-func (f Fault) fits(op string) bool {
+// fitsOperation reports whether a fault makes sense for an operation.
+func (f Fault) fitsOperation(op string) bool {
 	read := isRead(op)
 	switch f.Effect {
 	case ApplyPending, ApplyPendingFail, ApplyFail:
@@ -483,13 +489,14 @@ func (f Fault) fits(op string) bool {
 }
 
 // RandomFaults makes a plan for [Server.SetFaultPlan]. The plan gives a fault
-// to some of the requests: rate is their share, from 0 to 1. It chooses among
-// those of the given faults that fit the operation. If no faults are given, it
-// chooses among [FaultsFor]. The choice depends on the seed, and on the
-// request: its operation, its references and how often it has been sent. It
-// does not depend on other goroutines, so the same seed gives the same faults
-// again. RandomFaults panics if rate is not between 0 and 1, or if a fault
-// makes no sense: see [Server.Inject].
+// to some of the requests: rate is their share, from 0 to 1. The plan chooses
+// one of the given faults, but only a fault that fits the operation. If no
+// faults are given, the plan chooses one of the faults of [FaultsFor]. The
+// choice depends on the seed, and on the request: its operation, its references
+// and how often it has been sent. The choice does not depend on other
+// goroutines, so the same seed gives the same faults again. RandomFaults panics
+// if rate is not between 0 and 1, or if a fault makes no sense: see
+// [Server.Inject].
 func RandomFaults(seed uint64, rate float64, faults ...Fault) func(Request) Fault {
 	if !(rate >= 0 && rate <= 1) {
 		panic(fmt.Sprintf("pluraltest: RandomFaults: the rate %v is not between 0 and 1", rate))
@@ -516,7 +523,7 @@ func (p *randomPlan) decide(r Request) Fault {
 		fitting = FaultsFor(r.Op)
 	}
 	for _, f := range p.faults {
-		if f.fits(r.Op) {
+		if f.fitsOperation(r.Op) {
 			fitting = append(fitting, f)
 		}
 	}

@@ -9,15 +9,15 @@ import (
 // the emulator.
 type reportFunc func(format string, args ...any)
 
-// guarded wraps a handler. It counts the requests that the handler serves, so
-// Close can wait for them. It also reports the handler's panics. After a panic
-// it cuts the client's connection, as net/http would.
-func (s *Server) guarded(next http.Handler, report reportFunc) http.Handler {
+// guardHandler wraps a handler. It counts the requests that the handler serves,
+// so Close can wait for them. It also reports the handler's panics. After a
+// panic it cuts the client's connection, as net/http would.
+func (s *Server) guardHandler(next http.Handler, report reportFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !s.begin() {
+		if !s.beginRequest() {
 			panic(http.ErrAbortHandler)
 		}
-		defer s.end()
+		defer s.endRequest()
 		defer func() {
 			cause := recover()
 			if cause == nil {
@@ -32,9 +32,10 @@ func (s *Server) guarded(next http.Handler, report reportFunc) http.Handler {
 	})
 }
 
-// reportTo reports to a test. A bug of the emulator fails the test. A panic of
+// reportToTest makes an option: the emulator sends its reports to the test t. A
+// bug of the emulator, of a fault plan or of a page fails the test. A panic of
 // the merchant's handler is only logged, because the test may be about that
 // panic.
-func reportTo(t TB) Option {
+func reportToTest(t TB) Option {
 	return func(c *config) { c.report, c.mention = t.Errorf, t.Logf }
 }

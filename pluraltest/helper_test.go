@@ -103,7 +103,8 @@ func (a *api) refund(id, body string) reply {
 	return a.do("POST", "/api/pay/v1/refunds/"+id, body)
 }
 
-// authorized makes an order with a hold.
+// The function authorized(t, srv, ...) makes an order with a hold, and returns
+// the id of the order.
 func authorized(t *testing.T, srv *pluraltest.Server, reference string, paise int64) string {
 	t.Helper()
 	id, err := srv.AddOrder(pluraltest.OrderSpec{Reference: reference, Amount: inr(paise), PreAuth: true})

@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// Lapse says where a hold that nobody captured has ended: at the bank, in the
-// books of Plural, or in both places. Plural does not document how long a hold
-// lasts, or which status the order gets.
+// Lapse is the way in which a hold ends if nobody captures the money. The hold
+// can end only at the bank, only in the books of Plural, or in both places.
+// Plural does not document how long a hold lasts, or which status the order
+// gets.
 type Lapse int
 
-// The places where a hold can end.
+// The ways in which a hold can end without a capture.
 const (
 	LapseEverywhere Lapse = iota // the bank has released the hold, and the order is CANCELLED
 	// The bank has released the hold, but the order still has the status

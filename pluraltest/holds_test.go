@@ -90,8 +90,8 @@ func TestHoldLifetime(t *testing.T) {
 	require.Equal(t, "CANCELLED", status(second))
 }
 
-// Time passes without Advance, and no request comes. The webhook still reports
-// that the hold has lapsed.
+// A hold ends by itself at the end of its lifetime. The test does not call
+// Advance and sends no request.
 func TestHoldsLapseByThemselves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

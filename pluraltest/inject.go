@@ -12,7 +12,7 @@ type Match struct {
 	Reference string // the merchant's reference in the body or the path
 }
 
-// On returns a Match for every request of one operation.
+// On makes a [Match] that selects every request of one operation.
 func On(op string) Match { return Match{Op: op} }
 
 func (m Match) matches(r *Request) bool {
@@ -31,9 +31,9 @@ type rule struct {
 // request takes the first fault, and the second takes the second fault.
 // Requests after the last fault are served as usual. If two queues match, the
 // older queue goes first. The server calls the fault plan for a request only if
-// no queue has a fault for it.
+// no queue has a fault for the request.
 //
-// Inject panics if a fault makes no sense:
+// A call of Inject panics if a fault makes no sense:
 //   - Its Answer or its Effect does not exist.
 //   - Its Delay, its Reads or its Size is negative.
 //   - Its Answer is AnswerStatus or AnswerHTML, and its Status is not from 200
@@ -45,21 +45,25 @@ func (s *Server) Inject(match Match, faults ...Fault) {
 	s.rules = append(s.rules, &rule{match: match, faults: append([]Fault(nil), faults...)})
 }
 
-// SetFaultPlan sets the function that chooses a fault for each API request
-// without an injected fault. A nil plan chooses no faults. The server may call
-// the plan from several goroutines at once. If the plan returns a fault that
-// makes no sense, the server cuts the connection and reports the mistake: see
-// [NewServer]. It does the same if the plan panics. But for a request of
-// [Server.Client] or [Server.Transport], the client's own goroutine calls the
-// plan and gets the panic.
+// SetFaultPlan sets the fault plan. The plan is a function that chooses a fault
+// for an API request. The server calls the plan for each request that has no
+// fault in a queue of [Server.Inject]. A nil plan chooses no faults. The server
+// may call the plan from several goroutines at once.
+//
+// If the plan panics or returns a fault that makes no sense, the server cuts
+// the connection and reports the mistake: see [NewServer]. There is one
+// exception. For a request of [Server.Client] or [Server.Transport], the
+// client's own goroutine calls the plan. If the plan then panics, the client's
+// goroutine panics.
 func (s *Server) SetFaultPlan(plan func(Request) Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.plan = plan
 }
 
-// ClearFaults forgets the queued faults and the fault plan. Effects of earlier
-// faults that are still to come are not cancelled: see [Server.Flush].
+// ClearFaults forgets the queued faults and the fault plan. It does not cancel
+// the effects of earlier faults: an effect that has not happened yet still
+// happens later. See also [Server.Flush].
 func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,8 +71,7 @@ func (s *Server) ClearFaults() {
 	clear(s.decided)
 }
 
-// EffectState is the state of an effect: what a request that met a fault has
-// done to the books so far.
+// EffectState says what a request with a fault has done to the books so far.
 type EffectState string
 
 // The states of an effect.
@@ -99,15 +102,15 @@ type FaultRecord struct {
 	SettledAt time.Time // when Effect reached its present value
 }
 
-// The method settle records the state of the effect. It does nothing if r is
-// nil. The server's lock must be held.
-func (r *FaultRecord) settle(state EffectState, at time.Time) {
+// setEffect records the state of the effect. It does nothing if r is nil. The
+// server's lock must be held.
+func (r *FaultRecord) setEffect(state EffectState, at time.Time) {
 	if r != nil {
 		r.Effect, r.SettledAt = state, at
 	}
 }
 
-// FaultLog lists the faults injected so far, oldest first.
+// FaultLog returns the faults injected so far, oldest first.
 func (s *Server) FaultLog() []FaultRecord {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,7 +131,7 @@ func (s *Server) chooseFault(req *Request, decisionName string) Fault {
 	fault := early.fault
 	req.Attempt = early.attempt
 	if !decided {
-		s.count(req)
+		s.countAttempt(req)
 		fault, decided = s.takeQueued(req)
 	}
 	plan := s.plan
@@ -140,8 +143,9 @@ func (s *Server) chooseFault(req *Request, decisionName string) Fault {
 	return fault
 }
 
-// decision is a fault that was chosen before its request was sent.
-type decision struct {
+// earlyDecision is a fault that the plan has chosen before the client sends the
+// request.
+type earlyDecision struct {
 	fault   Fault
 	attempt int
 }
@@ -160,9 +164,9 @@ func (s *Server) decideEarly(req *Request) (refused bool, name string) {
 			s.mu.Unlock()
 			return false, "" // chooseFault takes this fault from the queue
 		}
-		s.count(req)
+		s.countAttempt(req)
 		fault, _ := s.takeQueued(req)
-		s.log(req, fault, EffectNotApplied)
+		s.logFault(req, fault, EffectNotApplied)
 		s.mu.Unlock()
 		return true, ""
 	}
@@ -171,24 +175,24 @@ func (s *Server) decideEarly(req *Request) (refused bool, name string) {
 		s.mu.Unlock()
 		return false, ""
 	}
-	s.count(req)
+	s.countAttempt(req)
 	s.mu.Unlock()
 	fault := plan(*req)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if fault.Answer == AnswerRefused && fault.invalidReason() == "" {
-		s.log(req, fault, EffectNotApplied)
+		s.logFault(req, fault, EffectNotApplied)
 		return true, ""
 	}
 	s.decisions++
 	name = itoa(s.decisions)
-	s.decided[name] = decision{fault, req.Attempt}
+	s.decided[name] = earlyDecision{fault, req.Attempt}
 	return false, name
 }
 
-// mayRefuse reports whether the next request may be refused. Only then must a
-// Transport call decideEarly.
+// mayRefuse reports whether a Transport must call decideEarly for the next
+// request. If it returns false, the request will not be refused.
 func (s *Server) mayRefuse() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,9 +201,9 @@ func (s *Server) mayRefuse() bool {
 	})
 }
 
-// The method count sets the Attempt of a request: 1 for the first request with
-// its identity, 2 for the second, and so on. s.mu must be held.
-func (s *Server) count(req *Request) {
+// countAttempt sets the field Attempt of a request: 1 for the first request
+// with its identity, 2 for the second, and so on. s.mu must be held.
+func (s *Server) countAttempt(req *Request) {
 	s.attempts[req.identity]++
 	req.Attempt = s.attempts[req.identity]
 }
@@ -219,8 +223,8 @@ func (s *Server) takeQueued(req *Request) (Fault, bool) {
 	return Fault{}, false
 }
 
-// The method log enters a fault into the log. s.mu must be held.
-func (s *Server) log(req *Request, fault Fault, state EffectState) *FaultRecord {
+// logFault adds a fault to the log. s.mu must be held.
+func (s *Server) logFault(req *Request, fault Fault, state EffectState) *FaultRecord {
 	r := &FaultRecord{
 		Seq: len(s.faults) + 1, Fault: fault, Op: req.Op, OrderID: req.OrderID, Reference: req.Reference,
 		RequestID: req.RequestID, Request: req.Seq, Attempt: req.Attempt, Reused: req.Reused, Proto: req.Proto,

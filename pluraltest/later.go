@@ -60,9 +60,10 @@ type pendingResult struct {
 }
 
 // delayWrite delays the end of a write on the order o. If c.reads is zero, the
-// write ends after c.delay. Otherwise c.reads reads of the order still see
-// PENDING, and the next read ends the write. To end the write, delayWrite calls
-// the function endWrite.
+// write ends after c.delay. Otherwise the write ends when clients read the
+// order. The field c.reads says how often clients still read the earlier state.
+// The next read then ends the write. To end the write, delayWrite calls the
+// function endWrite.
 func (s *Server) delayWrite(o *order, c *call, endWrite func()) {
 	p := &pendingResult{byReads: c.reads > 0, reads: c.reads}
 	o.pending = p
@@ -70,7 +71,7 @@ func (s *Server) delayWrite(o *order, c *call, endWrite func()) {
 	run := func(dropped bool) {
 		o.pending = nil
 		if dropped {
-			record.settle(EffectDropped, s.now())
+			record.setEffect(EffectDropped, s.now())
 			return
 		}
 		endWrite()
@@ -82,10 +83,10 @@ func (s *Server) delayWrite(o *order, c *call, endWrite func()) {
 	}
 }
 
-// countRead records that a client is about to read the order. Such a read also
-// shows the order's refunds, so it counts as a read of each refund as well. A
-// write may wait for a number of reads. After that number, the next read ends
-// the write and sees the final state.
+// countRead records that a client is about to read the order. The answer to
+// such a read also shows the order's refunds, so the read counts for each
+// refund as well. If a pending write has had all the reads that it waits for,
+// countRead ends the write. So the client reads the final state.
 func (s *Server) countRead(o *order) {
 	for _, each := range append([]*order{o}, o.refunds...) {
 		switch p := each.pending; {

@@ -6,10 +6,10 @@ import (
 )
 
 // captureByLegs captures an order with several payments, one payment after the
-// other. The order is no longer AUTHORIZED after the first payment, although
-// the other payments still are. The capture enters the books when the last
-// payment has succeeded or failed. The capture's amount is the sum that was
-// taken by then.
+// other. Once the first payment is captured, the order is no longer AUTHORIZED.
+// Its other payments are still AUTHORIZED then. The capture enters the books
+// when the last payment has succeeded or failed. The capture's amount is the
+// sum that was taken by then.
 func (s *Server) captureByLegs(o *order, c *call, entry Capture) {
 	whole := map[*payment]*captureEntry{}
 	s.changeOrder(o, func(now time.Time) {
@@ -33,7 +33,7 @@ func (s *Server) captureByLegs(o *order, c *call, entry Capture) {
 }
 
 // captureLegs takes the money of the first payment now, and the money of the
-// others later.
+// other payments later.
 func (s *Server) captureLegs(o *order, c *call, entry Capture, legs []*payment, whole map[*payment]*captureEntry) {
 	leg, rest := legs[0], legs[1:]
 	fails := len(rest) == 0 && c.legs > 1 && c.result == resultByLegsFails
@@ -63,9 +63,9 @@ func (s *Server) captureLegs(o *order, c *call, entry Capture, legs []*payment, 
 		s.delayWrite(o, c, func() { s.captureLegs(o, c, entry, rest, whole) })
 		return
 	case fails:
-		c.record.settle(EffectFailed, s.now())
+		c.record.setEffect(EffectFailed, s.now())
 	default:
-		c.record.settle(EffectAppliedLate, s.now())
+		c.record.setEffect(EffectAppliedLate, s.now())
 	}
 	s.emitEvent("ORDER_PROCESSED", o)
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// captured returns an order's status, and each payment's captured sum and
-// status.
-func captured(t *testing.T, srv *pluraltest.Server, id string) (status string, sums []int64, statuses []string) {
+// captureState returns an order's status. For each payment it also returns the
+// captured sum and the status.
+func captureState(t *testing.T, srv *pluraltest.Server, id string) (status string, sums []int64, statuses []string) {
 	t.Helper()
 	o, ok := srv.Order(id)
 	require.True(t, ok)
@@ -89,10 +89,10 @@ func TestCaptureLegByLeg(t *testing.T) {
 				r, err := newAPI(t, srv).try(t.Context(), "PUT", "/api/pay/v1/orders/"+id+"/capture", body)
 				require.NoError(t, err)
 				require.Equal(t, 200, r.status, "%s", r.body)
-				status, sums, _ := captured(t, srv, id)
+				status, sums, _ := captureState(t, srv, id)
 				require.Equal(t, test.early, sums)
 				passTime(time.Minute)
-				after, sums, statuses := captured(t, srv, id)
+				after, sums, statuses := captureState(t, srv, id)
 				require.Equal(t, status, after, "the order was no longer AUTHORIZED after the first payment")
 				require.Equal(t, test.late, sums)
 				require.Equal(t, test.statuses, statuses)
@@ -154,8 +154,8 @@ func TestInsertAfterTheCheck(t *testing.T) {
 	})
 }
 
-// A refund can end in any status that a test chooses. Unless that status is
-// PROCESSED, the refund gives no money back.
+// A refund can end in any status that a test chooses. A refund gives money back
+// only if it ends as PROCESSED.
 func TestRefundEnds(t *testing.T) {
 	t.Parallel()
 	for _, status := range []string{pluraltest.StatusCancelled, "REVERSED"} {

@@ -12,8 +12,8 @@ import (
 // The statuses that a payment link can have and an order cannot.
 const (
 	StatusClicked          = "CLICKED"           // the payer has opened the link
-	StatusPaymentInitiated = "PAYMENT_INITIATED" // a payment is with the bank
-	StatusPartialProcessed = "PARTIAL_PROCESSED" // one part of a part payment is paid
+	StatusPaymentInitiated = "PAYMENT_INITIATED" // a payment has started and has not ended yet
+	StatusPartialProcessed = "PARTIAL_PROCESSED" // the payer has paid only a part of the amount
 	StatusExpired          = "EXPIRED"
 )
 
@@ -34,7 +34,7 @@ type link struct {
 	clicked     bool
 	spec        linkSpec
 	messages    []Notification
-	older       []version // the link's document as it was before each of the last changes, newest last
+	older       []version // earlier versions of the link's document, the newest at the end
 	requestID   string
 	created     time.Time
 	updated     time.Time
@@ -256,8 +256,10 @@ func (s *Server) getLinkByReference(c *call) answer {
 	return jsonAnswer(http.StatusOK, s.linkDocument(found[len(found)-1], c.view))
 }
 
-// readLinkStale shows a link as it was before its last change. If the parameter
-// lag is not zero, it shows the link as it was that long ago.
+// readLinkStale shows an old version of a link. If lag is zero, it is the
+// version before the last change. Otherwise it is the version that was valid at
+// an earlier time, which is lag before now. If there is no such version, the
+// answer is "not found".
 func (s *Server) readLinkStale(c *call, lag time.Duration) answer {
 	l := s.links[c.OrderID]
 	if c.Op == OpPaymentLinksGetByReference {
@@ -321,8 +323,8 @@ func (s *Server) notifyLink(c *call) answer {
 	return jsonAnswer(http.StatusOK, s.linkDocument(l, c.view)).done()
 }
 
-// changeLink keeps the present document for stale reads and then changes the
-// link.
+// changeLink changes the link. Before that, it saves the present version of the
+// link's document, for reads that must show an old state.
 func (s *Server) changeLink(l *link, at time.Time, mutate func()) {
 	s.keepLink(l, at)
 	mutate()
@@ -403,13 +405,13 @@ func (s *Server) recordMessage(l *link, resent bool) {
 		what = " for " + l.description
 	}
 	n.Text = fmt.Sprintf("%s, merchant %s asks you to pay %s%s: %s (until %s)", greeting, s.MerchantID,
-		money(l.order.amount), what, s.linkURL(l), l.expireBy.UTC().Format("2 Jan 2006 15:04 UTC"))
+		formatMoney(l.order.amount), what, s.linkURL(l), l.expireBy.UTC().Format("2 Jan 2006 15:04 UTC"))
 	l.messages = append(l.messages, n)
 }
 
-// Notifications lists the messages that were sent for a payment link, oldest
-// first. The first was sent when the link was created. Each call of /notify, or
-// of [Server.NotifyLink], sends another.
+// Notifications returns the messages that were sent for a payment link, oldest
+// first. The first message was sent when the link was created. Each call of
+// /notify, or of [Server.NotifyLink], sends another message.
 func (s *Server) Notifications(linkID string) []Notification {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -436,7 +438,7 @@ type Link struct {
 	UpdatedAt   time.Time
 }
 
-// Links lists the payment links, oldest first.
+// Links returns all payment links, oldest first.
 func (s *Server) Links() []Link {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -456,7 +458,7 @@ func (s *Server) Link(id string) (Link, bool) {
 	return s.showLinks([]*link{l})[0], true
 }
 
-// LinksByReference lists the payment links under one
+// LinksByReference returns the payment links with this
 // merchant_payment_link_reference, oldest first.
 func (s *Server) LinksByReference(reference string) []Link {
 	s.mu.Lock()
@@ -478,8 +480,8 @@ func (s *Server) showLinks(links []*link) []Link {
 	return list
 }
 
-// LinkDocument returns the JSON that GET answers for a payment link. It returns
-// nil if no link has this id.
+// LinkDocument returns the JSON document of a payment link. A GET request gets
+// the same JSON. The result is nil if no link has this id.
 func (s *Server) LinkDocument(id string) json.RawMessage {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -55,9 +55,10 @@ type LinkSpec struct {
 	echo linkSpec
 }
 
-// AddLink makes a payment link as POST /api/pay/v1/paymentlink does and returns
-// its id. Use it to prepare the state in which a test starts. It returns an
-// error if another link has the reference.
+// AddLink makes a payment link and returns the id of the link. It makes the
+// link as POST /api/pay/v1/paymentlink does. Use AddLink to prepare the state
+// in which a test starts. If another link has the reference, AddLink returns an
+// error, unless [WithDuplicateLinks] has selected [DuplicateAccepted].
 func (s *Server) AddLink(spec LinkSpec) (string, error) {
 	refused := func(e *apiError) (string, error) { return "", errors.New("pluraltest: " + e.message) }
 	if e := s.cfg.limits.checkReference("Merchant Payment Link Reference", spec.Reference); e != nil {
@@ -92,8 +93,8 @@ func (s *Server) parseLink(body []byte) (LinkSpec, *apiError) {
 	}
 	spec := LinkSpec{
 		Customer: req.Customer, Description: req.Description, PartPayment: req.PartPayment,
-		CallbackURL: req.CallbackURL, FailureURL: req.FailureURL, Metadata: object(req.Metadata),
-		echo: linkSpec{products: list(req.Products), split: object(req.Split), account: object(req.Account)},
+		CallbackURL: req.CallbackURL, FailureURL: req.FailureURL, Metadata: rawObject(req.Metadata),
+		echo: linkSpec{products: rawList(req.Products), split: rawObject(req.Split), account: rawObject(req.Account)},
 	}
 	var isPreAuth, isMCC *bool
 	for _, check := range []func() *apiError{
@@ -227,10 +228,13 @@ func (s *Server) checkExpiry(t time.Time) *apiError {
 	return nil
 }
 
-// object returns a JSON object unchanged. It returns nil for any other value.
-func object(raw json.RawMessage) json.RawMessage { return startingWith('{', raw) }
+// rawObject returns its argument unchanged if the argument is a JSON object.
+// Otherwise it returns nil.
+func rawObject(raw json.RawMessage) json.RawMessage { return startingWith('{', raw) }
 
-func list(raw json.RawMessage) json.RawMessage { return startingWith('[', raw) }
+// rawList returns its argument unchanged if the argument is a JSON list.
+// Otherwise it returns nil.
+func rawList(raw json.RawMessage) json.RawMessage { return startingWith('[', raw) }
 
 func startingWith(first byte, raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 || raw[0] != first {

@@ -12,10 +12,11 @@ import (
 )
 
 // This file implements a network in memory. For HTTP this network behaves like
-// loopback TCP. Writes are buffered. If one end of a connection is closed, the
-// other end reads the rest and then the end of file. After a reset, the other
-// end gets ECONNRESET, and the bytes on the way are lost. Deadlines work. All
-// code here waits only on channels, so testing/synctest knows when it waits.
+// loopback TCP. Writes are buffered. After one side has closed a connection,
+// the other side still reads the bytes that were written before, and then
+// io.EOF. After a reset, the other side gets ECONNRESET, and the bytes that
+// nobody has read are lost. Deadlines work. The code in this file waits only on
+// channels. So testing/synctest knows when a goroutine of this network waits.
 
 // memListener accepts the connections that dial makes.
 type memListener struct {
@@ -80,17 +81,17 @@ const memWindow = 64 << 10
 type memStream struct {
 	mu      sync.Mutex
 	buf     []byte
-	eof     bool // the writer has closed
-	gone    bool // the reader has closed
+	eof     bool // the side that writes has closed the connection
+	gone    bool // the side that reads has closed the connection
 	reset   bool
 	changed chan struct{} // closed and replaced at each change
 }
 
 func newMemStream() *memStream { return &memStream{changed: make(chan struct{})} }
 
-// The method update calls the function change, which changes the stream. Then
-// the method wakes the goroutines that wait for a change.
-func (s *memStream) update(change func()) {
+// applyChange calls the given function, which changes the stream. Then
+// applyChange wakes the goroutines that wait for a change.
+func (s *memStream) applyChange(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change()
@@ -98,7 +99,7 @@ func (s *memStream) update(change func()) {
 	s.changed = make(chan struct{})
 }
 
-// memConn is one end of a connection.
+// memConn is one side of a connection.
 type memConn struct {
 	in, out       *memStream
 	readDeadline  *deadline
@@ -147,7 +148,7 @@ func (c *memConn) Read(p []byte) (int, error) {
 		}
 		c.in.mu.Unlock()
 		if n > 0 {
-			c.in.update(func() {})
+			c.in.applyChange(func() {})
 		}
 		if n >= 0 {
 			return n, err
@@ -170,9 +171,9 @@ func (c *memConn) Write(p []byte) (written int, err error) {
 		p = p[n:]
 		switch {
 		case n > 0 && c.peerGone():
-			c.in.update(func() { c.in.reset = true }) // the peer's kernel would answer with a reset
+			c.in.applyChange(func() { c.in.reset = true }) // the peer's kernel would answer with a reset
 		case n > 0:
-			c.out.update(func() {})
+			c.out.applyChange(func() {})
 		}
 		if err != nil && !errors.Is(err, errWait) {
 			return written, err
@@ -227,23 +228,23 @@ func (c *memConn) isClosed() bool {
 	}
 }
 
-// Close implements net.Conn. The peer still reads the bytes on the way, and
-// then the end of file.
+// Close implements net.Conn. The other side can still read the bytes that were
+// written before. After these bytes it gets io.EOF.
 func (c *memConn) Close() error {
 	c.once.Do(func() {
 		close(c.closed)
-		c.out.update(func() { c.out.eof = true })
-		c.in.update(func() { c.in.gone, c.in.buf = true, nil })
+		c.out.applyChange(func() { c.out.eof = true })
+		c.in.applyChange(func() { c.in.gone, c.in.buf = true, nil })
 		c.readDeadline.set(time.Time{})
 		c.writeDeadline.set(time.Time{})
 	})
 	return nil
 }
 
-// The method abort closes both ends with a reset.
+// memConn.abort closes both sides of the connection with a reset.
 func (c *memConn) abort() {
-	c.out.update(func() { c.out.reset, c.out.buf = true, nil })
-	c.in.update(func() { c.in.reset, c.in.buf = true, nil })
+	c.out.applyChange(func() { c.out.reset, c.out.buf = true, nil })
+	c.in.applyChange(func() { c.in.reset, c.in.buf = true, nil })
 	_ = c.Close()
 }
 

@@ -32,18 +32,17 @@ func faultError(f Fault) answer {
 func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, conn *serverConn, req *Request, run route, f Fault) {
 	a, lateEffect := s.applyFault(req, run, f)
 	if lateEffect != nil && f.Answer == AnswerHang {
-		s.wait(r, -1)
+		s.waitWhileConnected(r, -1)
 		lateEffect()
 		panic(http.ErrAbortHandler)
 	}
 	if lateEffect != nil {
 		lateEffect()
 	}
-	s.reply(w, r, conn, req, a, f)
+	s.sendAnswer(w, r, conn, req, a, f)
 }
 
-// resultOf returns the result of an operation that meets a fault with the
-// effect e.
+// resultOf returns the result of an operation for a fault with the effect e.
 func resultOf(op string, e Effect) resultMode {
 	switch {
 	case !canFail(op):
@@ -81,18 +80,18 @@ func (s *Server) applyFault(req *Request, run route, f Fault) (a answer, lateEff
 	s.lapseDue()
 	s.expireDue()
 	if f != NoFault {
-		c.record = s.log(req, f, EffectNotApplied)
+		c.record = s.logFault(req, f, EffectNotApplied)
 	}
 	if f.Effect == ApplyNever {
 		return errInternal.answer(), nil
 	}
-	if refused := s.refusal(c, run); refused != nil {
-		c.record.settle(EffectRejected, s.now())
+	if refused := s.checkRequest(c, run); refused != nil {
+		c.record.setEffect(EffectRejected, s.now())
 		return refused.answer(), nil
 	}
 	switch {
 	case f.Effect == ApplyLater:
-		c.record.settle(EffectWaiting, s.now())
+		c.record.setEffect(EffectWaiting, s.now())
 		return errInternal.answer(), func() { s.applyLater(c, run, f.Delay) }
 	case f.Effect == InsertLater && run.op == OpRefundsCreate:
 		return s.checkNow(c, run, f.Delay)
@@ -104,12 +103,12 @@ func (s *Server) applyFault(req *Request, run route, f Fault) (a answer, lateEff
 	a = run.run(s, c)
 	switch {
 	case !a.applied && a.status >= http.StatusBadRequest:
-		c.record.settle(EffectRejected, s.now())
+		c.record.setEffect(EffectRejected, s.now())
 	case !a.applied || c.result == resultFailed:
 	case c.result == resultDone && c.ends == "":
-		c.record.settle(EffectApplied, s.now())
+		c.record.setEffect(EffectApplied, s.now())
 	case c.record != nil && c.record.Effect == EffectNotApplied:
-		c.record.settle(EffectWaiting, s.now())
+		c.record.setEffect(EffectWaiting, s.now())
 	}
 	return a, nil
 }
@@ -129,12 +128,12 @@ func (s *Server) checkNow(c *call, run route, delay time.Duration) (answer, func
 	c.checking = true
 	if a := run.run(s, c); !a.applied {
 		if a.status >= http.StatusBadRequest {
-			c.record.settle(EffectRejected, s.now())
+			c.record.setEffect(EffectRejected, s.now())
 		}
 		return a, nil
 	}
 	c.checking, c.insert = false, true
-	c.record.settle(EffectWaiting, s.now())
+	c.record.setEffect(EffectWaiting, s.now())
 	return errInternal.answer(), func() { s.applyLater(c, run, delay) }
 }
 
@@ -143,23 +142,23 @@ func (s *Server) applyLater(c *call, run route, delay time.Duration) {
 	defer s.mu.Unlock()
 	s.schedule(delay, func(dropped bool) {
 		if dropped {
-			c.record.settle(EffectDropped, s.now())
+			c.record.setEffect(EffectDropped, s.now())
 			return
 		}
 		switch a := run.run(s, c); {
 		case a.applied:
-			c.record.settle(EffectAppliedLate, s.now())
+			c.record.setEffect(EffectAppliedLate, s.now())
 		case a.status >= http.StatusBadRequest:
-			c.record.settle(EffectRejected, s.now())
+			c.record.setEffect(EffectRejected, s.now())
 		default:
-			c.record.settle(EffectNotApplied, s.now()) // a repeat of this request has already had the effect
+			c.record.setEffect(EffectNotApplied, s.now()) // a repeat of this request has already had the effect
 		}
 	})
 }
 
-// The method reply sends the answer, after the changes that the fault makes to
-// it.
-func (s *Server) reply(w http.ResponseWriter, r *http.Request, conn *serverConn, req *Request, a answer, f Fault) {
+// sendAnswer sends the answer, after the changes that the fault makes to the
+// answer.
+func (s *Server) sendAnswer(w http.ResponseWriter, r *http.Request, conn *serverConn, req *Request, a answer, f Fault) {
 	switch f.Answer {
 	case AnswerRefused, AnswerReset:
 		conn.abort()
@@ -170,41 +169,41 @@ func (s *Server) reply(w http.ResponseWriter, r *http.Request, conn *serverConn,
 	case AnswerStreamReset:
 		panic(http.ErrAbortHandler) // serverConn turns the reset into a PROTOCOL_ERROR
 	case AnswerHang:
-		s.wait(r, -1)
+		s.waitWhileConnected(r, -1)
 		panic(http.ErrAbortHandler)
 	case AnswerThenClose:
 		conn.closeWhenIdle.Store(true)
-		s.write(w, req, a)
+		s.writeAnswer(w, req, a)
 	case AnswerTruncated:
 		s.writeHead(w, req, a, len(a.body))
 		_, _ = w.Write(a.body[:(len(a.body)+1)/2])
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	case AnswerStatus:
-		s.write(w, req, faultError(f))
+		s.writeAnswer(w, req, faultError(f))
 	case AnswerHTML:
-		s.write(w, req, answer{status: f.Status, contentType: "text/html", body: []byte(htmlGateway(f.Status))})
+		s.writeAnswer(w, req, answer{status: f.Status, contentType: "text/html", body: []byte(htmlGateway(f.Status))})
 	case AnswerEmpty:
-		s.write(w, req, answer{status: http.StatusOK})
+		s.writeAnswer(w, req, answer{status: http.StatusOK})
 	case AnswerErrorInOK:
 		f.Status = http.StatusOK
-		s.write(w, req, faultError(f))
+		s.writeAnswer(w, req, faultError(f))
 	case AnswerRedirect:
 		elsewhere := http.Header{"Location": {s.URL + "/elsewhere"}}
-		s.write(w, req, answer{status: http.StatusTemporaryRedirect, header: elsewhere})
+		s.writeAnswer(w, req, answer{status: http.StatusTemporaryRedirect, header: elsewhere})
 	case AnswerSlowHeaders:
-		if !s.wait(r, f.Delay) {
+		if !s.waitWhileConnected(r, f.Delay) {
 			panic(http.ErrAbortHandler)
 		}
-		s.write(w, req, a)
+		s.writeAnswer(w, req, a)
 	case AnswerSlowBody:
-		s.drip(w, r, req, a, f.Delay)
+		s.sendSlowly(w, r, req, a, f.Delay)
 	case AnswerHuge:
 		s.writeHead(w, req, a, f.Size+len(a.body))
 		_, _ = io.CopyN(w, blanks{}, int64(f.Size)) // JSON allows blanks before a value
 		_, _ = w.Write(a.body)
 	case AnswerNormal, AnswerStale, AnswerNoCaptureData, AnswerNoParent, AnswerOtherOrder:
-		s.write(w, req, a)
+		s.writeAnswer(w, req, a)
 	default:
 		panic("pluraltest: unknown answer of a fault: " + string(f.Answer))
 	}
@@ -222,13 +221,13 @@ func (blanks) Read(p []byte) (int, error) {
 
 const drops = 10
 
-// The method drip sends the body in small parts, spread evenly over the delay.
-func (s *Server) drip(w http.ResponseWriter, r *http.Request, req *Request, a answer, over time.Duration) {
+// sendSlowly sends the body in small parts, spread evenly over the delay.
+func (s *Server) sendSlowly(w http.ResponseWriter, r *http.Request, req *Request, a answer, over time.Duration) {
 	flush := http.NewResponseController(w).Flush
 	s.writeHead(w, req, a, len(a.body))
 	_ = flush()
 	for sent, i := 0, 1; i <= drops; i++ {
-		if !s.wait(r, over/drops) {
+		if !s.waitWhileConnected(r, over/drops) {
 			panic(http.ErrAbortHandler)
 		}
 		end := len(a.body) * i / drops
@@ -238,10 +237,10 @@ func (s *Server) drip(w http.ResponseWriter, r *http.Request, req *Request, a an
 	}
 }
 
-// The method wait returns true after the delay. It returns false once the
-// client has left or the server is closed. With a negative delay it never
-// returns true.
-func (s *Server) wait(r *http.Request, d time.Duration) bool {
+// waitWhileConnected waits for the duration d and then returns true. If the
+// client leaves or the server is closed before that, waitWhileConnected returns
+// false at once. A negative d means that only these two events end the wait.
+func (s *Server) waitWhileConnected(r *http.Request, d time.Duration) bool {
 	var over <-chan time.Time
 	if d >= 0 {
 		timer := time.NewTimer(d)

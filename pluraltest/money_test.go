@@ -8,8 +8,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// A refund is refused if it has a sum that the server does not read. It would
-// be wrong to use another sum silently, even if the live service does so.
+// The server refuses a request with an amount in a field that the server does
+// not read. It would be wrong to use another amount silently, even if the live
+// service does so.
 func TestMoneyThatIsNotReadIsRefused(t *testing.T) {
 	t.Parallel()
 	srv, a, id := withHold(t)
@@ -60,9 +61,10 @@ func TestRefundsOfTheShopPlugins(t *testing.T) {
 	}
 }
 
-// Plural's older guide has other names for a refund's fields. WithOldRefunds
-// and WithPluginRefunds each make the server read two fields for the sum. Even
-// then, a refund with two different sums is refused.
+// Plural's older guide has other names for a refund's fields. With
+// WithOldRefunds or WithPluginRefunds, the server reads a refund's sum from
+// order_amount or from refund_amount. If a request has both fields and their
+// sums differ, the server refuses the request.
 func TestOldRefunds(t *testing.T) {
 	t.Parallel()
 	const (

@@ -36,7 +36,7 @@ type config struct {
 	moreCaptures   bool
 	cancelUnpaid   bool
 	productNames   []string
-	limits         limits
+	limits         requestLimits
 	withoutDate    bool
 	answerHeader   http.Header
 	linkDup        DuplicateMode
@@ -173,10 +173,11 @@ func WithAccessToken(value string) Option {
 	return func(c *config) { c.accessTokens = append(c.accessTokens, value) }
 }
 
-// TokenAnswer is how the token endpoint states a token's lifetime.
+// TokenAnswer is the form in which the token endpoint reports how long a token
+// is valid.
 type TokenAnswer int
 
-// The ways in which the token endpoint can state a token's lifetime. Times in
+// The forms in which the token endpoint can report a token's lifetime. Times in
 // "expires_at" are RFC 3339 in UTC. Every token is a JWT with an exp claim,
 // except the tokens of TokenOpaque.
 const (
@@ -188,7 +189,8 @@ const (
 	TokenOpaque                             // no lifetime, and the token is not a JWT
 )
 
-// WithTokenAnswer selects how the token endpoint states a token's lifetime.
+// WithTokenAnswer selects the form in which the token endpoint reports a
+// token's lifetime.
 func WithTokenAnswer(form TokenAnswer) Option { return func(c *config) { c.tokenAnswer = form } }
 
 // TokenErrorShape is the shape of the token endpoint's error for wrong
@@ -297,7 +299,7 @@ func WithAnswerHeader(name, value string) Option {
 	}
 }
 
-// NotFoundShape is how a missing order is reported.
+// NotFoundShape is the form in which the server reports a missing order.
 type NotFoundShape int
 
 // The documented answers to a missing order.
@@ -309,7 +311,7 @@ const (
 	NotFoundInquiry
 )
 
-// WithNotFound selects how a missing order is reported.
+// WithNotFound selects the form in which the server reports a missing order.
 func WithNotFound(form NotFoundShape) Option { return func(c *config) { c.notFound = form } }
 
 // WithCallbackStatusName sets the name of the status field in the browser's

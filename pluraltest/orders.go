@@ -40,8 +40,8 @@ var (
 
 const maxAmount = 100_000_000
 
-// limits are the limits that the service checks in requests.
-type limits struct {
+// requestLimits has the rules for references and amounts in requests.
+type requestLimits struct {
 	maxReference int
 	minAmount    int64
 	reference    *regexp.Regexp
@@ -50,8 +50,8 @@ type limits struct {
 var (
 	// The guide's tables say that the smallest amount is 100. The published
 	// error message says that it is 1.
-	documentedLimits = limits{50, 100, referencePattern}
-	looseLimits      = limits{100, 1, regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)}
+	documentedLimits = requestLimits{50, 100, referencePattern}
+	looseLimits      = requestLimits{100, 1, regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)}
 )
 
 // createCheckoutOrder serves POST /api/checkout/v1/orders.
@@ -114,8 +114,9 @@ type OrderSpec struct {
 	seamless bool
 }
 
-// AddOrder creates an order as POST /api/checkout/v1/orders does and returns
-// the order's id. Use it to prepare the state in which a test starts.
+// AddOrder creates an order and returns the id of the order. It creates the
+// order as POST /api/checkout/v1/orders does. Use AddOrder to prepare the state
+// in which a test starts.
 func (s *Server) AddOrder(spec OrderSpec) (string, error) {
 	if err := s.cfg.limits.checkReference("Merchant Order Reference", spec.Reference); err != nil {
 		return "", errors.New("pluraltest: " + err.message)
@@ -168,7 +169,7 @@ func (s *Server) createOrder(spec OrderSpec, requestID string) (o *order, isNew 
 		o.integrationMode = "SEAMLESS"
 		o.challengeURL = s.URL + challengePath + "?token=" + url.QueryEscape(o.token)
 	}
-	s.enter(o)
+	s.addToBooks(o)
 	s.byPage[o.token] = o
 	return o, true, nil
 }
@@ -184,8 +185,8 @@ func (s *Server) findByReference(reference string) []*order {
 	return slices.DeleteFunc(slices.Clone(s.byRef[reference]), func(o *order) bool { return o.created.After(since) })
 }
 
-// withoutProducts removes the fields "product" and "products", except those
-// that WithProductNames names.
+// withoutProducts removes the fields "product" and "products" from the purchase
+// details. It keeps a field if the option [WithProductNames] has its name.
 func (s *Server) withoutProducts(details json.RawMessage) json.RawMessage {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(details, &fields) != nil {
@@ -203,8 +204,8 @@ func (s *Server) withoutProducts(details json.RawMessage) json.RawMessage {
 	return marshal(fields)
 }
 
-// The method enter adds a new order or refund to the books.
-func (s *Server) enter(o *order) {
+// addToBooks adds a new order or refund to the books.
+func (s *Server) addToBooks(o *order) {
 	s.orders[o.id] = o
 	s.inOrder = append(s.inOrder, o)
 	s.byRef[o.reference] = append(s.byRef[o.reference], o)
@@ -241,9 +242,10 @@ func (s *Server) read(c *call, o *order) answer {
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view)))
 }
 
-// readStale shows an order as it was before its last change. If the parameter
-// lag is not zero, it shows the order as it was that long ago. If the order did
-// not exist then, the answer is "not found".
+// readStale shows an old version of an order. If lag is zero, it is the version
+// before the last change. Otherwise it is the version that was valid at an
+// earlier time, which is lag before now. If there is no such version, the
+// answer is "not found".
 func (s *Server) readStale(c *call, lag time.Duration) answer {
 	o := s.orders[c.OrderID]
 	missing := s.notFound
@@ -286,7 +288,7 @@ func (s *Server) noRecords() answer {
 
 // parseOrder reads and checks an order request. It returns the error for the
 // first mistake that it finds, as the real service does.
-func (l limits) parseOrder(body []byte) (OrderSpec, *apiError) {
+func (l requestLimits) parseOrder(body []byte) (OrderSpec, *apiError) {
 	var req orderRequest
 	if !decode(body, &req) {
 		return OrderSpec{}, &errMalformed
@@ -344,7 +346,7 @@ func referenceText(raw json.RawMessage) (string, bool) {
 	return "", false
 }
 
-func (l limits) parseReference(name string, raw json.RawMessage) (string, *apiError) {
+func (l requestLimits) parseReference(name string, raw json.RawMessage) (string, *apiError) {
 	ref, ok := referenceText(raw)
 	if !ok {
 		return "", &errMalformed
@@ -352,7 +354,7 @@ func (l limits) parseReference(name string, raw json.RawMessage) (string, *apiEr
 	return ref, l.checkReference(name, ref)
 }
 
-func (l limits) checkReference(name, ref string) *apiError {
+func (l requestLimits) checkReference(name, ref string) *apiError {
 	switch {
 	case ref == "":
 		return invalid(name + " must not be empty")
@@ -364,7 +366,7 @@ func (l limits) checkReference(name, ref string) *apiError {
 	return nil
 }
 
-func (l limits) parseAmount(raw json.RawMessage) (Amount, *apiError) {
+func (l requestLimits) parseAmount(raw json.RawMessage) (Amount, *apiError) {
 	var doc struct {
 		Value    json.RawMessage `json:"value"`
 		Currency string          `json:"currency"`
@@ -380,7 +382,7 @@ func (l limits) parseAmount(raw json.RawMessage) (Amount, *apiError) {
 	return amount, l.checkAmount(amount)
 }
 
-func (l limits) checkAmount(amount Amount) *apiError {
+func (l requestLimits) checkAmount(amount Amount) *apiError {
 	switch {
 	case amount.Value < 1:
 		return tooSmall(1)

@@ -28,26 +28,28 @@ const (
 
 // The payer's decisions.
 var (
-	// Approve pays by card, or by the first method that the order takes. A
-	// pre-authorised order becomes AUTHORIZED, and any other order PROCESSED.
+	// Approve means that the payment succeeds. The payer pays by card. If the
+	// order does not take cards, the payer pays by the first method that the
+	// order takes. A pre-authorised order becomes AUTHORIZED. Any other order
+	// becomes PROCESSED.
 	Approve = Decision{kind: payerApproves}
-	// FailOTP enters a wrong one-time password. The payment fails with
-	// USER_AUTHENTICATION_FAILED.
+	// FailOTP means that the payer enters a wrong one-time password. The
+	// payment fails with USER_AUTHENTICATION_FAILED.
 	FailOTP = Decision{kind: payerFails, code: "USER_AUTHENTICATION_FAILED", reason: "Consumer Authentication failed"}
-	// LetExpire waits until the time limit for the payment is over. The
-	// payment fails with PAYMENT_EXPIRED.
+	// LetExpire means that the payer waits until the time limit for the payment
+	// is over. The payment fails with PAYMENT_EXPIRED.
 	LetExpire = Decision{kind: payerFails, code: "PAYMENT_EXPIRED", reason: "The payment has expired"}
-	// CancelPayment leaves the page by its cancel link. The order is then
-	// CANCELLED.
+	// CancelPayment means that the payer leaves the page by its cancel link.
+	// The order is then CANCELLED.
 	CancelPayment = Decision{kind: payerLeaves}
-	// LeavePending starts a payment that takes time. The order is PENDING until
-	// the next decision.
+	// LeavePending means that the payer starts a payment that takes time. The
+	// order is PENDING until the next decision.
 	LeavePending = Decision{kind: payerWaits}
 )
 
-// Decline makes the issuer refuse the payment. The code is PAYMENT_DECLINED,
-// and reason is the message. The order is ATTEMPTED, or FAILED when no retry is
-// left.
+// Decline makes the issuer refuse the payment. The error of the payment has the
+// code PAYMENT_DECLINED. The parameter reason is the message of that error. The
+// order is ATTEMPTED, or FAILED when no retry is left.
 func Decline(reason string) Decision {
 	return Decision{kind: payerFails, code: "PAYMENT_DECLINED", reason: reason}
 }
@@ -72,10 +74,10 @@ func ApproveWithPoints(points int64) Decision {
 	return Decision{kind: payerApproves, points: points}
 }
 
-// ApprovePart pays a part, in minor units, of an order that allows part
-// payment. The order is ATTEMPTED until the last part is paid. Plural has not
-// published that status for such orders. After the last part the order is
-// PROCESSED.
+// ApprovePart pays only a part of the order's amount. The parameter value is
+// the sum to pay, in minor units. The order must allow part payment. The order
+// is ATTEMPTED until the last part is paid. Plural has not published that
+// status for such orders. After the last part the order is PROCESSED.
 func ApprovePart(value int64) Decision { return Decision{kind: payerApproves, part: value} }
 
 // Pay carries out the payer's decision about an order. It returns the form that
@@ -93,7 +95,7 @@ func (s *Server) Pay(orderID string, d Decision) (Return, error) {
 	if o == nil || o.typ != typeCharge {
 		return Return{}, fmt.Errorf("pluraltest: pay: no order %q", orderID)
 	}
-	if err := s.pay(o, d); err != nil {
+	if err := s.applyDecision(o, d); err != nil {
 		return Return{}, err
 	}
 	return s.returnOf(o), nil
@@ -111,8 +113,8 @@ func (o *order) payable() bool {
 	}
 }
 
-// The method pay carries out the payer's decision. s.mu must be held.
-func (s *Server) pay(o *order, d Decision) error {
+// applyDecision carries out the payer's decision. s.mu must be held.
+func (s *Server) applyDecision(o *order, d Decision) error {
 	if !o.payable() {
 		if o.link.isOver() {
 			return fmt.Errorf("pluraltest: pay: payment link %s is %s", o.link.id, o.link.ended)
@@ -143,10 +145,10 @@ func (s *Server) pay(o *order, d Decision) error {
 		})
 		s.emitEvent("ORDER_CANCELLED", o)
 	case payerWaits:
-		s.changeOrder(o, func(now time.Time) { s.attempt(o, d, now) })
+		s.changeOrder(o, func(now time.Time) { s.startPayments(o, d, now) })
 	case payerApproves:
 		s.changeOrder(o, func(now time.Time) {
-			s.attempt(o, d, now)
+			s.startPayments(o, d, now)
 			status := StatusProcessed
 			if o.preAuth {
 				status = StatusAuthorized
@@ -169,7 +171,7 @@ func (s *Server) pay(o *order, d Decision) error {
 		}
 	case payerFails:
 		s.changeOrder(o, func(now time.Time) {
-			s.attempt(o, d, now)
+			s.startPayments(o, d, now)
 			o.lastError = &errorDetail{d.code, d.reason}
 			for _, p := range o.openPayments() {
 				p.status, p.updatedAt, p.failure = StatusFailed, now, o.lastError
@@ -229,9 +231,10 @@ func (o *order) canBePaidBy(method string) bool {
 		(!o.preAuth || method == "CARD" || method == "POINTS")
 }
 
-// The method attempt adds the payer's payments to the order. If the order has
-// PENDING payments already, it adds nothing.
-func (s *Server) attempt(o *order, d Decision, now time.Time) {
+// startPayments adds the payer's payments to the order, with the status
+// PENDING. If the order is PENDING already, startPayments does nothing, because
+// the order then has such payments.
+func (s *Server) startPayments(o *order, d Decision, now time.Time) {
 	if o.status == StatusPending {
 		return
 	}

@@ -83,7 +83,7 @@ func (s *Server) createRefund(c *call) answer {
 
 // sameAmount refuses a refund that names two different sums, because the server
 // would have to guess which sum is meant.
-func (l limits) sameAmount(amount, old json.RawMessage) *apiError {
+func (l requestLimits) sameAmount(amount, old json.RawMessage) *apiError {
 	if len(old) == 0 {
 		return nil
 	}
@@ -126,7 +126,7 @@ func (s *Server) refund(parent *order, c *call, reference string, amount Amount,
 	s.changeOrder(parent, func(now time.Time) {
 		o.payments = s.refundLegs(o, parent, amount.Value, now)
 		parent.refunds = append(parent.refunds, o)
-		s.enter(o)
+		s.addToBooks(o)
 		if isPending {
 			o.setStatus(StatusPending)
 			o.setPayments(StatusPending, now)
@@ -152,7 +152,7 @@ func (s *Server) settleRefund(o *order, record *FaultRecord) {
 	if o.status != StatusProcessed {
 		state = EffectFailed
 	}
-	record.settle(state, o.updated)
+	record.setEffect(state, o.updated)
 	s.emitEvent("REFUND_"+o.status, o)
 }
 

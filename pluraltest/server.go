@@ -48,7 +48,7 @@ type Server struct {
 	cert  *certificate
 	pages *http.ServeMux
 
-	ctx    context.Context //nolint:containedctx // Close ends this context
+	ctx    context.Context //nolint:containedctx // cancelled by the method Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // all goroutines that this package starts
 	done   chan struct{}  // closed at the end of Close
@@ -83,11 +83,11 @@ type Server struct {
 	attempts  map[string]int
 	rules     []*rule
 	plan      func(Request) Fault
-	decided   map[string]decision
+	decided   map[string]earlyDecision
 	decisions int
 	faults    []*FaultRecord
 	webhooks  webhookQueue
-	settled   settlements
+	settled   settlementBooks
 }
 
 // New makes a server that does not listen. Use [Server.Transport] to reach it.
@@ -117,9 +117,9 @@ func New(opts ...Option) *Server {
 		tokens:        map[string]*Token{},
 		jobs:          map[*job]struct{}{},
 		attempts:      map[string]int{},
-		decided:       map[string]decision{},
+		decided:       map[string]earlyDecision{},
 		plan:          cfg.plan,
-		settled:       settlements{done: map[string]bool{}},
+		settled:       settlementBooks{done: map[string]bool{}},
 	}
 	if s.ClientID == "" {
 		s.ClientID = uuidFrom(s.digest("client id"))
@@ -140,7 +140,7 @@ func New(opts ...Option) *Server {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.webhooks.init()
 	s.http = &http.Server{
-		Handler:           s.guarded(http.HandlerFunc(s.serve), cfg.report),
+		Handler:           s.guardHandler(http.HandlerFunc(s.serve), cfg.report),
 		BaseContext:       s.context,
 		ReadHeaderTimeout: time.Minute,
 		ErrorLog:          log.New(io.Discard, "", 0),
@@ -166,7 +166,7 @@ func Start(opts ...Option) (*Server, error) {
 		return nil, err
 	}
 	s.addr = l.Addr().String()
-	s.URL = s.scheme() + "://" + reachable(s.addr)
+	s.URL = s.scheme() + "://" + clientAddr(s.addr)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.listener = l
@@ -180,7 +180,7 @@ func Start(opts ...Option) (*Server, error) {
 // without NewServer, such panics are written to standard error.
 func NewServer(t TB, opts ...Option) *Server {
 	t.Helper()
-	s, err := Start(append(slices.Clone(opts), reportTo(t))...)
+	s, err := Start(append(slices.Clone(opts), reportToTest(t))...)
 	if err != nil {
 		t.Fatalf("pluraltest: %v", err)
 	}
@@ -211,10 +211,10 @@ func (s *Server) listen(addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// The function reachable returns the address to which a client can connect. If
-// addr has the IP address of all interfaces, such as 0.0.0.0, the function
-// returns the loopback address with the same port.
-func reachable(addr string) string {
+// clientAddr returns the address to which a client can connect. If addr has the
+// IP address of all interfaces, such as 0.0.0.0, clientAddr returns the
+// loopback address with the same port.
+func clientAddr(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
 		return net.JoinHostPort("127.0.0.1", port)
@@ -271,8 +271,8 @@ func (s *Server) Close() {
 }
 
 // Down takes the server off the network. It cuts the server's connections, and
-// new connections are refused. The server keeps its state. Up brings the server
-// back.
+// new connections are refused. The server keeps its state. After [Server.Up],
+// clients can connect to the server again.
 func (s *Server) Down() {
 	s.mu.Lock()
 	s.down = true
@@ -285,7 +285,8 @@ func (s *Server) Down() {
 	s.closeConns()
 }
 
-// Up brings a server back after Down, on the same address.
+// Up ends the state that [Server.Down] began. Clients can then connect to the
+// server again, at the same address.
 func (s *Server) Up() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -293,7 +294,7 @@ func (s *Server) Up() error {
 		return errClosed
 	}
 	if s.down && s.addr != "" {
-		l, err := s.listen(s.addr) // addr has an IP address, so listen does not wait for a name lookup
+		l, err := s.listen(s.addr) // s.addr has an IP address, so no name lookup is needed
 		if err != nil {
 			return err
 		}
@@ -318,9 +319,9 @@ func (s *Server) closeConns() {
 
 var errClosed = errors.New("pluraltest: server closed")
 
-// The methods begin and end are called at the start and the end of each
-// request. After Close, the method begin returns false.
-func (s *Server) begin() bool {
+// beginRequest is called at the start of each request. After Close it returns
+// false.
+func (s *Server) beginRequest() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -330,7 +331,8 @@ func (s *Server) begin() bool {
 	return true
 }
 
-func (s *Server) end() {
+// endRequest is called at the end of each request.
+func (s *Server) endRequest() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.active--
@@ -340,8 +342,8 @@ func (s *Server) end() {
 	}
 }
 
-// The method now returns the time on the server's clock. Advance moves that
-// clock. s.mu must be held.
+// Server.now returns the time on the server's clock. Advance moves that clock.
+// s.mu must be held.
 func (s *Server) now() time.Time { return s.cfg.clock().Add(s.offset) }
 
 // Now returns the time on the server's clock.
@@ -373,9 +375,9 @@ func (s *Server) SetClock(now func() time.Time) {
 	s.expireDue()
 }
 
-// Flush makes every effect that is still to come happen now. Late writes take
-// effect, and pending results become final. Webhook retries keep their
-// schedule.
+// Flush carries out all waiting effects at once. Late writes take effect, and
+// pending results become final. Webhook retries keep their schedule, and holds
+// keep their lifetime.
 func (s *Server) Flush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -40,8 +40,8 @@ type SettlementLine struct {
 	Kind          LineKind
 }
 
-// LineKind is the kind of a line: a payment, a refund or a chargeback. The head
-// of a settlement has a sum for each kind of line. The lines themselves do not
+// LineKind is the kind of a line: a payment, a refund or a chargeback. A
+// settlement has a total for each kind of line. The lines themselves do not
 // show their kind, because Plural has not published how it shows refunds and
 // chargebacks.
 type LineKind int
@@ -59,14 +59,14 @@ type SettlementQuirk uint
 
 // The oddities.
 const (
-	// Refunds have lines of their own. Without this quirk, only the sums in the
-	// head include refunds.
+	// Each refund has a line of its own. Without this quirk, a settlement
+	// includes the refunds in its totals, but has no lines for them.
 	SettleRefundLines   SettlementQuirk = 1 << iota
 	SettleThreeDecimals                 // MDR and GST have three decimals
 	SettleSplit                         // each payment has two lines, with three fifths and two fifths of its amount
 	SettleTextFigures                   // figures are strings, not numbers
-	// The deductions in the list are twice the deductions in the lines, as in
-	// Plural's own sample.
+	// In the list of settlements, the deduction of a settlement is twice the
+	// sum of the deductions in its lines, as in Plural's own sample.
 	SettleOddTotals
 	SettleEndExcluded // a list leaves out the settlements of its end_date
 	SettleByProcessed // a list selects settlements by the processed date, not by the settled date
@@ -102,17 +102,18 @@ func WithSettlementQuirks(quirks SettlementQuirk) Option {
 // india is the time zone of settlements.
 var india = time.FixedZone("IST", 5*60*60+30*60)
 
-// settled is one settlement in the books.
-type settled struct{ Settlement }
+// bookedSettlement is one settlement in the books.
+type bookedSettlement struct{ Settlement }
 
-// The type settlements records all settlements, and which money they contain.
-type settlements struct {
-	list  []*settled
+// settlementBooks has all settlements. It also records which money they
+// contain.
+type settlementBooks struct {
+	list  []*bookedSettlement
 	done  map[string]bool // the names of the movements that are in a settlement
 	moves int             // how many more times MoveSettlementRows makes rows move
 }
 
-// Settlements lists the settlements, oldest first.
+// Settlements returns the settlements, oldest first.
 func (s *Server) Settlements() []Settlement {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,9 +127,10 @@ func (s *Server) Settlements() []Settlement {
 	return list
 }
 
-// SettlementLines lists those lines of a settlement that the service shows. It
-// returns nil if the UTR does not exist. Without SettleRefundLines the service
-// shows no lines of refunds: only the sums in the head include refunds.
+// SettlementLines returns those lines of a settlement that the service shows.
+// It returns nil if the UTR does not exist. Without SettleRefundLines, the
+// service does not show the lines of the emulator's own refunds. The totals of
+// the settlement still include these refunds.
 func (s *Server) SettlementLines(utr string) []SettlementLine {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,7 +147,7 @@ func (s *Server) Settle() string {
 	defer s.mu.Unlock()
 	s.settleDue()
 	now := s.now()
-	return s.settle(s.listUnsettled(), now, now)
+	return s.makeSettlement(s.listUnsettled(), now, now)
 }
 
 // AddSettlement adds a settlement of your own.
@@ -161,7 +163,7 @@ func (s *Server) AddSettlement(added Settlement) error {
 			return err
 		}
 	}
-	s.settled.list = append(s.settled.list, &settled{added})
+	s.settled.list = append(s.settled.list, &bookedSettlement{added})
 	return nil
 }
 
@@ -205,18 +207,18 @@ func (s *Server) MoveSettlementRows(n int) {
 }
 
 // Settled returns the amount that a line adds to its settlement, in rupees.
-func (line SettlementLine) Settled() string { return decimal(line.figures().settled) }
+func (line SettlementLine) Settled() string { return formatDecimal(line.figures().settled) }
 
 func (line SettlementLine) check() error {
 	for _, figure := range []string{line.Amount, line.MDR, line.GST} {
-		if _, ok := rupees(figure); !ok && figure != "" || line.Amount == "" {
+		if _, ok := parseRupees(figure); !ok && figure != "" || line.Amount == "" {
 			return errors.New("pluraltest: the figures of a line must be decimal texts, and it must have an amount")
 		}
 	}
 	return nil
 }
 
-func (s *Server) settlement(utr string) *settled {
+func (s *Server) settlement(utr string) *bookedSettlement {
 	for _, each := range s.settled.list {
 		if each.UTR == utr {
 			return each
@@ -260,9 +262,9 @@ func (s *Server) listUnsettled() (list []movement) {
 	return list
 }
 
-// The function joined adds up the movements of the same payment, so each
-// payment has one movement.
-func joined(moved []movement) (list []movement) {
+// joinMovements adds up the movements of each payment. The result has one
+// movement for each payment.
+func joinMovements(moved []movement) (list []movement) {
 	places := map[*payment]int{}
 	for _, m := range moved {
 		if place, ok := places[m.payment]; ok {
@@ -296,15 +298,17 @@ func (s *Server) settleDue() {
 	for _, due := range slices.SortedFunc(maps.Keys(days), time.Time.Compare) {
 		y, month, d := due.Date()
 		waiting = append(waiting, days[due]...)
-		if s.settle(waiting, time.Date(y, month, d, 7, 0, 0, 0, india), due) != "" {
+		if s.makeSettlement(waiting, time.Date(y, month, d, 7, 0, 0, 0, india), due) != "" {
 			waiting = nil
 		}
 	}
 }
 
-// The method settle makes a settlement of the money that has moved. If there
-// are only refunds, it makes no settlement, because refunds wait for a payment.
-func (s *Server) settle(moved []movement, processed, at time.Time) (utr string) {
+// makeSettlement makes a settlement of the money that has moved. If all
+// movements are refunds, makeSettlement makes no settlement and returns "".
+// Then these refunds can become part of a later settlement that also has a
+// payment.
+func (s *Server) makeSettlement(moved []movement, processed, at time.Time) (utr string) {
 	if !slices.ContainsFunc(moved, func(m movement) bool { return !m.refund }) {
 		return ""
 	}
@@ -313,7 +317,7 @@ func (s *Server) settle(moved []movement, processed, at time.Time) (utr string) 
 	if quirks.has(SettleThreeDecimals) {
 		decimals = 3
 	}
-	made := &settled{Settlement{ProcessedAt: processed, SettledAt: at}}
+	made := &bookedSettlement{Settlement{ProcessedAt: processed, SettledAt: at}}
 	for n := len(s.settled.list); ; n++ {
 		if made.UTR = digits(s.digest("utr", itoa(n)), 12); s.settlement(made.UTR) == nil {
 			break
@@ -322,21 +326,21 @@ func (s *Server) settle(moved []movement, processed, at time.Time) (utr string) 
 	for _, m := range moved {
 		s.settled.done[m.name] = true
 	}
-	for _, m := range joined(moved) {
-		parts := []*big.Rat{paise(m.amount)}
+	for _, m := range joinMovements(moved) {
+		parts := []*big.Rat{paiseToRupees(m.amount)}
 		if quirks.has(SettleSplit) && !m.refund {
-			first := share(parts[0], 6000, 2)
+			first := roundedShare(parts[0], 6000, 2)
 			parts = []*big.Rat{first, sum(parts[0], minus(first))}
 		}
 		for _, part := range parts {
 			line := SettlementLine{
-				TransactionID: m.payment.id, Program: m.payment.method, PaidAt: m.at, Amount: decimal(part),
+				TransactionID: m.payment.id, Program: m.payment.method, PaidAt: m.at, Amount: formatDecimal(part),
 			}
 			if m.refund {
-				line.Kind, line.Amount = LineRefund, decimal(minus(part))
+				line.Kind, line.Amount = LineRefund, formatDecimal(minus(part))
 			} else {
-				mdr := share(part, mdrShare, decimals)
-				line.MDR, line.GST = decimal(mdr), decimal(share(mdr, gstShare, decimals))
+				mdr := roundedShare(part, mdrShare, decimals)
+				line.MDR, line.GST = formatDecimal(mdr), formatDecimal(roundedShare(mdr, gstShare, decimals))
 			}
 			made.Lines = append(made.Lines, line)
 		}
@@ -346,7 +350,7 @@ func (s *Server) settle(moved []movement, processed, at time.Time) (utr string) 
 }
 
 // shownLines returns the lines that the service shows.
-func (s *Server) shownLines(of *settled) []SettlementLine {
+func (s *Server) shownLines(of *bookedSettlement) []SettlementLine {
 	if s.cfg.settlementQuirks.has(SettleRefundLines) {
 		return of.Lines
 	}
@@ -360,7 +364,7 @@ type figures struct{ amount, mdr, gst, refund, chargeback, settled *big.Rat }
 
 func (line SettlementLine) figures() figures {
 	of := func(text string) *big.Rat {
-		if r, ok := rupees(text); ok {
+		if r, ok := parseRupees(text); ok {
 			return r
 		}
 		return new(big.Rat)
@@ -426,7 +430,7 @@ func (s *Server) listSettlements(c *call) answer {
 	oldest := monthsBefore(s.now().In(india), settlementMonths)
 	s.moveRows(page, func() { rotateList(s.settled.list) })
 	byProcessed := s.cfg.settlementQuirks.has(SettleByProcessed)
-	var found []*settled
+	var found []*bookedSettlement
 	for _, each := range slices.Backward(s.settled.list) { // the newest first
 		at := each.SettledAt
 		if byProcessed {
@@ -488,7 +492,7 @@ const (
 	merchantAccount = "00011122233344"
 )
 
-func (s *Server) settlementRow(of *settled) settlementRow {
+func (s *Server) settlementRow(of *bookedSettlement) settlementRow {
 	f := of.figures()
 	deduction := sum(f.mdr, f.gst)
 	if s.cfg.settlementQuirks.has(SettleOddTotals) {
@@ -505,7 +509,7 @@ func (s *Server) settlementRow(of *settled) settlementRow {
 	return row
 }
 
-func (s *Server) saidLines(of *settled) int {
+func (s *Server) saidLines(of *bookedSettlement) int {
 	if of.SaidLines != 0 {
 		return of.SaidLines
 	}
@@ -603,7 +607,7 @@ type settlementLineDoc struct {
 	Payout      string          `json:"payout_status"`
 }
 
-func (s *Server) settlementLine(of *settled, line SettlementLine) settlementLineDoc {
+func (s *Server) settlementLine(of *bookedSettlement, line SettlementLine) settlementLineDoc {
 	f := line.figures()
 	paid := line.PaidAt.In(india)
 	doc := settlementLineDoc{
@@ -625,7 +629,7 @@ func (s *Server) settlementLine(of *settled, line SettlementLine) settlementLine
 // zone.
 func indianTime(t time.Time) string { return t.In(india).Format("2006-01-02T15:04:05") }
 
-func (s *Server) figure(r *big.Rat) json.RawMessage { return s.text(decimal(r)) }
+func (s *Server) figure(r *big.Rat) json.RawMessage { return s.text(formatDecimal(r)) }
 
 func (s *Server) text(number string) json.RawMessage {
 	if s.cfg.settlementQuirks.has(SettleTextFigures) {
@@ -636,7 +640,8 @@ func (s *Server) text(number string) json.RawMessage {
 
 // moveRows calls the function reorder, which changes the order of a list. It
 // calls reorder only if both of these conditions are true:
-//   - MoveSettlementRows has asked for moves, and there are moves left.
+//   - MoveSettlementRows was called with a number of moves, and fewer moves
+//     have happened so far.
 //   - The page is not the first page.
 func (s *Server) moveRows(page int, reorder func()) {
 	if page > 1 && s.settled.moves > 0 {

@@ -114,9 +114,9 @@ func TestCallbackForms(t *testing.T) {
 	require.NotEqual(t, kept, dropped.SignForm(form).Get("signature"), "empty values are signed")
 }
 
-// The emulator makes the key for callbacks from the secret, in the chosen form.
-// The SDK accepts a callback only if the SDK's key is made from the secret in
-// the same form.
+// There are several ways to make the key for callbacks from the secret, and the
+// emulator uses the chosen way. The SDK accepts a callback only if the SDK
+// makes its key in the same way.
 func TestCallbackKeys(t *testing.T) {
 	t.Parallel()
 	const secret = "MDEyMzQ1Njc4OWFiY2RlZg=="
@@ -156,6 +156,8 @@ func TestSlowBodiesAreCutOff(t *testing.T) {
 			_ = res.Body.Close()
 		}
 		require.Equal(t, 30*time.Second, time.Since(begun))
-		time.Sleep(time.Second) // advances the bubble's clock, because net/http closes such a connection in two steps
+		// net/http closes such a connection in two steps, with a short wait
+		// between them. The test must not end before the second step.
+		time.Sleep(time.Second)
 	})
 }

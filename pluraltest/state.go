@@ -97,7 +97,7 @@ type order struct {
 	lapsed    bool           // the bank has released the hold
 	ends      string         // the final status that a fault has chosen for a refund
 	pending   *pendingResult // a write whose result is not final yet
-	older     []version      // the document as it was before each of the last changes, newest last
+	older     []version      // earlier versions of the document, the newest at the end
 	lastEvent chan struct{}  // closed when the first attempt to deliver its latest event has ended
 
 	requestID string

@@ -94,8 +94,8 @@ func (s *Server) newToken() *Token {
 	return token
 }
 
-// authorized checks the bearer token of a request.
-func (s *Server) authorized(h http.Header) bool {
+// hasValidToken reports whether a request has a valid bearer token.
+func (s *Server) hasValidToken(h http.Header) bool {
 	values := h.Values("Authorization")
 	if len(values) != 1 {
 		return false
@@ -112,7 +112,7 @@ func (s *Server) TokensIssued() int {
 	return len(s.tokenList)
 }
 
-// Tokens lists the tokens issued so far, oldest first.
+// Tokens returns the tokens issued so far, oldest first.
 func (s *Server) Tokens() []Token {
 	s.mu.Lock()
 	defer s.mu.Unlock()

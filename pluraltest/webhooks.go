@@ -35,8 +35,8 @@ type webhookConfig struct {
 // oldest event first. [Server.ReleaseWebhooks] can reverse that sequence.
 func WithWebhookURL(url string) Option { return func(c *config) { c.webhook.url = url } }
 
-// WithWebhookHandler delivers webhooks to a handler that is served in memory.
-// It uses HTTP as on a network, but no sockets.
+// WithWebhookHandler delivers webhooks to a handler. The handler gets real HTTP
+// requests. Their connections are in memory and use no sockets.
 func WithWebhookHandler(h http.Handler) Option { return func(c *config) { c.webhook.handler = h } }
 
 // WithWebhookSchedule replaces the waits before each attempt. See
@@ -72,9 +72,10 @@ func WithWebhookNewIDs() Option { return func(c *config) { c.webhook.newIDs = tr
 
 // WithWebhookDuplicates delivers n more copies of each event, at the same time
 // as its first attempt and with the same webhook-id. Whether the server tries
-// again depends only on the answer to the first attempt. That attempt may
-// arrive while a handler works on a copy, and get a 409. Then the server tries
-// again, even if the copy gets a 2xx.
+// again depends only on the answer to the first attempt. If the first attempt
+// arrives while a handler still works on a copy, the handler may answer the
+// first attempt with 409. Then the server tries again, even if the copy gets a
+// 2xx.
 func WithWebhookDuplicates(n int) Option { return func(c *config) { c.webhook.duplicates = n } }
 
 // DeliveryState is the state of an event's delivery.
@@ -83,7 +84,7 @@ type DeliveryState string
 // The states of a delivery.
 const (
 	DeliveryNotSent   DeliveryState = "not sent" // there is no URL or handler for webhooks
-	DeliveryHeld      DeliveryState = "held"     // HoldWebhooks keeps the event back
+	DeliveryHeld      DeliveryState = "held"     // the event waits for ReleaseWebhooks, because HoldWebhooks was called
 	DeliveryPending   DeliveryState = "pending"  // an attempt is on its way, or the next attempt waits
 	DeliveryDelivered DeliveryState = "delivered"
 	DeliveryExhausted DeliveryState = "exhausted" // every attempt has failed
@@ -130,22 +131,22 @@ func (s *Server) Deliveries() []Delivery {
 	return list
 }
 
-// HoldWebhooks keeps back all events from now on, until
-// [Server.ReleaseWebhooks] is called.
+// HoldWebhooks makes all new events wait until [Server.ReleaseWebhooks] is
+// called.
 func (s *Server) HoldWebhooks() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.webhooks.holding = true
 }
 
-// ReleaseWebhooks sends the events that [Server.HoldWebhooks] has kept back,
+// ReleaseWebhooks sends the events that wait because of [Server.HoldWebhooks],
 // one after the other. If reversed is true, the last event goes first. The
 // first attempt for an event ends before the first attempt for the next event
 // begins. ReleaseWebhooks returns when each event has been attempted once.
 func (s *Server) ReleaseWebhooks(reversed bool) {
 	s.mu.Lock()
 	s.webhooks.holding = false
-	var held []*delivery
+	var held []*queuedDelivery
 	for _, d := range s.webhooks.all {
 		if d.State == DeliveryHeld {
 			held = append(held, d)
@@ -171,14 +172,14 @@ func (s *Server) ReleaseWebhooks(reversed bool) {
 // counts as delivered, and its schedule ends.
 func (s *Server) Redeliver(webhookID string) (int, error) {
 	s.mu.Lock()
-	i := slices.IndexFunc(s.webhooks.all, func(d *delivery) bool { return d.ID == webhookID })
+	i := slices.IndexFunc(s.webhooks.all, func(d *queuedDelivery) bool { return d.ID == webhookID })
 	if i < 0 {
 		s.mu.Unlock()
 		return 0, fmt.Errorf("pluraltest: redeliver: no event %q", webhookID)
 	}
 	d := s.webhooks.all[i]
 	s.mu.Unlock()
-	status, err := s.send(d)
+	status, err := s.sendEvent(d)
 	if err != nil {
 		return status, fmt.Errorf("pluraltest: redeliver: %w", err)
 	}
@@ -198,7 +199,7 @@ func (s *Server) WaitWebhooks(ctx context.Context) error {
 		s.mu.Lock()
 		changed := s.webhooks.changed
 		waiting := s.webhooks.sending > 0 ||
-			slices.ContainsFunc(s.webhooks.all, func(d *delivery) bool { return d.State == DeliveryPending })
+			slices.ContainsFunc(s.webhooks.all, func(d *queuedDelivery) bool { return d.State == DeliveryPending })
 		s.mu.Unlock()
 		if !waiting {
 			return nil

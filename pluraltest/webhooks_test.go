@@ -256,8 +256,8 @@ func TestEventsOfAnOrderKeepTheirOrder(t *testing.T) {
 }
 
 // TestFirstWaitCountsFromTheEvent uses a schedule that begins with a wait. The
-// wait counts from the event. It does not become longer if the event must first
-// wait in the queue.
+// time of this wait starts when the event happens. The wait does not become
+// longer if another event must be sent first.
 func TestFirstWaitCountsFromTheEvent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -335,8 +335,9 @@ func TestWaitWebhooksWaitsForCopies(t *testing.T) {
 	})
 }
 
-// In TestCopyInProgress, a merchant works on the copy when the first attempt
-// comes. The first attempt gets a 409, so it is repeated.
+// In TestCopyInProgress, the merchant answers the first attempt and its copy
+// with 409, as a handler does while it works on the same event. The server then
+// sends the event again, but sends no further copy.
 func TestCopyInProgress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

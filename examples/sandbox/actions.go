@@ -16,9 +16,9 @@ import (
 // maxForm is the size limit of a posted form.
 const maxForm = 64 << 10
 
-// formHandler returns a handler that calls the function action for a posted
-// form. If the function succeeds, the handler redirects the browser to the
-// page. Otherwise the handler shows the page with the error.
+// formHandler returns a handler for posted forms. The handler parses the form
+// and calls the given function. If the function succeeds, the handler redirects
+// the browser to the page. Otherwise the handler shows the page with the error.
 func (d *dashboard) formHandler(action func(r *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)

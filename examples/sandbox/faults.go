@@ -23,11 +23,11 @@ func operations() []string {
 }
 
 // faultsFor lists the faults that can be queued for an operation.
-func faultsFor(op string) []pluraltest.Fault { return meetableByClients(pluraltest.FaultsFor(op)) }
+func faultsFor(op string) []pluraltest.Fault { return withoutRefuse(pluraltest.FaultsFor(op)) }
 
-// meetableByClients leaves out the fault Refuse, because only a client in the
-// emulator's own process can meet it.
-func meetableByClients(faults []pluraltest.Fault) []pluraltest.Fault {
+// withoutRefuse leaves out the fault Refuse. Only a client in the emulator's
+// own process can get that fault, and a shop runs in another process.
+func withoutRefuse(faults []pluraltest.Fault) []pluraltest.Fault {
 	return slices.DeleteFunc(faults, func(f pluraltest.Fault) bool { return f == pluraltest.Refuse })
 }
 
@@ -77,7 +77,7 @@ func (d *dashboard) setFaultRate(rate float64) {
 		d.srv.SetFaultPlan(nil)
 		return
 	}
-	d.srv.SetFaultPlan(pluraltest.RandomFaults(d.seed, rate, meetableByClients(pluraltest.AllFaults())...))
+	d.srv.SetFaultPlan(pluraltest.RandomFaults(d.seed, rate, withoutRefuse(pluraltest.AllFaults())...))
 }
 
 // faultGroup is a group of faults of one kind.
@@ -89,7 +89,7 @@ type faultGroup struct {
 // faultChoice is one fault, with a sentence about it.
 type faultChoice struct {
 	Name, Text string
-	Ops        string // the operations that can meet the fault; "" for all
+	Ops        string // the operations that can get the fault; "" for all
 }
 
 // faultGroups returns all faults, each in one group.
@@ -101,7 +101,7 @@ func faultGroups() []faultGroup {
 		{Name: "The document is odd"},
 		{Name: "The answer is slow or large"},
 	}
-	for _, f := range meetableByClients(pluraltest.AllFaults()) {
+	for _, f := range withoutRefuse(pluraltest.AllFaults()) {
 		g := &groups[groupOf(f)]
 		g.Faults = append(g.Faults, faultChoice{f.Name, textOf(f), opsOf(f)})
 	}
@@ -122,7 +122,7 @@ func groupOf(f pluraltest.Fault) int {
 	return max(slices.IndexFunc(kinds, func(k []pluraltest.Answer) bool { return slices.Contains(k, f.Answer) }), 0)
 }
 
-// opsOf names the operations that can meet a fault.
+// opsOf names the operations that can get a fault.
 func opsOf(f pluraltest.Fault) string {
 	var ops []string
 	for _, op := range operations() {

@@ -24,8 +24,8 @@ type linkView struct {
 	Document string // the JSON that a GET of the link returns
 }
 
-// links returns the latest payment links, the newest first.
-func (d *dashboard) links() (list []linkView) {
+// latestLinks returns the newest payment links. The newest link comes first.
+func (d *dashboard) latestLinks() (list []linkView) {
 	all := d.srv.Links()
 	slices.Reverse(all)
 	for _, l := range all[:min(len(all), maxOrders)] {

@@ -30,9 +30,9 @@ type program struct {
 	end  func() string // stops the sandbox and returns the rest of its output
 }
 
-// start starts the program as main does, and waits until it has printed its
-// settings.
-func start(t *testing.T, args ...string) *program {
+// startProgram runs the sandbox as the function main does. It waits until the
+// sandbox has printed its settings.
+func startProgram(t *testing.T, args ...string) *program {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	out, in := io.Pipe()
@@ -74,7 +74,7 @@ func (p *program) send(method, path, token string, form url.Values) (int, string
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-	p := start(
+	p := startProgram(
 		t, "-client-id", "shop", "-client-secret", "00ff", "-token", "pasted", "-fault-rate", "1e-300", "-seed", "77",
 	)
 	require.Contains(t, p.said, "-seed 77 repeats the same faults")
@@ -84,9 +84,9 @@ func TestRun(t *testing.T) {
 	require.Contains(t, p.end(), "stopped")
 }
 
-// curl runs commands in a shell, and returns the JSON that they print. On a
-// machine without curl it skips the test.
-func (p *program) curl(text string) map[string]any {
+// runCommands runs commands in a shell, and returns the JSON that the commands
+// print. On a machine without curl, runCommands skips the test.
+func (p *program) runCommands(text string) map[string]any {
 	p.t.Helper()
 	for _, name := range []string{"curl", "sh"} {
 		if _, err := exec.LookPath(name); err != nil && os.Getenv("CI") != "true" {
@@ -111,7 +111,7 @@ func (p *program) curl(text string) map[string]any {
 // the sandbox. It changes only the host and the order's id in them.
 func TestCurlCommandsOfTheGuide(t *testing.T) {
 	t.Parallel()
-	p := start(t)
+	p := startProgram(t)
 	require.NotContains(t, p.said, "-seed")
 	guide := func(command, orderID string) map[string]any {
 		t.Helper()
@@ -119,7 +119,8 @@ func TestCurlCommandsOfTheGuide(t *testing.T) {
 		require.NoError(t, err)
 		host := regexp.MustCompile(`https://[a-z0-9.]+`)
 		require.Len(t, host.FindAll(script, -1), 1)
-		return p.curl(strings.Replace(host.ReplaceAllLiteralString(string(script), p.base), "/order_id/", "/"+orderID+"/", 1))
+		text := host.ReplaceAllLiteralString(string(script), p.base)
+		return p.runCommands(strings.Replace(text, "/order_id/", "/"+orderID+"/", 1))
 	}
 	for i, environment := range []string{"uat", "prod"} {
 		token, _ := guide("token-"+environment, "")["access_token"].(string)
@@ -145,8 +146,8 @@ func TestCurlCommandsOfTheDocumentation(t *testing.T) {
 	require.NoError(t, err)
 	commands := regexp.MustCompile("(?s)```\n(TOKEN=.*?)```").FindSubmatch(page)
 	require.NotNil(t, commands)
-	p := start(t)
-	order := p.curl(strings.ReplaceAll(string(commands[1]), "http://127.0.0.1:8080", p.base))
+	p := startProgram(t)
+	order := p.runCommands(strings.ReplaceAll(string(commands[1]), "http://127.0.0.1:8080", p.base))
 	require.Contains(t, order["redirect_url"], p.base)
 }
 

@@ -84,7 +84,7 @@ type entry struct {
 	Title   string
 	Outcome string
 	Class   string // "good" or "bad"; "" for a webhook that was not sent yet
-	Fault   string // the fault that the request met
+	Fault   string // the fault that the request got
 	Detail  string
 	Body    string
 	ID      string // webhook-id
@@ -101,16 +101,16 @@ func (d *dashboard) view() view {
 	d.mu.Unlock()
 	v.Operations, v.Choices = operations(), faultGroups()
 	v.Queued = d.srv.QueuedFaults()
-	v.Orders, v.MoreOrders = d.orders()
-	v.Settlements, v.MoreSettlements = d.settlements()
-	v.Links = d.links()
-	v.Entries, v.Refused = d.entries(), refusedWebhooks(d.srv.Deliveries())
+	v.Orders, v.MoreOrders = d.latestOrders()
+	v.Settlements, v.MoreSettlements = d.latestSettlements()
+	v.Links = d.latestLinks()
+	v.Entries, v.Refused = d.latestEntries(), refusedWebhooks(d.srv.Deliveries())
 	return v
 }
 
-// orders returns the latest orders, the newest first, and the number of older
-// orders that it leaves out.
-func (d *dashboard) orders() (list []orderView, more int) {
+// latestOrders returns the newest orders. The newest order comes first. The
+// result more is the number of older orders that are left out.
+func (d *dashboard) latestOrders() (list []orderView, more int) {
 	all := slices.DeleteFunc(d.srv.Orders(), func(o pluraltest.Order) bool { return o.ParentID != "" })
 	slices.Reverse(all)
 	if more = len(all) - maxOrders; more > 0 {
@@ -141,9 +141,10 @@ func (d *dashboard) orders() (list []orderView, more int) {
 	return list, max(more, 0)
 }
 
-// settlements returns the latest transfers to the bank, the newest first, and
-// the number of older ones that it leaves out.
-func (d *dashboard) settlements() (list []settlementView, more int) {
+// latestSettlements returns the newest transfers to the bank. The newest
+// transfer comes first. The result more is the number of older transfers that
+// are left out.
+func (d *dashboard) latestSettlements() (list []settlementView, more int) {
 	orders := map[string]string{}
 	for _, o := range d.srv.Orders() {
 		for _, p := range o.Payments {
@@ -180,9 +181,9 @@ func inRupees(r plural.Rupees) string {
 	return "₹" + string(r)
 }
 
-// The method entries returns the lines of the log, the latest first. A line is
-// a request or a webhook.
-func (d *dashboard) entries() []entry {
+// latestEntries returns the newest lines of the log. The newest line comes
+// first. A line is a request or a webhook.
+func (d *dashboard) latestEntries() []entry {
 	faults := map[int]string{}
 	for _, f := range d.srv.FaultLog() {
 		faults[f.Request] = f.Fault.String() + ", " + string(f.Effect)
