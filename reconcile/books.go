@@ -219,11 +219,11 @@ func (b *Books) isKnownID(transactionID string) bool {
 	return ok && transactionID != ""
 }
 
-// Order adds an order to the books. The argument o is the order's document from
-// Plural. The books keep the ids of the order's payments and refunds, and the
-// captured and refunded amounts. If o is a refund, the books keep only the
-// refund's ids. If you pass the same order again, the new document replaces the
-// earlier document.
+// Order adds the document of an order to the books. The argument o is this
+// document, as Plural sent it. The books keep the ids of the order's payments
+// and refunds, and the captured and refunded amounts. If o is the document of a
+// refund, the books keep only the refund's ids. If you pass the same order
+// again, the new document replaces the earlier document.
 //
 // The method returns an error in these cases:
 //
