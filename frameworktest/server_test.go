@@ -113,9 +113,10 @@ func overTCP(t *testing.T, h http.Handler) sender {
 	return senderTo(t, server.URL)
 }
 
-// senderTo makes a sender that keeps connections open, so servers reuse their
-// memory. It closes the connections at the end of the test, because Fiber's
-// Shutdown waits for that.
+// senderTo makes a sender that keeps its connections open. Then a server may
+// reuse the memory of a request for the next request on the same connection.
+// The connections are closed at the end of the test, because Fiber's Shutdown
+// waits until they are closed.
 func senderTo(t *testing.T, base string) sender {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
@@ -286,12 +287,13 @@ func requestOf(t *testing.T, r *http.Request) request {
 	return request{method: r.Method, header: r.Header, body: body}
 }
 
-// withPath returns a copy of the request with another path. If change is not
-// nil, withPath also calls change with the copy.
-func (r request) withPath(path string, change func(*request)) request {
+// withPath returns a copy of the request with another path. If changeFunc is
+// not nil, withPath passes the copy to changeFunc, and changeFunc can change
+// the copy further.
+func (r request) withPath(path string, changeFunc func(*request)) request {
 	r.path, r.header = path, maps.Clone(r.header)
-	if change != nil {
-		change(&r)
+	if changeFunc != nil {
+		changeFunc(&r)
 	}
 	return r
 }

@@ -29,16 +29,16 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// The kinds of printers.
+// The kinds of printers. A printer is a function that shows a value as text,
+// such as a function of fmt or of a logger.
 const (
 	logs    = iota + 1 // show ids, states and amounts, but nothing personal and no secret
 	encodes            // show personal data, but no secret
 	dumps              // show every exported field, even the secret of Credentials
 )
 
-// The function printers returns every printer that SECURITY.md names, and the
-// kind of each printer.
-func printers() map[string]printer {
+// allPrinters returns every printer that SECURITY.md names, with its kind.
+func allPrinters() map[string]printer {
 	return map[string]printer{
 		"fmt":                          {logs, func(v any) string { return fmt.Sprintf("%v %+v %#v %s %d", v, v, v, v, v) }},
 		"fmt, in a slice and a struct": {logs, func(v any) string { return fmt.Sprintf("%+v", []any{struct{ V any }{v}}) }},
@@ -81,12 +81,12 @@ type printer struct {
 // For each type, each printer shows no more than SECURITY.md says.
 func TestWhatPrintersShow(t *testing.T) {
 	t.Parallel()
-	for name, v := range values() {
-		all := markers(spewAll(v))
+	for name, v := range markedValues() {
+		all := findMarkers(spewAll(v))
 		// another test, in the SDK, compares the output of fmt and slog with a
 		// list of fields
-		shownByFmt := markers(fmt.Sprintf("%v %#v", v, v) + printers()["slog JSON"].print(v))
-		for way, p := range printers() {
+		shownByFmt := findMarkers(fmt.Sprintf("%v %#v", v, v) + allPrinters()["slog JSON"].print(v))
+		for way, p := range allPrinters() {
 			t.Run(name+"/"+way, func(t *testing.T) {
 				t.Parallel()
 				for form, v := range map[string]any{"pointer": v, "value": reflect.ValueOf(v).Elem().Interface()} {
@@ -94,7 +94,7 @@ func TestWhatPrintersShow(t *testing.T) {
 					if reflect.TypeOf(v).Kind() == reflect.Struct && !isError && strings.HasSuffix(name, "Error") {
 						continue // only pointers to this type are errors
 					}
-					shown := markers(p.print(v))
+					shown := findMarkers(p.print(v))
 					switch p.kind {
 					case logs:
 						for _, marker := range shown {
@@ -117,7 +117,8 @@ func TestWhatPrintersShow(t *testing.T) {
 }
 
 // Some values have a secret that is not in their exported fields. No printer
-// shows that secret, not even one that follows every pointer.
+// shows such a secret. Even a printer that follows every pointer does not show
+// the secret.
 func TestNoPrinterFindsAHiddenSecret(t *testing.T) {
 	t.Parallel()
 	const secret, access, keyed = "hidden-s3cret-1", "hidden-t0ken-2", "hidden-k3y-0003"
@@ -156,7 +157,7 @@ func TestNoPrinterFindsAHiddenSecret(t *testing.T) {
 		"Client": client, "OrderService": client.Orders, "Key": key, "Verifier": verifier,
 		"a refusal": refused, "a transport's dump": dumped, "the dump's client": other,
 	} {
-		for way, p := range printers() {
+		for way, p := range allPrinters() {
 			links := []any{v}
 			if err, isError := v.(error); isError {
 				for err := range chain(err) {
@@ -205,9 +206,9 @@ func chain(err error) func(yield func(error) bool) {
 	}
 }
 
-// The function values returns the SDK's exported structs. It puts markers into
-// their text fields.
-func values() map[string]any {
+// markedValues returns the SDK's exported structs, with a marker in each text
+// field.
+func markedValues() map[string]any {
 	values := map[string]any{}
 	for _, v := range []any{
 		&plural.AccountDetails{}, &plural.AcquirerData{}, &plural.Address{}, &plural.Amount{}, &plural.BankDetails{},
@@ -225,14 +226,14 @@ func values() map[string]any {
 		&plural.PaymentLinkRequest{},
 	} {
 		name := reflect.TypeOf(v).Elem().Name()
-		mark(reflect.ValueOf(v).Elem(), name, 0)
+		writeMarkers(reflect.ValueOf(v).Elem(), name, 0)
 		values[name] = v
 	}
 	return values
 }
 
-// The function with the name values must return every exported struct that has
-// an exported field. The exceptions are listed in this test.
+// markedValues must return every exported struct that has an exported field.
+// The exceptions are listed in this test.
 func TestEveryTypeIsPrinted(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("../*.go")
@@ -258,19 +259,21 @@ func TestEveryTypeIsPrinted(t *testing.T) {
 			return true
 		})
 	}
-	// These types need no test. Their fields hold no personal data and no
-	// secret. They hold services, numbers, times, states, ids and
-	// references.
+	// These types need no test, because their exported fields hold neither
+	// personal data nor secrets. Client has the services of the SDK.
+	// RetryPolicy has a number and two durations. Claim has a state, and a
+	// token that only identifies the claim. Capture has references, ids, an
+	// amount, a time and a status.
 	without := []string{"Client", "RetryPolicy", "Claim", "Capture"}
-	for name := range values() {
+	for name := range markedValues() {
 		without = append(without, name)
 	}
 	require.ElementsMatch(t, without, structs)
 }
 
-// The function mark writes a marker into each text field of v. The marker is
-// the name of the type and the field, such as <Order.OrderID>.
-func mark(v reflect.Value, name string, depth int) {
+// writeMarkers sets each text field of v to a marker. The marker is the name of
+// the type and the field in angle brackets, such as <Order.OrderID>.
+func writeMarkers(v reflect.Value, name string, depth int) {
 	marker := "<" + name + ">"
 	switch x := v.Addr().Interface().(type) {
 	case *json.RawMessage:
@@ -287,16 +290,16 @@ func mark(v reflect.Value, name string, depth int) {
 		v.SetString(marker)
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
-		mark(v.Elem(), name, depth)
+		writeMarkers(v.Elem(), name, depth)
 	case reflect.Slice:
 		if depth < 3 {
 			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
-			mark(v.Index(0), name, depth+1)
+			writeMarkers(v.Index(0), name, depth+1)
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if f := v.Type().Field(i); f.IsExported() {
-				mark(v.Field(i), v.Type().Name()+"."+f.Name, depth)
+				writeMarkers(v.Field(i), v.Type().Name()+"."+f.Name, depth)
 			}
 		}
 	default:
@@ -305,9 +308,9 @@ func mark(v reflect.Value, name string, depth int) {
 
 var marker = regexp.MustCompile(`(?:<|&lt;|\\+u003c)(\w+\.\w+)(?:>|&gt;|\\+u003e)`)
 
-// The function markers finds the markers in a text, and returns the names of
-// their fields.
-func markers(text string) []string {
+// findMarkers returns the names in the markers of a text, such as
+// Order.OrderID. It returns each name once.
+func findMarkers(text string) []string {
 	found := []string{}
 	for _, m := range marker.FindAllStringSubmatch(text, -1) {
 		found = append(found, m[1])

@@ -21,9 +21,10 @@ type Payment struct {
 	// Reference.
 	OrderID string
 	// PaymentID is the ID from [plural.Order.Captures]. Store it when you
-	// capture. A sale that was paid outright may list no captures. Then use the
-	// ID from [plural.Order.Payments]. If PaymentID is "", the order has to be
-	// read, and this Payment stands for all payments of the order.
+	// capture. If the order was paid without a hold, it may list no captures.
+	// Then use the ID from [plural.Order.Payments]. If PaymentID is "", the
+	// order has to be read, and this Payment stands for all payments of the
+	// order.
 	PaymentID string
 	// Captured and Refunded are in paise. Refunded includes refunds that
 	// are under way, as [plural.Order.RefundedAmount] does. If Refunded is
@@ -52,14 +53,14 @@ type Books struct {
 	isUsed   bool             // Run was called with these books
 }
 
-// entry is a payment with what is known about it. The index -1 stands for no
-// item.
+// entry is a payment, with the indexes of its data in Books. The index -1 means
+// that there is no such item.
 type entry struct {
 	Payment
 
-	first, last int32 // the first and the last of the payment's lines
-	next        int32 // the next payment of the same order
-	order       int32 // the payment's order in Books.orders
+	first, last int32 // the payment's first and last line in Books.lines
+	next        int32 // the next payment of the same order, in Books.payments
+	order       int32 // what is known about the payment's order, in Books.orders
 	// An id of the order belongs to another order as well. This field is set
 	// only in the entry of the order's first payment.
 	isContested bool
@@ -90,12 +91,12 @@ type amount struct {
 	isKnown bool
 }
 
-// keptLine is a line that belongs to a payment. The field next is the index of
-// the next line of the same payment in Books.lines.
+// keptLine is a line that belongs to a payment. The field nextLine is the index
+// of the payment's next line in Books.lines.
 type keptLine struct {
 	plural.SettlementLine
 
-	next     int32
+	nextLine int32
 	isRefund bool
 }
 
@@ -205,7 +206,7 @@ func (b *Books) Line(l *plural.SettlementLine) bool {
 	if p.last == none {
 		p.first = n
 	} else {
-		b.lines.at(p.last).next = n
+		b.lines.at(p.last).nextLine = n
 	}
 	p.last = n
 	return true
@@ -218,14 +219,17 @@ func (b *Books) isKnownID(transactionID string) bool {
 	return ok && transactionID != ""
 }
 
-// Order adds an order to the books. The argument o is the order's document from
-// Plural. The books keep the ids of the order's payments and refunds, and the
-// captured and refunded amounts. If o is a refund, Order keeps only the
-// refund's ids. If you pass the same order again, the new document replaces the
-// earlier document.
+// Order adds the document of an order to the books. The argument o is this
+// document, as Plural sent it. The books keep the ids of the order's payments
+// and refunds, and the captured and refunded amounts. If o is the document of a
+// refund, the books keep only the refund's ids. If you pass the same order
+// again, the new document replaces the earlier document.
 //
-// Order fails if no payment on the list belongs to the order, or if one of the
-// order's ids belongs to another payment.
+// The method returns an error in these cases:
+//
+//   - o is nil;
+//   - no payment on the list belongs to the order;
+//   - an id in the order also belongs to another payment on the list.
 func (b *Books) Order(o *plural.Order) error {
 	if o == nil {
 		return errors.New("reconcile: there is no order")
@@ -307,7 +311,7 @@ func (b *Books) joinPayments(first, named int32, hasPayment func(id string) bool
 func (b *Books) addRefund(refund *plural.Order, first int32) error {
 	to := owner{payment: first, isRefund: true}
 	for i := range refund.Payments {
-		if of, ok := b.owners[refund.Payments[i].ParentPaymentID]; ok && !of.isRefund && b.areOfOne(of.payment, first) {
+		if of, ok := b.owners[refund.Payments[i].ParentPaymentID]; ok && !of.isRefund && b.belongsToOrder(of.payment, first) {
 			to.payment = of.payment
 		}
 	}
@@ -318,11 +322,11 @@ func (b *Books) addRefund(refund *plural.Order, first int32) error {
 	return err
 }
 
-// areOfOne reports whether the payment n belongs to an order. The parameter
-// first is the first payment of that order.
-func (b *Books) areOfOne(n, first int32) bool {
-	for ; first != none; first = b.payments[first].next {
-		if n == first {
+// belongsToOrder reports whether the payment n is one of an order's payments.
+// The parameter firstPayment is the first payment of this order.
+func (b *Books) belongsToOrder(n, firstPayment int32) bool {
+	for other := firstPayment; other != none; other = b.payments[other].next {
+		if n == other {
 			return true
 		}
 	}
@@ -335,7 +339,7 @@ func (b *Books) own(id string, to owner) error {
 	}
 	of, isTaken := b.owners[id]
 	first := b.firstOf(&b.payments[to.payment])
-	if isTaken && (of.isRefund != to.isRefund || !b.areOfOne(of.payment, first)) {
+	if isTaken && (of.isRefund != to.isRefund || !b.belongsToOrder(of.payment, first)) {
 		if b.payments[of.payment].PaymentID != id { // the id is from Plural's order, not from the shop's list
 			b.payments[b.firstOf(&b.payments[of.payment])].isContested = true
 		}
@@ -356,16 +360,16 @@ func (b *Books) firstOf(p *entry) int32 {
 	return b.byRef[p.Reference]
 }
 
-// bookOf returns what is known about an order. first is the order's first
-// payment.
-func (b *Books) bookOf(first int32) *orderBook {
-	if b.payments[first].order == none {
+// bookOf returns what is known about an order. The parameter firstPayment is
+// the first payment of this order.
+func (b *Books) bookOf(firstPayment int32) *orderBook {
+	if b.payments[firstPayment].order == none {
 		b.orders = append(b.orders, orderBook{})
-		for n := first; n != none; n = b.payments[n].next {
+		for n := firstPayment; n != none; n = b.payments[n].next {
 			b.payments[n].order = int32(len(b.orders) - 1) //nolint:gosec // there are at most as many orders as payments
 		}
 	}
-	return &b.orders[b.payments[first].order]
+	return &b.orders[b.payments[firstPayment].order]
 }
 
 // findOrder returns the index of the first payment of an order.
@@ -374,10 +378,15 @@ func (b *Books) findOrder(orderID string) (first int32, ok bool) {
 	return first, ok && orderID != ""
 }
 
-// Unread tells the books that something could not be read. For a settlement,
-// pass its UTR. For an order, pass its id, or its reference if the shop has no
-// id. For the list of settlements, pass "" for both. The results that depend on
-// the missing data become [Unknown].
+// Unread records that something could not be read, and why. The arguments
+// depend on what could not be read:
+//
+//   - For a settlement, pass its UTR, and "" as the order id.
+//   - For an order, pass "" as the UTR, and the order's id. If the shop's list
+//     does not have the order's id, pass the order's reference instead.
+//   - For the list of settlements, pass "" for both.
+//
+// The results that depend on the missing data become [Unknown].
 func (b *Books) Unread(utr, orderID string, err error) {
 	if err == nil {
 		err = errors.New("it was not read")

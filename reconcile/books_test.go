@@ -18,8 +18,9 @@ const (
 	payA   = orderA + "-cc-k"
 )
 
-// list is a shop's list that ends without an error.
-func list(payments ...reconcile.Payment) iter.Seq2[reconcile.Payment, error] {
+// paymentList returns the given payments as a shop's list. The list ends
+// without an error.
+func paymentList(payments ...reconcile.Payment) iter.Seq2[reconcile.Payment, error] {
 	return func(yield func(reconcile.Payment, error) bool) {
 		for _, p := range payments {
 			if !yield(p, nil) {
@@ -217,7 +218,7 @@ func TestOutcomes(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			b, err := reconcile.New(list(paymentA()))
+			b, err := reconcile.New(paymentList(paymentA()))
 			require.NoError(t, err)
 			test.give(b)
 			d := seen()
@@ -235,7 +236,7 @@ func TestOutcomes(t *testing.T) {
 
 func TestJoinIsExact(t *testing.T) {
 	t.Parallel()
-	b, err := reconcile.New(list(paymentA()))
+	b, err := reconcile.New(paymentList(paymentA()))
 	require.NoError(t, err)
 	for _, id := range []string{"", orderA, orderA + "-cc-l", payA + "x", payA[:len(payA)-1], strings.ToLower(payA)} {
 		l := lineA("100")
@@ -265,7 +266,7 @@ func TestOrdersGiveIDs(t *testing.T) {
 	for _, orderID := range []string{"", orderA} {
 		p := paymentA()
 		p.OrderID, p.PaymentID, p.Refunded = orderID, "", plural.Amount{}
-		b, err := reconcile.New(list(p))
+		b, err := reconcile.New(paymentList(p))
 		require.NoError(t, err)
 		require.False(t, b.Line(lineA("100")))
 		require.Equal(t, reconcile.Unknown, one(t, b, seen()).Outcome)
@@ -287,7 +288,7 @@ func TestTwoPaymentsOfAnOrder(t *testing.T) {
 	t.Parallel()
 	card, points := paymentA(), paymentA()
 	points.PaymentID, points.Captured, points.Refunded = orderA+"-pt-x", plural.INR(500), plural.INR(0)
-	b, err := reconcile.New(list(card, points))
+	b, err := reconcile.New(paymentList(card, points))
 	require.NoError(t, err)
 	o := &order{
 		id: orderA, reference: "order-1", paid: []paid{{payA, 10000}, {points.PaymentID, 500}},
@@ -328,7 +329,7 @@ func TestNewRefuses(t *testing.T) {
 			change(func(p *reconcile.Payment) { p.PaymentID, p.OrderID = "", "" }),
 		},
 	} {
-		_, err := reconcile.New(list(payments...))
+		_, err := reconcile.New(paymentList(payments...))
 		require.ErrorContains(t, err, want)
 	}
 	broken := errors.New("line 7")
@@ -340,7 +341,7 @@ func TestOrderRefuses(t *testing.T) {
 	t.Parallel()
 	other := paymentA()
 	other.OrderID, other.PaymentID, other.Reference, other.Refunded = "v1-b", "", "order-2", plural.INR(0)
-	b, err := reconcile.New(list(paymentA(), other))
+	b, err := reconcile.New(paymentList(paymentA(), other))
 	require.NoError(t, err)
 	require.Error(t, b.Order(nil))
 	require.ErrorContains(t, b.Order(&plural.Order{OrderID: "v1-x"}), "not on the list")
@@ -358,7 +359,7 @@ func TestTextsThatAreNoFigures(t *testing.T) {
 	for _, text := range []plural.Rupees{"1..5", "1..", "..15", "1.5.", "15.", ".15", "1.5e", " 0.15", "0,15", "NaN"} {
 		p := paymentA()
 		p.Captured.Value, p.Refunded.Value = 15, 0
-		b, err := reconcile.New(list(p))
+		b, err := reconcile.New(paymentList(p))
 		require.NoError(t, err)
 		b.Line(lineA(text))
 		require.Equal(t, reconcile.Unknown, one(t, b, seen()).Outcome, text)
@@ -379,7 +380,7 @@ func TestPaymentOfAnOrderWithoutID(t *testing.T) {
 		"a line that has its id": {payA, payA, reconcile.Unknown},
 		"all ids are shown":      {"", "", reconcile.NotSeen},
 	} {
-		b, err := reconcile.New(list(p))
+		b, err := reconcile.New(paymentList(p))
 		require.NoError(t, err)
 		o := (&order{id: orderA, reference: "order-1", paid: []paid{{payA, 10000}}}).document()
 		if test.hide != "" {
@@ -408,7 +409,7 @@ func TestOrderNamedInTwoWays(t *testing.T) {
 		"the points payment names the reference": func() { card.OrderID, points.OrderID = orderA, "" },
 	} {
 		change()
-		b, err := reconcile.New(list(card, points))
+		b, err := reconcile.New(paymentList(card, points))
 		require.NoError(t, err)
 		require.NoError(t, b.Order(o))
 		require.True(t, b.Line(lineA("100")))

@@ -105,8 +105,9 @@ func (r *csvReport) write(cells map[string]string) error {
 }
 
 // defuse puts an apostrophe in front of a cell that begins with =, +, - or @,
-// so a spreadsheet reads the cell as text. It skips white space at the
-// beginning, because some spreadsheets do so. It does not change a number.
+// so a spreadsheet reads the cell as text. White space may come before this
+// character, because some spreadsheets ignore white space at the beginning. A
+// cell with a number does not change.
 func defuse(cell string) string {
 	text := strings.TrimSpace(cell)
 	if text == "" || !strings.ContainsRune("=+-@", rune(text[0])) {

@@ -1,6 +1,10 @@
-// Package reconcile compares three records, to the paisa: what a shop has
-// captured and refunded, what Plural's orders show, and what has reached the
-// bank in settlements.
+// Package reconcile compares three records:
+//
+//   - what a shop has captured and refunded;
+//   - what Plural's orders show;
+//   - what has reached the bank in settlements.
+//
+// The comparison is exact. A difference of one paisa counts as a difference.
 //
 // [Run] does the work of one night. It reads the orders and settlements that
 // are needed, and writes a [Report].
@@ -33,6 +37,6 @@
 // days later, and the line may be in a settlement that could not be read.
 // [Settled] depends only on the lines in the result. The payment may have
 // another line in tomorrow's settlement, or in a settlement that could not be
-// read. When a later run reads the other line, that run reports that the
-// payment [Differs].
+// read. If a later run reads this other line, the outcome in that run is
+// [Differs].
 package reconcile

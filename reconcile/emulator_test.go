@@ -30,8 +30,9 @@ func clientOf(t *testing.T, srv *pluraltest.Server, opts ...plural.Option) *plur
 	return c
 }
 
-// This test calls Run on three nights, and Run reads from the emulator. The
-// test has three kinds of cases:
+// In each case of this test, the emulator has random payments. The test calls
+// the function Run once on each of three nights. All orders and settlements
+// come from the emulator. There are three kinds of cases:
 //
 //   - Nothing is wrong.
 //   - Before each run, alterSettlement changes a settlement.
@@ -262,8 +263,8 @@ func (e *emulated) judge(res *reconcile.Result, faults bool) {
 		e.name, res.Payment, res.Outcome, res.Reasons, total.FloatString(4), captured, lines)
 	switch res.Outcome {
 	case reconcile.Settled:
-		// A late line may be in a settlement that could not be read tonight.
-		// The next night reads that line.
+		// A late line may be in a settlement that could not be read tonight. A
+		// run on a later night can read that line.
 		own, _ := res.Settled().Paise()
 		require.True(e, isWhole || faults && own == res.Payment.Captured.Value, says)
 	case reconcile.Differs:

@@ -13,13 +13,13 @@ import (
 	"github.com/plural-go/plural/reconcile"
 )
 
-// This example calls Run once, as a shop does every night. Run reads from the
-// emulator. The shop has two payments, and the emulator has settled one of
-// them.
+// This example calls Run once, as a shop does every night. All orders and
+// settlements come from the emulator. The shop has two payments, and the
+// emulator has settled one of them.
 func ExampleRun() {
 	srv := pluraltest.New(pluraltest.WithSettlementDays(-1))
 	defer srv.Close()
-	first, second := sold(srv, "order-1"), sold(srv, "order-2")
+	first, second := makeCapturedOrder(srv, "order-1"), makeCapturedOrder(srv, "order-2")
 	_ = srv.AddSettlement(pluraltest.Settlement{
 		UTR: "633300000101", ProcessedAt: time.Now(), SettledAt: time.Now(),
 		Lines: []pluraltest.SettlementLine{{TransactionID: first.PaymentID, Amount: "1499.50", PaidAt: time.Now()}},
@@ -33,7 +33,7 @@ func ExampleRun() {
 		return
 	}
 
-	payments := list(first, second) // from the shop's own database
+	payments := paymentList(first, second) // from the shop's own database
 	books, err := reconcile.New(payments)
 	if err != nil {
 		fmt.Println(err)
@@ -58,8 +58,9 @@ func ExampleRun() {
 	// 1 settlement need not be read again
 }
 
-// sold makes an order that is paid and captured, and returns its payment.
-func sold(srv *pluraltest.Server, reference string) reconcile.Payment {
+// makeCapturedOrder makes an order that is paid and captured, and returns its
+// payment.
+func makeCapturedOrder(srv *pluraltest.Server, reference string) reconcile.Payment {
 	amount := pluraltest.Amount{Value: 149950, Currency: "INR"}
 	id, _ := srv.AddOrder(pluraltest.OrderSpec{Reference: reference, Amount: amount, PreAuth: true})
 	_, _ = srv.Pay(id, pluraltest.Approve)

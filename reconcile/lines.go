@@ -26,15 +26,16 @@ func (p *pile[T]) add(item T) int32 {
 
 func (p *pile[T]) at(n int32) *T { return &p.chunks[n/chunk][n%chunk] }
 
-// copyTexts copies the texts of the line l, so the line does not keep its page
-// in memory. To save memory, copyTexts does not make a copy in these cases:
+// copyTexts copies the texts of a line, so the line does not keep its page in
+// memory. The parameter l is the line, and before is the line before it. To
+// save memory, some texts are not copied:
 //
-//   - The TransactionID equals the parameter id. Then l shares the memory of
-//     id.
-//   - Another field has the same text as in the previous line. Then the two
-//     lines share the memory of this text.
-//   - The ActualTransactionAmount equals the TransactionAmount. Then the two
-//     fields share the memory of one text.
+//   - If the TransactionID equals the parameter id, the line uses the text of
+//     this parameter.
+//   - If another field has the same text in both lines, both lines use one
+//     text.
+//   - If the ActualTransactionAmount equals the TransactionAmount, both fields
+//     use one text.
 func copyTexts(l, before *plural.SettlementLine, id string) {
 	var fresh [15]*string
 	n, size := 0, 0
@@ -78,9 +79,9 @@ func copyTexts(l, before *plural.SettlementLine, id string) {
 	}
 }
 
-// total returns the exact sum of lines. If the sum is whole paise, it also
-// returns the sum in paise.
-func total(lines []plural.SettlementLine) (sum plural.Rupees, paise int64, isWhole bool, err error) {
+// sumLines adds up the TransactionAmount of each line, and returns the exact
+// sum. If the sum is whole paise, it also returns the sum in paise.
+func sumLines(lines []plural.SettlementLine) (sum plural.Rupees, paise int64, isWhole bool, err error) {
 	sum = "0"
 	for i := range lines {
 		figure := lines[i].TransactionAmount

@@ -16,8 +16,10 @@ import (
 	"github.com/plural-go/plural/reconcile"
 )
 
-// worldsToTry returns how many random worlds a test tries: the number in
-// PLURAL_RECONCILE, or the usual number if that variable is not set.
+// worldsToTry returns how many random worlds a test tries. A world is the data
+// of a shop and of Plural: see the type world. The environment variable
+// PLURAL_RECONCILE sets the number. If the variable is not set, worldsToTry
+// returns the usual number.
 func worldsToTry(t *testing.T, usual int) int {
 	t.Helper()
 	text := os.Getenv("PLURAL_RECONCILE")
@@ -29,8 +31,9 @@ func worldsToTry(t *testing.T, usual int) int {
 	return n
 }
 
-// firstSeed returns the seed of the first world. The variable PLURAL_SEED sets
-// the seed, so a failed test can be repeated with the same world.
+// firstSeed returns the seed for the random data of a test's first case. The
+// environment variable PLURAL_SEED sets the seed. So a test that has failed can
+// be repeated with the same data.
 func firstSeed(t *testing.T) uint64 {
 	t.Helper()
 	if text := os.Getenv("PLURAL_SEED"); text != "" {
@@ -77,9 +80,9 @@ type oracle struct {
 	name  string
 	state reconcile.State
 
-	explained   map[lineKey]bool // lines that an earlier night explained
-	unexplained map[lineKey]bool
-	wasWhole    map[string]bool // settlements that were read completely at least once, by UTR
+	explained   map[lineKey]bool // lines that were in a payment's result, and were not reported as unexplained before
+	unexplained map[lineKey]bool // lines that were reported as unexplained
+	wasWhole    map[string]bool  // settlements that were read completely at least once, by UTR
 }
 
 func newOracle(t *testing.T, w *world, name string) *oracle {

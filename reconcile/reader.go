@@ -15,15 +15,15 @@ import (
 type Reader interface {
 	// List lists the settlements of whole days, as
 	// [plural.SettlementService.List] does. If the list is incomplete, the
-	// error is a [plural.IncompleteError]. Its field Days begins with the
-	// first day that was not listed completely. After any other error, no
-	// day counts as listed.
+	// error is a [plural.IncompleteError]. Its field Days begins with the first
+	// day that was not listed completely. After any other error, Run assumes
+	// that no day was listed completely.
 	List(ctx context.Context, d plural.Days) iter.Seq2[*plural.Settlement, error]
-	// Lines reads a settlement that was listed. The last argument is a
-	// function. Lines calls this function once for each line, and returns the
-	// document without the lines. If the function returns an error, Lines stops
-	// and returns that error. After any error the settlement counts as
-	// incomplete. With an error, the document may be nil.
+	// The method Lines reads the document of a settlement that was listed. It
+	// calls the function give once for each line of the settlement. Then it
+	// returns the document without the lines. If give returns an error, the
+	// method stops, and returns that error. After any error, Run assumes that
+	// lines are missing. With an error, the document may be nil.
 	Lines(
 		ctx context.Context, of *plural.Settlement, give func(*plural.SettlementLine) error,
 	) (*plural.SettlementDetail, error)

@@ -20,13 +20,13 @@ import (
 
 var update = flag.Bool("update", false, "rewrite golden files")
 
-// The function write calls each method of a report.
-func write(t *testing.T, r reconcile.Report) {
+// writeReport calls each method of a report.
+func writeReport(t *testing.T, r reconcile.Report) {
 	t.Helper()
 	p := paymentA()
 	p.Reference = "=HYPERLINK(\"http://evil\")"
 	odd := reconcile.Payment{Reference: "-2", OrderID: "@x", PaymentID: "+y", Captured: plural.INR(149950)}
-	b, err := reconcile.New(list(p, odd))
+	b, err := reconcile.New(paymentList(p, odd))
 	require.NoError(t, err)
 	b.Line(lineA("60"))
 	require.NoError(t, r.Transfer(&reconcile.Transfer{
@@ -59,7 +59,7 @@ func TestReports(t *testing.T) {
 		"report.csv": reconcile.NewCSV, "report.jsonl": reconcile.NewJSONLines,
 	} {
 		var got bytes.Buffer
-		write(t, makes(&got))
+		writeReport(t, makes(&got))
 		require.NotContains(t, got.String(), "00011122233344")
 		require.NotContains(t, got.String(), "Indiranagar")
 		file := filepath.Join("testdata", name)
@@ -112,8 +112,9 @@ func TestReportsFail(t *testing.T) {
 	}
 }
 
-// A line settles a payment if [plural.Rupees] reads the line's figure as the
-// captured amount, in any spelling.
+// A line settles a payment if the line's figure equals the captured amount. The
+// figure may be written in any way that [plural.Rupees] can read, such as 1.5
+// or 01.50.
 func FuzzFigures(f *testing.F) {
 	for _, text := range []string{
 		"1", "1.", ".5", "1.5", "01.50", "1.505", "-1", "1e2", "999999999999999.99", "1.2.3", "1..5", "",
@@ -126,7 +127,7 @@ func FuzzFigures(f *testing.F) {
 		paise, isWhole := figure.Paise()
 		p := paymentA()
 		p.Captured.Value, p.Refunded.Value = max(paise, 0), 0
-		b, err := reconcile.New(list(p))
+		b, err := reconcile.New(paymentList(p))
 		require.NoError(t, err)
 		b.Line(lineA(figure))
 		got := one(t, b, seen())

@@ -10,14 +10,15 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Outcome says, in a word, what the books show about a payment.
+// Outcome is what the books show about a payment, as a short text such as
+// "settled".
 type Outcome string
 
 // The outcomes.
 const (
-	// Settled: the lines that were read have the payout status Success, and their
-	// amounts add up to the captured amount, to the paisa. There may be several
-	// lines.
+	// Settled: all lines that were read have the payout status Success. The sum
+	// of the payment's lines, without the lines of refunds, is exactly the
+	// captured amount. There may be several lines.
 	Settled Outcome = "settled"
 	// Differs: all lines were read, and their sum is not the captured amount.
 	// Or Plural's order was read twice, and differed from the shop's figures
@@ -30,10 +31,10 @@ const (
 	// Unknown: the outcome could not be determined. The reason is one of
 	// these:
 	//
-	//   - a settlement that may have a line of the payment was not read
-	//     completely, or was not listed;
-	//   - the order could not be read, or it was not read although the
-	//     payment has no PaymentID;
+	//   - a settlement was not read completely or was not listed, and this
+	//     settlement may have a line of the payment;
+	//   - the order could not be read;
+	//   - the payment has no PaymentID, and its order was not read;
 	//   - the order does not show the figures;
 	//   - the shop's list has a payment of the order, but Plural's order does
 	//     not list this payment;
@@ -44,8 +45,8 @@ const (
 	Unknown Outcome = "unknown"
 )
 
-// Result is what the books show about a payment, with its lines and the
-// reasons.
+// Result is what the books show about a payment. It also has the payment's
+// lines, and the reasons for the outcome.
 type Result struct {
 	Payment Payment
 	Outcome Outcome
@@ -73,14 +74,14 @@ func (r *Result) UTRs() []string {
 	return list
 }
 
-// Settled returns the sum of the payment's lines, in rupees, without the lines
-// of refunds. It returns "" if there is no line, or if an amount is not a
-// number.
+// Settled adds up the payment's lines, without the lines of refunds, and
+// returns the sum in rupees. It returns "" if the payment has no line, or if
+// the amount of a line is not a number.
 func (r *Result) Settled() plural.Rupees {
 	if r.owned == 0 {
 		return ""
 	}
-	sum, _, _, err := total(r.Lines[:r.owned])
+	sum, _, _, err := sumLines(r.Lines[:r.owned])
 	if err != nil {
 		return ""
 	}
@@ -88,8 +89,8 @@ func (r *Result) Settled() plural.Rupees {
 }
 
 // Results returns the result of each payment, in the sequence of the shop's
-// list. The parameter seen is the range of days whose settlements you have
-// passed to the books. If you have passed no settlements, use the zero Days.
+// list. The parameter seen is the range of days whose settlements you have read
+// and added to the books. If you have read no settlements, pass plural.Days{}.
 func (b *Books) Results(seen plural.Days) iter.Seq[Result] {
 	return func(yield func(Result) bool) {
 		missing := b.unreadText()
@@ -104,17 +105,17 @@ func (b *Books) Results(seen plural.Days) iter.Seq[Result] {
 func (b *Books) result(p *entry, seen plural.Days, missing string) Result {
 	j := judgement{Result: Result{Payment: p.Payment, Seen: seen}}
 	count := 0
-	for at := p.first; at != none; at = b.lines.at(at).next {
+	for at := p.first; at != none; at = b.lines.at(at).nextLine {
 		count++
 	}
 	j.Lines = make([]plural.SettlementLine, 0, count)
-	for at := p.first; at != none; at = b.lines.at(at).next {
+	for at := p.first; at != none; at = b.lines.at(at).nextLine {
 		if l := b.lines.at(at); !l.isRefund {
 			j.Lines = append(j.Lines, l.SettlementLine)
 		}
 	}
 	j.owned = len(j.Lines)
-	for at := p.first; at != none; at = b.lines.at(at).next {
+	for at := p.first; at != none; at = b.lines.at(at).nextLine {
 		if l := b.lines.at(at); l.isRefund {
 			j.Lines = append(j.Lines, l.SettlementLine)
 		}
@@ -212,7 +213,7 @@ func (b *Books) judgeLines(j *judgement, p *entry, missing string) {
 			j.doubt("UTR %s has a line of this payment, and was not read whole", l.UTRNumber)
 		}
 	}
-	sum, paise, isWhole, err := total(j.Lines[:j.owned])
+	sum, paise, isWhole, err := sumLines(j.Lines[:j.owned])
 	switch {
 	case err != nil:
 		j.doubt("the amount of a line is not a number: %s", oneLine(err))

@@ -24,20 +24,23 @@ type settings struct {
 }
 
 // WithParallel reads n orders or settlements at a time. The default is one at a
-// time. The outcomes are the same for any n. But if two orders at Plural list
-// the same payment, n may change the reasons in the results of the two orders.
+// time. The outcomes are the same for any n. But if two of Plural's orders have
+// the same payment, the reasons in the results of these two orders may depend
+// on n.
 func WithParallel(n int) Option {
 	return func(s *settings) error { s.parallel = max(n, 1); return nil }
 }
 
 // WithEveryOrder reads every order of the list and compares it with the shop's
-// figures. Without this option, Run reads an order only if the shop does not
-// have the payment's id, or if an unexplained line may belong to the order.
+// figures. Without this option, Run reads an order only in two cases:
+//
+//   - A payment of the order has no PaymentID.
+//   - An unexplained line may belong to the order.
 func WithEveryOrder() Option {
 	return func(s *settings) error { s.everyOrder = true; return nil }
 }
 
-// WithStatement makes the run look for each settlement on the bank's statement.
+// WithStatement compares each settlement with the bank's statement.
 func WithStatement(statement *Statement) Option {
 	return func(s *settings) error {
 		if statement == nil {
@@ -68,23 +71,23 @@ type Progress struct {
 
 // maxStrangers limits the number of orders that a run reads although they are
 // not on the list. The run reads these orders to find out whether a line
-// belongs to a refund. An order that explained a line on an earlier night is
-// read even above the limit.
+// belongs to a refund. There is one exception to this limit: if an order
+// explained a line on an earlier night, the run always reads this order.
 const maxStrangers = 1000
 
 // Run does the work of one night. It reads the orders that are needed. It lists
-// settlements up to the last day of d. The list begins on the first day of d,
-// or nine days before the last day that earlier runs have listed, whichever is
-// earlier. Run reads the lines of the settlements that are new or have changed.
-// It reports each settlement, each line that no payment explains, and each
-// payment.
+// the settlements of the days d. If earlier runs have listed settlements, the
+// list begins at least nine days before the last day that they have listed. So
+// the list may begin before the first day of d. Run reads the lines of the
+// settlements that are new or have changed. It reports each settlement, each
+// new line that is unexplained (see [Report]), and the result of each payment.
 //
-// The days d should end today at the latest, because a day in the future would
-// count as listed. If some days could not be listed, a result shows this only
-// if the result depends on these days. If you always want to know, pass a
-// Reader that remembers each error that its method List returns, as
-// examples/reconcile does. The field Seen of the new state has only days that
-// this run or an earlier run has listed.
+// The days d should not end after today, because Run would then record a future
+// day as listed. An error may stop the list, so some days are missing. Only the
+// results that depend on the missing days show this error. To learn of the
+// error in any case, pass a Reader that remembers each error that its method
+// List returns. The program in examples/reconcile does this. The field Seen of
+// the new state has only days that this run or an earlier run has listed.
 //
 // If something cannot be read, the results that depend on it become [Unknown],
 // and Run does not return an error. Run stops with one of these errors, and
@@ -94,10 +97,11 @@ const maxStrangers = 1000
 //   - an error that a method of the report has returned;
 //   - an error if Run was called with b before, because b has the lines of that
 //     earlier run. Make new [Books] for each run, even after a run that failed;
-//   - an error for invalid days: d has no first or no last day, or it ends
-//     before it begins;
-//   - a [plural.ValidationError] from listing the settlements, if the days begin
-//     more than six months ago. After such a long pause begin with a new state;
+//   - an error for invalid days: the first or the last day of d is missing, or
+//     the last day is before the first day;
+//   - a [plural.ValidationError] from listing the settlements, if the list
+//     would begin more than six months ago. If Run was not called for such a
+//     long time, begin with a new state;
 //   - an error for an option that is nil, or whose statement or function is
 //     nil.
 //
@@ -106,7 +110,7 @@ const maxStrangers = 1000
 func Run(
 	ctx context.Context, from Reader, b *Books, d plural.Days, last State, to Report, opts ...Option,
 ) (State, error) {
-	r := &run{
+	r := &nightRun{
 		settings: settings{parallel: 1}, from: from, b: b, last: last, to: to,
 		next: State{UTRs: map[string]UTR{}}, orders: map[string]bool{}, explains: map[string]bool{},
 	}
@@ -128,8 +132,8 @@ func Run(
 	return r.next, nil
 }
 
-// The type run has the data of one call of Run.
-type run struct {
+// nightRun has the data of one call of Run.
+type nightRun struct {
 	settings
 
 	from       Reader
@@ -140,10 +144,10 @@ type run struct {
 
 	mu       sync.Mutex
 	orders   map[string]bool // orders that were asked for, by id; true if the read failed
-	explains map[string]bool // orders and refunds that belong to the list and were read because of a line's id
+	explains map[string]bool // orders and refunds that readHint has read and that belong to the list, by id
 }
 
-func (r *run) run(ctx context.Context, d plural.Days) error {
+func (r *nightRun) run(ctx context.Context, d plural.Days) error {
 	if !isValid(d) {
 		return fmt.Errorf("the days %s are not valid", d)
 	}
@@ -167,7 +171,7 @@ func (r *run) run(ctx context.Context, d plural.Days) error {
 	if err := r.readHints(ctx, list); err != nil {
 		return err
 	}
-	if err := r.lookAgain(ctx); err != nil {
+	if err := r.readOrdersAgain(ctx); err != nil {
 		return err
 	}
 	for i := range list {
@@ -186,7 +190,7 @@ func (r *run) run(ctx context.Context, d plural.Days) error {
 
 // readOrders reads the orders of the payments for which the shop has no payment
 // id. With WithEveryOrder it reads all orders. It reads each order once.
-func (r *run) readOrders(ctx context.Context) error {
+func (r *nightRun) readOrders(ctx context.Context) error {
 	var names []orderName
 	for i := range r.b.payments {
 		p := &r.b.payments[i]
@@ -197,10 +201,10 @@ func (r *run) readOrders(ctx context.Context) error {
 	return r.forEach(ctx, "orders", len(names), func(i int) error { return r.readOrder(ctx, names[i]) })
 }
 
-// lookAgain reads an order again if its figures differ from the shop's figures,
-// because a replica may lag, or the shop may have made a refund in the
-// meantime.
-func (r *run) lookAgain(ctx context.Context) error {
+// readOrdersAgain reads an order again if its figures differ from the shop's
+// figures. The first answer may have come from a replica with an older state,
+// or the shop may have made a refund in the meantime.
+func (r *nightRun) readOrdersAgain(ctx context.Context) error {
 	var names []orderName
 	for i := range r.b.payments {
 		p := &r.b.payments[i]
@@ -225,7 +229,7 @@ func nameOf(p *entry) orderName {
 }
 
 // readOrder reads an order of the list.
-func (r *run) readOrder(ctx context.Context, name orderName) error {
+func (r *nightRun) readOrder(ctx context.Context, name orderName) error {
 	o, err := r.ask(ctx, name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -243,7 +247,7 @@ func (r *run) readOrder(ctx context.Context, name orderName) error {
 }
 
 // ask reads an order. An answer about another order is an error.
-func (r *run) ask(ctx context.Context, name orderName) (*plural.Order, error) {
+func (r *nightRun) ask(ctx context.Context, name orderName) (*plural.Order, error) {
 	o, err := r.from.Order(ctx, name.id, name.reference)
 	switch {
 	case err != nil:
@@ -256,7 +260,7 @@ func (r *run) ask(ctx context.Context, name orderName) (*plural.Order, error) {
 
 // listSettlements returns the settlements of the days d. It also returns the
 // days that were listed completely.
-func (r *run) listSettlements(
+func (r *nightRun) listSettlements(
 	ctx context.Context, d plural.Days,
 ) (rows []*plural.Settlement, seen plural.Days, err error) {
 	known := map[string]bool{}
@@ -293,8 +297,9 @@ func (r *run) listSettlements(
 	return rows, plural.Days{}, nil
 }
 
-// copyOf copies a row and its texts, because the texts would keep the whole
-// page in memory.
+// copyOf copies a row of the list of settlements, and copies each of its texts.
+// A text that is not copied may be part of the page that was read. Then the
+// whole page would stay in memory.
 func copyOf(row *plural.Settlement) *plural.Settlement {
 	c := *row
 	c.Programs = slices.Clone(c.Programs)
@@ -311,8 +316,9 @@ func copyOf(row *plural.Settlement) *plural.Settlement {
 	return &c
 }
 
-// reading is a settlement that was read tonight or on an earlier night.
-type reading struct {
+// settlementData has what is known about one settlement from tonight and from
+// earlier nights.
+type settlementData struct {
 	utr      string
 	current  UTR
 	previous UTR
@@ -320,10 +326,10 @@ type reading struct {
 	about    *Transfer // nil if the settlement is not listed tonight
 }
 
-// readSettlements reads the settlements that are new or have changed. It adds
-// the earlier readings of the settlements that are not listed tonight.
-func (r *run) readSettlements(ctx context.Context, rows []*plural.Settlement) ([]reading, error) {
-	list := make([]reading, len(rows), len(rows)+len(r.last.UTRs))
+// readSettlements reads the settlements that are new or have changed. It also
+// returns the settlements of earlier nights that are not listed tonight.
+func (r *nightRun) readSettlements(ctx context.Context, rows []*plural.Settlement) ([]settlementData, error) {
+	list := make([]settlementData, len(rows), len(rows)+len(r.last.UTRs))
 	listed := make(map[string]bool, len(rows))
 	for _, row := range rows {
 		listed[row.UTRNumber] = true
@@ -337,19 +343,19 @@ func (r *run) readSettlements(ctx context.Context, rows []*plural.Settlement) ([
 	}
 	for _, utr := range slices.Sorted(maps.Keys(r.last.UTRs)) {
 		if before := r.last.UTRs[utr]; !listed[utr] {
-			one := reading{utr: utr, current: copyOfUTR(before), previous: before, isOld: true}
+			one := settlementData{utr: utr, current: copyOfUTR(before), previous: before, isOld: true}
 			list = append(list, one)
 		}
 	}
 	return list, nil
 }
 
-func (r *run) readSettlement(ctx context.Context, row *plural.Settlement) (reading, error) {
+func (r *nightRun) readSettlement(ctx context.Context, row *plural.Settlement) (settlementData, error) {
 	digest, err := digestOf(row)
 	if err != nil {
-		return reading{}, err
+		return settlementData{}, err
 	}
-	one := reading{utr: row.UTRNumber, previous: r.last.UTRs[row.UTRNumber], about: &Transfer{Listed: row}}
+	one := settlementData{utr: row.UTRNumber, previous: r.last.UTRs[row.UTRNumber], about: &Transfer{Listed: row}}
 	if r.statement != nil {
 		one.about.Bank = r.statement.Match(row.UTRNumber, row.TotalAmount)
 	}
@@ -364,7 +370,7 @@ func (r *run) readSettlement(ctx context.Context, row *plural.Settlement) (readi
 	one.current.Digest = digest
 	var last plural.SettlementLine
 	one.about.Detail, err = r.from.Lines(ctx, row, func(l *plural.SettlementLine) error {
-		line := lineOf(l, &last, row.UTRNumber)
+		line := newLine(l, &last, row.UTRNumber)
 		last = line.SettlementLine
 		if line.UTRNumber != row.UTRNumber {
 			return fmt.Errorf("a line belongs to another UTR, %s", line.UTRNumber)
@@ -385,10 +391,13 @@ func copyOfUTR(u UTR) UTR {
 }
 
 // readHints guesses orders from the ids of unexplained lines, and reads each of
-// these orders once. If a settlement was read on an earlier night, the orders
-// for its lines were read on that night. For these lines, readHints reads only
-// the orders that explained them, and orders on the list.
-func (r *run) readHints(ctx context.Context, list []reading) error {
+// these orders once. If the lines of a settlement were read on an earlier night
+// and not tonight, the orders for these lines were read on that night. Then
+// readHints reads only two kinds of orders for these lines:
+//
+//   - an order that has explained a line on an earlier night;
+//   - an order that is on the shop's list.
+func (r *nightRun) readHints(ctx context.Context, list []settlementData) error {
 	var ids []string
 	asked := map[string]bool{}
 	strangers := 0
@@ -414,18 +423,19 @@ func (r *run) readHints(ctx context.Context, list []reading) error {
 	return r.forEach(ctx, "orders", len(ids), func(i int) error { return r.readHint(ctx, ids[i]) })
 }
 
-// In reasons, noUTR stands for the settlements that have no UTR yet.
-const noUTR = "without a number"
+// unknownUTR takes the place of the UTR in a reason if a settlement has no UTR
+// yet.
+const unknownUTR = "without a number"
 
 // addSettlement adds the lines of a settlement to the books. If the settlement
 // was listed tonight, addSettlement passes the settlement and its new
 // unexplained lines to the report.
-func (r *run) addSettlement(one *reading) error {
+func (r *nightRun) addSettlement(one *settlementData) error {
 	isOurs := false
 	var unexplained []*Line
 	// The key is a line without its payout status. The first loop counts the
-	// lines of the previous reading. The second loop subtracts 1 for each line
-	// of the current reading.
+	// lines in one.previous. The second loop subtracts 1 for each line in
+	// one.current.
 	known := map[plural.SettlementLine]int{}
 	for i := range one.previous.Lines {
 		known[one.previous.Lines[i].withoutStatus()]++
@@ -460,7 +470,7 @@ func (r *run) addSettlement(one *reading) error {
 	}
 	t := one.about
 	if t.Lines = len(one.current.Lines); t.Err != nil {
-		r.b.Unread(cmp.Or(one.utr, noUTR), "", t.Err)
+		r.b.Unread(cmp.Or(one.utr, unknownUTR), "", t.Err)
 	}
 	if t.Err != nil || t.Lines != t.Listed.TotalTransactionsCount {
 		one.current.Digest = ""
@@ -490,16 +500,16 @@ func (r *run) addSettlement(one *reading) error {
 	return nil
 }
 
-// longestID is the length of the longest line's id from which an order's id is
-// guessed. Plural's ids have at most 50 characters.
-const longestID = 100
+// maxIDLength limits the length of a line's id. From a longer id, no order's id
+// is guessed. Plural's ids have at most 50 characters.
+const maxIDLength = 100
 
 // guessOrder guesses an order's id from a line's id. If the line's id begins
 // with the id of an order on the shop's list, guessOrder returns the order's
 // id. Otherwise it splits the line's id at its hyphens, removes the last two
 // parts, and returns the rest.
-func (r *run) guessOrder(transactionID string) string {
-	if len(transactionID) > longestID {
+func (r *nightRun) guessOrder(transactionID string) string {
+	if len(transactionID) > maxIDLength {
 		return ""
 	}
 	parts := strings.Split(transactionID, "-")
@@ -517,7 +527,7 @@ func (r *run) guessOrder(transactionID string) string {
 
 // readHint reads an order. If the order is a refund, readHint also reads the
 // refunded order.
-func (r *run) readHint(ctx context.Context, id string) error {
+func (r *nightRun) readHint(ctx context.Context, id string) error {
 	r.mu.Lock()
 	_, isRead := r.orders[id]
 	r.mu.Unlock()
@@ -550,7 +560,7 @@ func (r *run) readHint(ctx context.Context, id string) error {
 // The method forEach calls the function work for each of n items. If the run is
 // parallel, several of these calls run at the same time. forEach stops at the
 // first error.
-func (r *run) forEach(ctx context.Context, stage string, n int, work func(i int) error) error {
+func (r *nightRun) forEach(ctx context.Context, stage string, n int, work func(i int) error) error {
 	var (
 		all    sync.WaitGroup
 		mu     sync.Mutex

@@ -18,10 +18,10 @@ import (
 	"github.com/plural-go/plural/reconcile"
 )
 
-// The function books makes Books with one payment.
-func books(t *testing.T) *reconcile.Books {
+// makeBooks makes Books with one payment.
+func makeBooks(t *testing.T) *reconcile.Books {
 	t.Helper()
-	b, err := reconcile.New(list(paymentA()))
+	b, err := reconcile.New(paymentList(paymentA()))
 	require.NoError(t, err)
 	return b
 }
@@ -43,8 +43,8 @@ func settledWorld() *world {
 	}
 }
 
-// A settlement that was read completely is not read again. Its lines are still
-// in the results of later nights.
+// A settlement that was read completely is not read again on later nights. The
+// state keeps its lines, so these lines are also in the later results.
 func TestStateSparesReading(t *testing.T) {
 	t.Parallel()
 	w := settledWorld()
@@ -53,7 +53,7 @@ func TestStateSparesReading(t *testing.T) {
 		rd, rep := newReader(w, night, 0), &recorder{}
 		var stages []reconcile.Progress
 		var err error
-		state, err = reconcile.Run(t.Context(), rd, books(t), seen(), state, rep,
+		state, err = reconcile.Run(t.Context(), rd, makeBooks(t), seen(), state, rep,
 			reconcile.WithProgress(func(p reconcile.Progress) { stages = append(stages, p) }))
 		require.NoError(t, err)
 		require.Equal(t, reconcile.Settled, rep.results[0].Outcome)
@@ -73,14 +73,14 @@ func TestRunMatchesTheBank(t *testing.T) {
 	statement, err := reconcile.NewStatement(credits(reconcile.Credit{UTR: "633300000101", Amount: plural.INR(1234)}))
 	require.NoError(t, err)
 	rep := &recorder{}
-	_, err = reconcile.Run(t.Context(), newReader(settledWorld(), 0, 0), books(t), seen(), reconcile.State{}, rep,
+	_, err = reconcile.Run(t.Context(), newReader(settledWorld(), 0, 0), makeBooks(t), seen(), reconcile.State{}, rep,
 		reconcile.WithStatement(statement))
 	require.NoError(t, err)
 	require.Equal(t, reconcile.Arrived, rep.transfers[0].Bank.Arrival)
 }
 
-// A line of a refund makes Run read the order that was refunded. The refunded
-// amount in that order is not the amount on the shop's list.
+// If a line belongs to a refund, Run reads the refunded order. In this test,
+// the refunded amount in the order is not the amount on the shop's list.
 func TestLineOfARefundAsksForItsOrder(t *testing.T) {
 	t.Parallel()
 	w := settledWorld()
@@ -92,7 +92,7 @@ func TestLineOfARefundAsksForItsOrder(t *testing.T) {
 	for night := range 2 {
 		rep := &recorder{}
 		var err error
-		state, err = reconcile.Run(t.Context(), newReader(w, night, 0), books(t), seen(), state, rep)
+		state, err = reconcile.Run(t.Context(), newReader(w, night, 0), makeBooks(t), seen(), state, rep)
 		require.NoError(t, err)
 		require.Empty(t, rep.unexplained)
 		require.Equal(t, reconcile.Differs, rep.results[0].Outcome)
@@ -124,28 +124,28 @@ func TestStrangersAreLimited(t *testing.T) {
 	add("before")
 	w.settlements[0], w.settlements[1] = w.settlements[1], old
 	add("after")
-	state, err := reconcile.Run(t.Context(), newReader(w, 0, 0), books(t), seen(), reconcile.State{}, &recorder{})
+	state, err := reconcile.Run(t.Context(), newReader(w, 0, 0), makeBooks(t), seen(), reconcile.State{}, &recorder{})
 	require.NoError(t, err)
 	require.NotEmpty(t, state.UTRs[old.utr].Lines[1].Order)
 	reader := newReader(w, 1, 0)
-	_, err = reconcile.Run(t.Context(), reader, books(t), seen(), state, &recorder{})
+	_, err = reconcile.Run(t.Context(), reader, makeBooks(t), seen(), state, &recorder{})
 	require.NoError(t, err)
 	require.InDelta(t, 1000, reader.requests, 50)
 }
 
-// customReader is a Reader with two fields that the test sets. If the field
-// list is not nil, the method List returns this sequence. The method Lines
-// calls the function in the field lines.
+// customReader is a Reader with two functions that the test sets. If listFunc
+// is not nil, the method List returns listFunc. The method Lines calls
+// linesFunc.
 type customReader struct {
 	*reader
 
-	list  func(yield func(*plural.Settlement, error) bool)
-	lines func(give func(*plural.SettlementLine) error) error
+	listFunc  func(yield func(*plural.Settlement, error) bool)
+	linesFunc func(give func(*plural.SettlementLine) error) error
 }
 
 func (f customReader) List(ctx context.Context, d plural.Days) iter.Seq2[*plural.Settlement, error] {
-	if f.list != nil {
-		return f.list
+	if f.listFunc != nil {
+		return f.listFunc
 	}
 	return f.reader.List(ctx, d)
 }
@@ -153,7 +153,7 @@ func (f customReader) List(ctx context.Context, d plural.Days) iter.Seq2[*plural
 func (f customReader) Lines(
 	_ context.Context, _ *plural.Settlement, give func(*plural.SettlementLine) error,
 ) (*plural.SettlementDetail, error) {
-	return nil, f.lines(give)
+	return nil, f.linesFunc(give)
 }
 
 func TestRunFails(t *testing.T) {
@@ -202,9 +202,9 @@ func TestRunFails(t *testing.T) {
 			rd := newReader(settledWorld(), 0, 0)
 			var from reconcile.Reader = rd
 			if test.list != nil {
-				from = customReader{reader: rd, list: test.list}
+				from = customReader{reader: rd, listFunc: test.list}
 			}
-			got, err := reconcile.Run(ctx, from, books(t), test.days, last, rep, test.opts...)
+			got, err := reconcile.Run(ctx, from, makeBooks(t), test.days, last, rep, test.opts...)
 			require.ErrorContains(t, err, test.want)
 			require.Equal(t, last, got, "Run returns the state that it was given")
 			require.Equal(t, 1, rep.closed)
@@ -241,8 +241,8 @@ func TestOddReadingsAreUnknown(t *testing.T) {
 		},
 	} {
 		rep := &recorder{}
-		from := customReader{reader: newReader(settledWorld(), 0, 0), lines: lines}
-		state, err := reconcile.Run(t.Context(), from, books(t), seen(), reconcile.State{}, rep)
+		from := customReader{reader: newReader(settledWorld(), 0, 0), linesFunc: lines}
+		state, err := reconcile.Run(t.Context(), from, makeBooks(t), seen(), reconcile.State{}, rep)
 		require.NoError(t, err, name)
 		require.Equal(t, reconcile.Unknown, rep.results[0].Outcome, name)
 		require.Error(t, rep.transfers[0].Err, name)
@@ -259,7 +259,7 @@ func TestRunCoversGaps(t *testing.T) {
 	from := listNoting{rd, &asked}
 	last := reconcile.State{Seen: plural.Days{First: nightOf(-40), Last: nightOf(-20)}}
 	today := plural.Days{First: nightOf(0), Last: nightOf(0)}
-	state, err := reconcile.Run(t.Context(), from, books(t), today, last, &recorder{})
+	state, err := reconcile.Run(t.Context(), from, makeBooks(t), today, last, &recorder{})
 	require.NoError(t, err)
 	require.Equal(t, "2026-10-22 to 2026-11-20", asked.String(),
 		"no day between the nights is left out, and ten days are listed again")
@@ -294,13 +294,13 @@ func TestFailedHintIsReadAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rep := &recorder{}
-			state, err := reconcile.Run(t.Context(), first, books(t), seen(), reconcile.State{}, rep)
+			state, err := reconcile.Run(t.Context(), first, makeBooks(t), seen(), reconcile.State{}, rep)
 			require.NoError(t, err)
 			require.Equal(t, reconcile.Settled, rep.results[0].Outcome)
 			require.Len(t, rep.unexplained, 1)
 
 			rep = &recorder{}
-			_, err = reconcile.Run(t.Context(), newReader(w, 1, 0), books(t), seen(), state, rep)
+			_, err = reconcile.Run(t.Context(), newReader(w, 1, 0), makeBooks(t), seen(), state, rep)
 			require.NoError(t, err)
 			require.Equal(t, reconcile.Differs, rep.results[0].Outcome)
 			require.Empty(t, rep.unexplained)
@@ -320,8 +320,9 @@ func (r ordersAs) Order(context.Context, string, string) (*plural.Order, error) 
 	return r.order, r.err
 }
 
-// If a settlement was read only in part on an earlier night and is not listed
-// tonight, it may have further lines of a payment. So the payment is Unknown.
+// Only some lines of a settlement were read on an earlier night, and the
+// settlement is not listed tonight. The other lines may belong to the payment.
+// So the payment is Unknown.
 func TestPartOfAnEarlierNight(t *testing.T) {
 	t.Parallel()
 	state := reconcile.State{
@@ -333,7 +334,7 @@ func TestPartOfAnEarlierNight(t *testing.T) {
 	rep := &recorder{}
 	w := settledWorld()
 	w.settlements = nil
-	next, err := reconcile.Run(t.Context(), newReader(w, 0, 0), books(t), seen(), state, rep)
+	next, err := reconcile.Run(t.Context(), newReader(w, 0, 0), makeBooks(t), seen(), state, rep)
 	require.NoError(t, err)
 	require.Equal(t, reconcile.Unknown, rep.results[0].Outcome)
 	require.Equal(t, state.UTRs, next.UTRs, "the settlement is kept for as long as the payment is on the list")
@@ -349,16 +350,16 @@ func TestLongIDsAreNoHint(t *testing.T) {
 	stranger.TransactionID, stranger.TID = strings.Repeat("-", 1<<20), "1"
 	w.settlements[0].lines = append(w.settlements[0].lines, &stranger)
 	rd, rep := newReader(w, 0, 0), &recorder{}
-	_, err := reconcile.Run(t.Context(), rd, books(t), seen(), reconcile.State{}, rep)
+	_, err := reconcile.Run(t.Context(), rd, makeBooks(t), seen(), reconcile.State{}, rep)
 	require.NoError(t, err)
 	require.Equal(t, reconcile.Settled, rep.results[0].Outcome)
 	require.Len(t, rep.unexplained, 1)
 	require.Equal(t, 2, rd.requests, "the list and the lines")
 }
 
-// A settlement of the listed days may have no UTR yet. Then its lines cannot be
-// read, and any payment may have a line in it. Run reports each such
-// settlement, and keeps none of them in the state.
+// A settlement of the listed days may have no UTR yet. Then the lines of this
+// settlement cannot be read, and each of them may belong to any payment. Run
+// reports each such settlement, and keeps none of them in the state.
 func TestSettlementWithoutUTR(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -379,7 +380,7 @@ func TestSettlementWithoutUTR(t *testing.T) {
 			for range 2 {
 				rep := &recorder{}
 				var err error
-				state, err = reconcile.Run(t.Context(), from, books(t), seen(), state, rep)
+				state, err = reconcile.Run(t.Context(), from, makeBooks(t), seen(), state, rep)
 				require.NoError(t, err)
 				require.Equal(t, test.want, rep.results[0].Outcome)
 				require.Equal(t, seen(), rep.results[0].Seen)
@@ -411,8 +412,8 @@ func (r unnumbered) List(ctx context.Context, d plural.Days) iter.Seq2[*plural.S
 	}
 }
 
-// After a run, the books have the lines of that run. A second run would count
-// them twice, so it is refused.
+// A run adds the lines of settlements to the books. A second run with the same
+// books would count these lines twice, so the second run returns an error.
 func TestBooksAreForOneRun(t *testing.T) {
 	t.Parallel()
 	for name, rep := range map[string]*failingReport{
@@ -421,7 +422,7 @@ func TestBooksAreForOneRun(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b, rd := books(t), newReader(settledWorld(), 0, 0)
+			b, rd := makeBooks(t), newReader(settledWorld(), 0, 0)
 			state, err := reconcile.Run(t.Context(), rd, b, seen(), reconcile.State{}, rep)
 			require.Equal(t, rep.result != nil, err != nil)
 			again := &recorder{}
@@ -448,7 +449,7 @@ func TestLinesThatAreAlike(t *testing.T) {
 	for night := range nights {
 		rep := &recorder{}
 		var err error
-		state, err = reconcile.Run(t.Context(), newReader(w, night, 0), books(t), seen(), state, rep)
+		state, err = reconcile.Run(t.Context(), newReader(w, night, 0), makeBooks(t), seen(), state, rep)
 		require.NoError(t, err)
 		require.Equal(t, night == 0, len(rep.unexplained) == 3, "night %d: %d", night, len(rep.unexplained))
 		require.Equal(t, night > 0, len(rep.unexplained) == 0)
@@ -476,7 +477,7 @@ func TestTenDaysInAnyZone(t *testing.T) {
 			from := listNoting{newReader(settledWorld(), 0, 0), &asked}
 			last := reconcile.State{Seen: plural.Days{First: test.last.AddDate(0, 0, -9), Last: test.last}}
 			days := plural.Days{First: test.first, Last: test.today}
-			state, err := reconcile.Run(t.Context(), from, books(t), days, last, &recorder{})
+			state, err := reconcile.Run(t.Context(), from, makeBooks(t), days, last, &recorder{})
 			require.NoError(t, err)
 			require.Equal(t, "2026-11-10 to 2026-11-20", asked.String(), "the ten days up to the 19th, and the 20th")
 			require.Equal(t, "2026-11-10 to 2026-11-20", state.Seen.String())
@@ -495,7 +496,7 @@ func TestRunOverEarlierDays(t *testing.T) {
 	for _, d := range []plural.Days{seen(), earlier, seen()} {
 		rep := &recorder{}
 		var err error
-		state, err = reconcile.Run(t.Context(), newReader(w, 0, 0), books(t), d, state, rep)
+		state, err = reconcile.Run(t.Context(), newReader(w, 0, 0), makeBooks(t), d, state, rep)
 		require.NoError(t, err)
 		reported += len(rep.unexplained)
 		require.Contains(t, state.UTRs, "633300000101")
@@ -503,7 +504,7 @@ func TestRunOverEarlierDays(t *testing.T) {
 	}
 	require.Equal(t, 1, reported, "a line is reported once")
 	next := plural.Days{First: nightOf(-20), Last: nightOf(-10)}
-	state, err := reconcile.Run(t.Context(), newReader(w, 0, 0), books(t), next, state, &recorder{})
+	state, err := reconcile.Run(t.Context(), newReader(w, 0, 0), makeBooks(t), next, state, &recorder{})
 	require.NoError(t, err)
 	require.Equal(t, plural.Days{First: next.First, Last: seen().Last}.String(), state.Seen.String())
 }
@@ -515,7 +516,7 @@ func TestPaymentOfTwoOrders(t *testing.T) {
 	for _, slow := range []string{"order-1", "order-2"} {
 		for _, n := range []int{1, 2} {
 			synctest.Test(t, func(t *testing.T) {
-				b, err := reconcile.New(list(
+				b, err := reconcile.New(paymentList(
 					reconcile.Payment{Reference: "order-1", Captured: plural.INR(10000)},
 					reconcile.Payment{Reference: "order-2", Captured: plural.INR(10000)},
 				))

@@ -9,28 +9,29 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// lookBack is a number of days. Run begins its list at least this many days
-// before the last day that earlier runs have listed, because late lines may be
-// added to existing settlements.
-const lookBack = 9
+// overlapDays is a number of days. The list of a run begins at least
+// overlapDays days before the last day that earlier runs have listed. So Run
+// lists these days again, because late lines may be added to settlements that
+// were listed before.
+const overlapDays = 9
 
-// State is the data that one night passes to the next night. It can be stored
-// as JSON. It has ids and figures, but no bank account. The first night starts
-// with the zero State.
+// State is the data that a run returns for the run on the next night. It can be
+// stored as JSON. It has ids and figures, but no bank account. The first run
+// gets the zero State.
 type State struct {
 	// Seen is the range of days whose settlements were listed.
 	Seen plural.Days
-	// UTRs is a map of settlements. The key is the settlement's UTR. The
-	// map has the settlements of these days. It also has an older
-	// settlement if a payment that is still on the shop's list has a line
-	// in that settlement.
+	// UTRs is a map of settlements. The key is the settlement's UTR. The map
+	// has the settlements of the days in Seen. It may also have older
+	// settlements. An older settlement stays in the map as long as one of its
+	// lines belongs to a payment on the shop's list.
 	UTRs map[string]UTR
 }
 
-// UTR has what the state keeps about one settlement. The state keeps the lines.
-// So if a payment is on the shop's list for ten nights, the result of each of
-// these nights has the payment's lines. If a payment gets a second line later,
-// the two lines are added up.
+// UTR is the entry of one settlement in the [State]. It has the lines of the
+// settlement. So if a payment is on the shop's list for ten nights, the
+// payment's lines are in its result on each of the ten nights. If a payment
+// gets a second line later, the two lines are added up.
 type UTR struct {
 	// Digest is the digest of the settlement's row in the list: figures, count
 	// and times. If the row has the same digest on the next night, the
@@ -56,12 +57,13 @@ type Line struct {
 	guessedOrder string // the order's id, guessed from the line's id
 }
 
-// daysToList returns the days to list tonight. They end with the last day of d.
-// They begin with the first day of d, or lookBack days before the last day that
-// earlier runs have listed, whichever is earlier. So if the program did not run
-// on some nights, the next run also lists the days of those nights.
+// daysToList returns the days whose settlements Run lists tonight. The last of
+// these days is the last day of d. The first of these days is the earlier of
+// two days: the first day of d, and the day that is overlapDays days before the
+// last day that earlier runs have listed. So if the program did not run on some
+// nights, the next run also lists the days of those nights.
 func (s State) daysToList(d plural.Days) plural.Days {
-	if again := s.Seen.Last.AddDate(0, 0, -lookBack); !s.Seen.Last.IsZero() && day(again) < day(d.First) {
+	if again := s.Seen.Last.AddDate(0, 0, -overlapDays); !s.Seen.Last.IsZero() && day(again) < day(d.First) {
 		d.First = again
 	}
 	return d
@@ -72,9 +74,9 @@ func (s State) daysToList(d plural.Days) plural.Days {
 //
 //   - If d is not valid, the result is the old value.
 //   - If d ends before the old value begins, and at least one day lies between
-//     them, the result is the old value.
-//   - If the old value ends later than d, the result begins with the first day
-//     of d, and ends with the last day of the old value.
+//     d and the old value, the result is the old value.
+//   - If the last day of the old value is after the last day of d, the result
+//     has the first day of d, and the last day of the old value.
 //   - Otherwise the result is d.
 func (s State) newSeen(d plural.Days) plural.Days {
 	switch {
@@ -86,9 +88,11 @@ func (s State) newSeen(d plural.Days) plural.Days {
 	return d
 }
 
-// lineOf returns the Line that the state keeps for the line l. It copies the
-// texts of l, and leaves out the address and the acquirer.
-func lineOf(l, before *plural.SettlementLine, utr string) Line {
+// newLine makes the Line that the State keeps for a line of a settlement. The
+// parameter l is the line, and before is the line before it. The texts are
+// copied, but the address and the acquirer are left out. If l has no UTR, the
+// Line has the parameter utr.
+func newLine(l, before *plural.SettlementLine, utr string) Line {
 	c := *l
 	c.StoreAddress, c.AcquirerName = "", ""
 	if c.UTRNumber == "" {

@@ -59,7 +59,7 @@ type Arrival string
 
 // The values of Arrival. Without a statement, Arrival is "".
 const (
-	// Arrived: the statement has the UTR, with the net amount to the paisa.
+	// Arrived: the statement has the UTR, with exactly the net amount.
 	Arrived Arrival = "arrived"
 	// ArrivedOtherwise: the statement has the UTR with another amount.
 	ArrivedOtherwise Arrival = "differs"

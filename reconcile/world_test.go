@@ -87,7 +87,7 @@ type settlement struct {
 	utr    string
 	day    time.Time
 	lines  []*line
-	more   int  // how many lines the list announces although they do not exist
+	more   int  // the list's number of lines is too high by this number
 	double bool // the reader reports the settlement as incomplete, because a line came twice
 }
 
@@ -128,7 +128,7 @@ func newWorld(rng *rand.Rand, odd bool) *world {
 		}
 	}
 	for i := range w.IntN(4) {
-		if chance(50) { // a payment at a till, a chargeback, or a payment of another shop
+		if chance(50) { // a payment in a store, a chargeback, or a payment of another shop
 			id := fmt.Sprintf("v1-2611110000%02d-aa-Nobody-cc-a", i)
 			if chance(50) {
 				id = fmt.Sprintf("POS%d", i)
@@ -282,9 +282,9 @@ func (w *world) paymentsOn(night int) iter.Seq2[reconcile.Payment, error] {
 	}
 }
 
-// reader is a Reader for one night. Its methods return the data that the world
-// has on that night. The reader records which data it has returned. The field
-// faults is the percentage of reads that fail.
+// The type reader is a [reconcile.Reader]. Its methods return the orders and
+// settlements as they are on one night. They also record which data they have
+// returned. The field faults is the percentage of reads that fail.
 type reader struct {
 	*world
 

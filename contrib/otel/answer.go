@@ -18,11 +18,15 @@ import (
 // documents are much shorter.
 const mostSeen = 8 << 10
 
-// lookInto finds out what the status of an answer does not show. A read may ask
-// Plural's books what a write has done. If the answer is that the books show
-// nothing, the answer is not an error. The body of an answer with a 2xx status
-// may be an error document.
-func lookInto(ctx context.Context, resp *http.Response) {
+// inspectAnswer checks the body of an answer in two cases, because the status
+// alone does not show whether the try failed:
+//
+//   - The client reads Plural's books to find out what a write has done, and
+//     the answer has a 4xx status. If the body shows that the books have
+//     nothing about the write, the span is not marked as an error.
+//   - The answer has a 2xx status. If its body is an error document, the span
+//     is marked as an error.
+func inspectAnswer(ctx context.Context, resp *http.Response) {
 	span, ok := ctx.Value(spanKey{}).(*redactingSpan)
 	if !ok {
 		return
@@ -42,7 +46,7 @@ func peek(resp *http.Response) []byte {
 	start, err := io.ReadAll(io.LimitReader(resp.Body, mostSeen)) //nolint:forbidigo // it is limited
 	again := io.Reader(bytes.NewReader(start))
 	if err != nil {
-		again = io.MultiReader(again, broken{err})
+		again = io.MultiReader(again, failedBody{err})
 	} else {
 		again = io.MultiReader(again, resp.Body)
 	}
@@ -53,10 +57,11 @@ func peek(resp *http.Response) []byte {
 	return start
 }
 
-type broken struct{ err error }
+// failedBody takes the place of the rest of a body that could not be read.
+type failedBody struct{ err error }
 
-// Read returns the error that reading the body returned.
-func (b broken) Read([]byte) (int, error) { return 0, b.err }
+// The method Read returns the error of the failed read.
+func (b failedBody) Read([]byte) (int, error) { return 0, b.err }
 
 // saysNothingIsThere reports whether Plural itself answered "not found". A bare
 // 404 may come from a proxy on the way.
@@ -88,10 +93,12 @@ func codeIn(document []byte) plural.ErrorCode {
 	return ""
 }
 
-// seenBody is the body of an answer with a 2xx status. When the body has been
-// read to its end, and the span has not ended yet, seenBody records the code of
-// an error's document. It records only codes that package plural knows, because
-// a span's error.type should have few values.
+// seenBody is the body of an answer with a 2xx status. At the end of the body,
+// the method Read checks whether the body is an error document. If so, it
+// records the document's code in the span, unless the span has ended before.
+// Only codes that package plural knows are recorded, because a span's
+// error.type should have few values. A body of more than mostSeen bytes is not
+// checked.
 type seenBody struct {
 	io.ReadCloser
 

@@ -10,7 +10,7 @@ import (
 
 // Observe counts a call, as a client's observer does.
 func Observe(ctx context.Context, meters metric.MeterProvider, o plural.Observation) error {
-	calls, err := newInstruments(meters.Meter(ScopeName))
+	calls, err := newCallMetrics(meters.Meter(ScopeName))
 	if err == nil {
 		calls.observe(ctx, o)
 	}

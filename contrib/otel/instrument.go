@@ -96,7 +96,7 @@ func Instrument(opts ...Option) []plural.Option {
 			return errorOptions(err)
 		}
 	}
-	calls, err := newInstruments(c.meters.Meter(ScopeName))
+	calls, err := newCallMetrics(c.meters.Meter(ScopeName))
 	if err != nil {
 		return errorOptions(err)
 	}

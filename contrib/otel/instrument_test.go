@@ -296,14 +296,14 @@ func TestMistakesAreTold(t *testing.T) {
 	}
 }
 
-// brokenMeters has meters without counters.
+// brokenMeters makes meters that cannot make counters.
 type brokenMeters struct {
 	metric.MeterProvider
 
 	err error
 }
 
-// Meter makes a broken meter.
+// The method Meter returns a meter whose method Int64Counter fails.
 func (b brokenMeters) Meter(name string, opts ...metric.MeterOption) metric.Meter {
 	return brokenMeter{b.MeterProvider.Meter(name, opts...), b.err}
 }

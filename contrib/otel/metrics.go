@@ -16,15 +16,15 @@ const (
 	outcomeKey   = attribute.Key("plural.outcome")
 )
 
-// instruments are the metrics of calls.
-type instruments struct {
+// callMetrics has the OpenTelemetry instruments that measure calls.
+type callMetrics struct {
 	duration    metric.Float64Histogram
 	outcomes    metric.Int64Counter
 	attempts    metric.Int64Counter
 	settlements metric.Int64Counter
 }
 
-func newInstruments(meter metric.Meter) (*instruments, error) {
+func newCallMetrics(meter metric.Meter) (*callMetrics, error) {
 	duration, err1 := meter.Float64Histogram(
 		"plural.client.operation.duration",
 		metric.WithUnit("s"),
@@ -46,13 +46,13 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 		metric.WithUnit("{call}"),
 		metric.WithDescription("Calls that asked Plural's books what had happened."),
 	)
-	return &instruments{duration, outcomes, attempts, settlements}, cmp.Or(err1, err2, err3, err4)
+	return &callMetrics{duration, outcomes, attempts, settlements}, cmp.Or(err1, err2, err3, err4)
 }
 
 // observe counts a call that has ended. If the call did not ask the books,
 // observe adds 0 to the counter of settlements, so the metric exists before the
 // first call that asks the books.
-func (i *instruments) observe(ctx context.Context, o plural.Observation) {
+func (i *callMetrics) observe(ctx context.Context, o plural.Observation) {
 	operation := operationKey.String(o.Operation)
 	ended := []attribute.KeyValue{operation, outcomeKey.String(outcomeOf(o.Err))}
 	if o.Err != nil {

@@ -21,7 +21,7 @@ const (
 	OutcomeNoHold       = "no_hold"       // ErrNoHold: a conflict in which the money is not on hold any more
 	OutcomeUnknown      = "unknown"       // ErrOutcomeUnknown: calling again settles the outcome
 	OutcomeNeedsReview  = "needs_review"  // NeedsReview: not final, and a person has to look
-	OutcomeDoubleRefund = "double_refund" // DoubleRefundError: a person has to settle the second refund with Plural
+	OutcomeDoubleRefund = "double_refund" // DoubleRefundError: a person has to contact Plural about the second refund
 	OutcomeNotFound     = "not_found"     // ErrNotFound
 	OutcomeRejected     = "rejected"      // Plural refused the request or the credentials
 	OutcomeCanceled     = "canceled"      // the caller gave up, and this call had no effect
@@ -86,7 +86,7 @@ func isRejection(err error) bool {
 // server or a payer.
 func errorTypeOf(err error) string {
 	if errors.Is(err, plural.ErrReferenceReused) {
-		return "reference_reused" // Plural's code does not show that the reference was reused
+		return "reference_reused" // the error code in Plural's answer does not show that the reference was reused
 	}
 	for answer, rest := (*plural.Error)(nil), err; errors.As(rest, &answer); rest = answer.Err {
 		switch {

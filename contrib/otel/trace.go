@@ -25,7 +25,7 @@ func (c *config) traced(next http.RoundTripper) http.RoundTripper {
 			trace.SpanFromContext(r.Context()).SetAttributes(requestIDKey.String(r.Header.Get("Request-Id")))
 			resp, err := next.RoundTrip(r)
 			if err == nil && resp != nil && resp.Body != nil {
-				lookInto(r.Context(), resp)
+				inspectAnswer(r.Context(), resp)
 			}
 			return resp, err
 		}),
@@ -79,8 +79,8 @@ func template(operation string) string {
 
 // redactingProvider sits between otelhttp and the provider of spans. otelhttp
 // records whole URLs and the texts of errors, which must not leave the program.
-// redactingProvider removes them. Code that takes the span from the request's
-// context gets the span without redactingProvider.
+// redactingProvider removes these URLs and texts. Code that takes the span from
+// the request's context gets the original span, from which nothing is removed.
 type redactingProvider struct{ trace.TracerProvider }
 
 // Tracer makes a tracer whose spans leave out URLs and the texts of errors.
@@ -122,11 +122,17 @@ type redactingSpan struct {
 	trace.Span
 
 	operation    string
-	showsNothing bool // the request asked Plural's books what a write has done, and the books show nothing
+	showsNothing bool // the request read Plural's books to find out what a write has done, and they show nothing
 }
 
-// SetAttributes passes on attributes, except those that show more of the
-// address than its host.
+// SetAttributes sets attributes of the span, with three exceptions:
+//
+//   - Of the address in url.full, it keeps only the scheme and the host, and
+//     adds a template of the path. If the operation has a template, it also
+//     sets url.template.
+//   - It leaves out every other attribute whose name begins with "url.".
+//   - It leaves out an error.type that is an HTTP status if the answer only
+//     shows that Plural's books have nothing about a write.
 func (s *redactingSpan) SetAttributes(attributes ...attribute.KeyValue) {
 	told := make([]attribute.KeyValue, 0, len(attributes))
 	for _, a := range attributes {
@@ -149,10 +155,11 @@ func isStatus(errorType string) bool {
 	return err == nil
 }
 
-// SetStatus passes on a status, but replaces the text of an error with a fixed
-// text. If otelhttp sets a status without a text, the reason is the HTTP status
-// of Plural's answer. SetStatus leaves out such a status if Plural's books show
-// nothing, because that is not an error.
+// SetStatus sets the span's status, but replaces the text of an error with a
+// fixed text. If otelhttp sets a status without a text, the reason is the HTTP
+// status of Plural's answer. The answer may only show that Plural's books have
+// nothing about a write. Then SetStatus does nothing, because the try did not
+// fail.
 func (s *redactingSpan) SetStatus(code codes.Code, text string) {
 	if s.showsNothing && text == "" {
 		return

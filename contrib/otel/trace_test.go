@@ -121,9 +121,9 @@ func TestSpansOfALostAnswer(t *testing.T) {
 	s.keepsSecrets(id)
 }
 
-// The answer to a refund was lost, and the refund never reached Plural. A read
-// that does not find the refund in the books is not a failure. Only the span of
-// the lost answer is marked as an error.
+// The connection breaks before Plural carries out a refund. The client then
+// reads the books, and does not find the refund. This read is not a failure.
+// Only the span of the request that got no answer is marked as an error.
 func TestSettlingReadThatFindsNothingIsNoError(t *testing.T) {
 	t.Parallel()
 	for name, form := range map[string]pluraltest.NotFoundShape{

@@ -25,16 +25,16 @@ import (
 // default up to three times. The repeated command recognises what its earlier
 // try did. It does not confuse its own effect with the effect of another
 // command.
-func TestRepeatedCommandsKnowTheirOwn(t *testing.T) { //nolint:tparallel // the subtests share a lossy line
+func TestRepeatedCommandsKnowTheirOwn(t *testing.T) { //nolint:tparallel // the subtests share a proxy
 	t.Parallel()
 	srv := servertest.StartRedis(t)
-	line := newLossyLine(t, srv.Addr)
-	client := redis.NewClient(&redis.Options{Addr: line.addr, ContextTimeoutEnabled: true})
+	proxy := newLossyProxy(t, srv.Addr)
+	client := redis.NewClient(&redis.Options{Addr: proxy.addr, ContextTimeoutEnabled: true})
 	t.Cleanup(func() { _ = client.Close() })
 	store, other := redisstore.New(client), redisstore.New(connect(t, srv))
 
 	t.Run("Claim", func(t *testing.T) {
-		line.loseNext(t)
+		proxy.loseNextAnswer(t)
 		got, err := store.Claim(t.Context(), "claimed", time.Minute)
 		require.NoError(t, err)
 		require.Equal(t, plural.Claimed, got.State)
@@ -42,41 +42,41 @@ func TestRepeatedCommandsKnowTheirOwn(t *testing.T) { //nolint:tparallel // the 
 	})
 	t.Run("Commit", func(t *testing.T) {
 		got := claimed(t, store, "committed")
-		line.loseNext(t)
+		proxy.loseNextAnswer(t)
 		require.NoError(t, store.Commit(t.Context(), "committed", got, time.Hour))
 		require.ErrorIs(t, store.Commit(t.Context(), "committed", got, time.Hour), plural.ErrClaimLost, "another call")
 		require.Equal(t, plural.Done, state(t, other, "committed"))
 	})
 	t.Run("Release", func(t *testing.T) {
 		got := claimed(t, store, "released")
-		line.loseNext(t)
+		proxy.loseNextAnswer(t)
 		require.NoError(t, store.Release(t.Context(), "released", got))
 		require.ErrorIs(t, store.Release(t.Context(), "released", got), plural.ErrClaimLost, "another call")
 		require.Equal(t, plural.Claimed, state(t, other, "released"))
 	})
 	t.Run("Another worker claims before Release is repeated", func(t *testing.T) {
 		got := claimed(t, store, "overtaken")
-		line.loseNext(t, func() { claimed(t, other, "overtaken") })
+		proxy.loseNextAnswer(t, func() { claimed(t, other, "overtaken") })
 		require.NoError(t, store.Release(t.Context(), "overtaken", got))
 		require.Equal(t, plural.InProgress, state(t, other, "overtaken"), "the other worker's claim stays")
 	})
 	t.Run("Lock", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		line.loseNext(t)
+		proxy.loseNextAnswer(t)
 		free, err := store.Lock(ctx, "k", time.Hour)
 		require.NoError(t, err, "the repeated command does not wait for its own lock")
-		line.loseNext(t)
+		proxy.loseNextAnswer(t)
 		free(ctx)
 		again, err := other.Lock(ctx, "k", time.Hour)
 		require.NoError(t, err)
 		again(ctx)
 	})
 	t.Run("Lock that fails after all repetitions", func(t *testing.T) {
-		line.loseNext(t)
-		line.loseNext(t)
-		line.loseNext(t)
-		line.loseNext(t) // the first command and its three repetitions
+		proxy.loseNextAnswer(t)
+		proxy.loseNextAnswer(t)
+		proxy.loseNextAnswer(t)
+		proxy.loseNextAnswer(t) // the first command and its three repetitions
 		_, err := store.Lock(t.Context(), "given-up", time.Hour)
 		require.Error(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -86,13 +86,13 @@ func TestRepeatedCommandsKnowTheirOwn(t *testing.T) { //nolint:tparallel // the 
 		free(ctx)
 	})
 	t.Run("Save", func(t *testing.T) {
-		line.loseNext(t)
+		proxy.loseNextAnswer(t)
 		require.NoError(t, store.Save(t.Context(), "saved", []byte("sealed"), time.Hour))
 		sealed, err := other.Load(t.Context(), "saved")
 		require.NoError(t, err)
 		require.Equal(t, []byte("sealed"), sealed)
 	})
-	require.Zero(t, line.lossesLeft(), "every answer that should be lost was lost")
+	require.Zero(t, proxy.lossesLeft(), "every answer that should be lost was lost")
 }
 
 func claimed(t *testing.T, s *redisstore.Store, id string) (token string) {
@@ -110,22 +110,22 @@ func state(t *testing.T, s *redisstore.Store, id string) plural.ClaimState {
 	return got.State
 }
 
-// lossyLine passes on the data between clients and a Redis server. It can lose
-// the answer to a command. Then Redis carries out the command, and lossyLine
-// reads the answer. But it does not pass the answer on, and closes the client's
-// connection.
-type lossyLine struct {
+// lossyProxy passes on the data between clients and a Redis server. It can drop
+// the answer to a command. Redis then carries out the command, and lossyProxy
+// reads the answer. But lossyProxy does not pass the answer on. It closes the
+// client's connection instead.
+type lossyProxy struct {
 	addr string
 
 	mu   sync.Mutex
 	lose []func() // one function for each answer that will be lost; it is called before the connection is closed
 }
 
-func newLossyLine(t *testing.T, redisAddr string) *lossyLine {
+func newLossyProxy(t *testing.T, redisAddr string) *lossyProxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	l := &lossyLine{addr: listener.Addr().String()}
+	l := &lossyProxy{addr: listener.Addr().String()}
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -143,8 +143,10 @@ func newLossyLine(t *testing.T, redisAddr string) *lossyLine {
 	return l
 }
 
-// loseNext makes the line lose the answer to one more command of the store.
-func (l *lossyLine) loseNext(t *testing.T, meanwhile ...func()) {
+// Each call of loseNextAnswer makes the proxy drop the answer to one more
+// command of the store. Before the proxy closes the connection, the functions
+// in the parameter meanwhile are called.
+func (l *lossyProxy) loseNextAnswer(t *testing.T, meanwhile ...func()) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -155,16 +157,16 @@ func (l *lossyLine) loseNext(t *testing.T, meanwhile ...func()) {
 	})
 }
 
-func (l *lossyLine) lossesLeft() int {
+func (l *lossyProxy) lossesLeft() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.lose)
 }
 
 // relayConnection forwards the data of one connection in both directions. After
-// a call of loseNext, relayConnection drops the answer to the store's next
-// command, and closes the client's connection.
-func (l *lossyLine) relayConnection(client net.Conn, redisAddr string) {
+// a call of loseNextAnswer, relayConnection drops the answer to the store's
+// next command, and closes the client's connection.
+func (l *lossyProxy) relayConnection(client net.Conn, redisAddr string) {
 	defer func() { _ = client.Close() }()
 	server, err := net.Dial("tcp", redisAddr)
 	if err != nil {
@@ -214,7 +216,7 @@ func isOfTheStore(command []byte) bool {
 	return bytes.Contains(command, []byte("\r\nset\r\n")) || bytes.Contains(command, []byte("\r\neval"))
 }
 
-func (l *lossyLine) takeLoss() func() {
+func (l *lossyProxy) takeLoss() func() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.lose) == 0 {
@@ -253,7 +255,7 @@ func TestNothingIsKeptWithoutAnEnd(t *testing.T) {
 	}
 }
 
-// A user with only the rights that the README lists is enough.
+// A Redis user needs only the rights that the README lists.
 func TestUserOfTheReadme(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("README.md")

@@ -76,8 +76,10 @@ func (s *Store) Load(ctx context.Context, key string) ([]byte, error) {
 	return sealed, err
 }
 
-// Save stores the sealed token under key for the time ttl. The ttl has to be
-// positive, because for Redis a time of zero means that the key never expires.
+// Save stores a sealed token. The parameter key is the name under which
+// [Store.Load] finds the token. The parameter ttl is how long Redis keeps the
+// token. It must be at least a millisecond, because for go-redis a time of zero
+// means that the token never expires.
 func (s *Store) Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error {
 	if ttl < time.Millisecond {
 		return errors.New("redisstore: save token: the time to keep it must be positive")
@@ -86,7 +88,9 @@ func (s *Store) Save(ctx context.Context, key string, sealed []byte, ttl time.Du
 }
 
 const (
-	// The waits between two tries to take a lock.
+	// If the lock is taken, Lock waits before it tries again. The first wait is
+	// about minPoll. Each later wait is about twice as long as the wait before
+	// it, up to about maxPoll.
 	minPoll = 10 * time.Millisecond
 	maxPoll = 100 * time.Millisecond
 
@@ -97,8 +101,9 @@ const (
 )
 
 // Lock blocks until the caller holds the lock, or ctx ends. The lock frees
-// itself after ttl, which has to be positive. The returned function frees only
-// the caller's own lock, and never a later lock of somebody else.
+// itself after the time ttl, which must be at least a millisecond. The returned
+// function frees only the caller's own lock, and never a later lock of somebody
+// else.
 func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (func(context.Context), error) {
 	if ttl < time.Millisecond {
 		return nil, errors.New("redisstore: lock: the time to hold it must be positive")

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	case "caller":
 		callOnce()
 	case "receiver":
-		receive()
+		receiveWebhooks()
 	}
 }
 
@@ -181,9 +181,9 @@ func TestWebhookAtEightProcessesAtOnce(t *testing.T) {
 	}
 }
 
-// receive does the work of a process that takes webhooks, and counts the
-// handled webhooks in Redis.
-func receive() {
+// receiveWebhooks runs in a separate process. It serves a webhook handler, and
+// counts the handled webhooks in Redis.
+func receiveWebhooks() {
 	client := redis.NewClient(&redis.Options{Addr: os.Getenv("REDIS")})
 	verifier, err := plural.NewVerifier(os.Getenv("SECRET"))
 	if err != nil {

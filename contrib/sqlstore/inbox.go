@@ -1,8 +1,8 @@
 // Package sqlstore handles Plural's webhooks in the merchant's own database.
-// One transaction has the record that an event was handled, and the merchant's
-// own writes for the event. So an event is handled exactly once. If the
-// handling fails or the process dies, the event is handled when Plural delivers
-// it again.
+// For each event there is one transaction. In this transaction, the package
+// records that the event was handled, and the merchant's function writes its
+// own data. So an event is handled exactly once. If the handling fails or the
+// process dies, the event is handled when Plural delivers it again.
 //
 //	inbox, err := sqlstore.NewInbox(db, sqlstore.Postgres)
 //	err = inbox.Migrate(ctx)
@@ -19,10 +19,10 @@
 //		}))
 //
 // The function stores in the transaction what has to be done, and calls no
-// other service. A rollback does not undo a call of another service, such as
-// Plural. Also, the transaction keeps one of the shop's connections while the
-// call lasts, so twenty webhooks at once would use up a pool of twenty. Let a
-// job do the rest, such as a job of package
+// other service. If the function called another service, such as Plural, a
+// rollback would not undo that call. The transaction would also keep one of the
+// shop's connections until the call ends, so twenty webhooks at once would use
+// up a pool of twenty. Let a job do the rest, such as a job of package
 // [github.com/plural-go/plural/contrib/river].
 package sqlstore
 
@@ -59,9 +59,11 @@ var (
 	// Postgres is PostgreSQL 12 or later, through any driver with $1 for
 	// parameters, such as pgx.
 	Postgres = Dialect{&postgres}
-	// SQLite is SQLite 3.24 or later. Open it with a busy timeout, and with
-	// immediate transactions (_txlock=immediate with modernc.org/sqlite), so
-	// two transactions wait for each other instead of failing.
+	// SQLite is SQLite 3.24 or later. Open the database with a busy timeout,
+	// and with immediate transactions (_txlock=immediate with
+	// modernc.org/sqlite). Then a second transaction waits until the first
+	// transaction has ended. Without these settings, the second transaction may
+	// fail.
 	SQLite = Dialect{&sqlite}
 )
 
@@ -87,7 +89,7 @@ var (
 	}
 )
 
-// Inbox records in a database which webhooks were handled.
+// Inbox keeps records of the handled webhooks in a database.
 type Inbox struct {
 	db       *sql.DB
 	dialect  *dialect
@@ -137,13 +139,14 @@ func NewInbox(db *sql.DB, d Dialect, opts ...Option) (*Inbox, error) {
 // succeeded but its answer was lost, Plural also delivers the event again, and
 // then the record shows that the event was handled.
 //
-// Plural waits 5 seconds for the answer. The wait for a connection and the
-// transaction may take 4 seconds in total. After that, handle's context ends,
-// and its transaction is rolled back.
+// Plural waits 5 seconds for the answer. So the handler has 4 seconds, in which
+// it waits for a database connection and runs the transaction. After 4 seconds,
+// the context of the function handle ends, and the transaction is rolled back.
 //
-// For writes that must happen exactly once, handle must use tx and no other
-// connection. It must neither commit nor roll back. It should store what has to
-// be done, and call no other service: see the package's documentation.
+// If a write must happen exactly once, the function handle must make it with
+// tx, and not with another connection. The function must neither commit nor
+// roll back tx. It should store what has to be done, and call no other service:
+// see the package's documentation.
 //
 // The options [plural.WithDeduper], [plural.WithMerchant] and
 // [plural.WithLease] have no effect: the database remembers events, this
@@ -158,10 +161,10 @@ func (in *Inbox) Handler(
 	if handle != nil { // otherwise each stays nil, and NewWebhookHandler reports the missing function
 		each = func(ctx context.Context, e *plural.Event) error { return in.handle(ctx, e, handle) }
 	}
-	verified := plural.NewWebhookHandler(v, each, append(opts, plural.WithDeduper(transactions{in}))...)
+	verified := plural.NewWebhookHandler(v, each, append(opts, plural.WithDeduper(transactionDeduper{in}))...)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d := &delivery{}
-		defer in.end(d) // whatever the result
+		defer in.endDelivery(d) // whatever the result
 		verified.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), deliveryKey{}, d)))
 	})
 }
@@ -206,8 +209,8 @@ func textOf(t plural.EventType) string {
 }
 
 // minKeep is the shortest time to keep the record of an event. Package plural
-// keeps its own records of events for the same time. Plural delivers an event
-// for up to 28 hours, and a replay may come later.
+// also keeps its own records of events for at least 72 hours. Plural delivers
+// an event for up to 28 hours, and a replay may come later.
 const minKeep = 72 * time.Hour
 
 // Prune deletes old records of this inbox's merchant (see [WithMerchant]), and

@@ -268,7 +268,8 @@ func TestPruneKeepsOtherMerchants(t *testing.T) {
 	}
 }
 
-// Every process migrates at its start.
+// Several processes of a shop may start at the same time, and each of them
+// calls Migrate.
 func TestMigrateAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	for name, d := range databases(t) {
@@ -298,8 +299,8 @@ func TestNewInboxRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "dialect")
 }
 
-// The process dies between every two steps, and Plural delivers again. The
-// event takes effect once, and is never lost.
+// The test kills the process after each step of its work, and delivers the
+// event again. The event takes effect once, and is never lost.
 func TestKilledBetweenEveryTwoSteps(t *testing.T) {
 	t.Parallel()
 	for name, d := range databases(t) {

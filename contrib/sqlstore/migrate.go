@@ -13,9 +13,10 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// Migrate brings the tables up to date. Every process may safely run it at its
-// start. A shop that has its own tool for migrations can take the files from
-// the folder migrations instead, and leave Migrate out.
+// Migrate brings the tables up to date. A process may call Migrate each time
+// that it starts, even if other processes call Migrate at the same time. A shop
+// that has its own tool for migrations can take the files from the folder
+// migrations instead, and leave Migrate out.
 func (in *Inbox) Migrate(ctx context.Context) error {
 	dir := path.Join("migrations", in.dialect.name)
 	files, err := fs.ReadDir(migrations, dir)

@@ -26,15 +26,15 @@ type delivery struct {
 
 type deliveryKey struct{}
 
-// The type transactions is the Deduper of a handler. Each of its claims is a
-// transaction that has locked the event.
-type transactions struct{ inbox *Inbox }
+// transactionDeduper is the [plural.Deduper] of an Inbox's handler. Each of its
+// claims is a transaction that has locked the event.
+type transactionDeduper struct{ inbox *Inbox }
 
 // Claim begins a transaction and locks the event, or reports that another
 // delivery has the lock. A second delivery of an event does not wait for the
 // lock. In the process that is handling the event, the second delivery does not
 // even take a connection.
-func (t transactions) Claim(ctx context.Context, name string, _ time.Duration) (plural.Claim, error) {
+func (t transactionDeduper) Claim(ctx context.Context, name string, _ time.Duration) (plural.Claim, error) {
 	in := t.inbox
 	in.step("received")
 	d, ok := ctx.Value(deliveryKey{}).(*delivery)
@@ -48,16 +48,16 @@ func (t transactions) Claim(ctx context.Context, name string, _ time.Duration) (
 		return plural.Claim{State: plural.InProgress}, nil
 	}
 	d.id = id
-	state, err := in.begin(ctx, d)
+	state, err := in.beginDelivery(ctx, d)
 	if err != nil || state != plural.Claimed {
-		in.end(d)
+		in.endDelivery(d)
 	}
 	return plural.Claim{State: state, Token: "transaction"}, err
 }
 
-// begin begins the delivery's transaction, takes the lock in it, and checks
-// whether the event is recorded.
-func (in *Inbox) begin(ctx context.Context, d *delivery) (plural.ClaimState, error) {
+// beginDelivery begins the delivery's transaction, locks the event in this
+// transaction, and checks whether the event is recorded.
+func (in *Inbox) beginDelivery(ctx context.Context, d *delivery) (plural.ClaimState, error) {
 	d.deadline = time.Now().Add(in.time)
 	ctx, d.cancel = context.WithDeadline(context.WithoutCancel(ctx), d.deadline) // the transaction lives longer than Claim
 	tx, err := in.db.BeginTx(ctx, nil)
@@ -86,9 +86,9 @@ func (in *Inbox) begin(ctx context.Context, d *delivery) (plural.ClaimState, err
 }
 
 // Commit commits the transaction.
-func (t transactions) Commit(ctx context.Context, _, _ string, _ time.Duration) error {
+func (t transactionDeduper) Commit(ctx context.Context, _, _ string, _ time.Duration) error {
 	d, _ := ctx.Value(deliveryKey{}).(*delivery)
-	defer t.inbox.end(d)
+	defer t.inbox.endDelivery(d)
 	if err := d.tx.Commit(); err != nil {
 		return fmt.Errorf("sqlstore: commit: %w", err)
 	}
@@ -97,14 +97,15 @@ func (t transactions) Commit(ctx context.Context, _, _ string, _ time.Duration) 
 }
 
 // Release rolls the transaction back.
-func (t transactions) Release(ctx context.Context, _, _ string) error {
+func (t transactionDeduper) Release(ctx context.Context, _, _ string) error {
 	d, _ := ctx.Value(deliveryKey{}).(*delivery)
-	t.inbox.end(d)
+	t.inbox.endDelivery(d)
 	return nil
 }
 
-// end ends a delivery. It rolls back a transaction that was not committed.
-func (in *Inbox) end(d *delivery) {
+// endDelivery ends a delivery. If the delivery's transaction was not committed,
+// endDelivery rolls the transaction back.
+func (in *Inbox) endDelivery(d *delivery) {
 	if d.id == "" {
 		return
 	}

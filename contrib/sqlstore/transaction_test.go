@@ -58,8 +58,9 @@ func TestCopiesDoNotHoldThePool(t *testing.T) {
 	}
 }
 
-// Plural hangs up after five seconds. Before that, a function that never ends
-// loses its connection, and its writes are rolled back.
+// Plural hangs up after five seconds. If the shop's function is still running
+// shortly before that, its transaction is rolled back, and its connection is
+// free for other work.
 func TestTransactionEndsBeforeTheSenderHangsUp(t *testing.T) {
 	t.Parallel()
 	for name, d := range databases(t) {

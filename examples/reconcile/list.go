@@ -28,7 +28,7 @@ func (n night) readList(in io.Reader) (*reconcile.Books, error) {
 }
 
 func payments(in io.Reader) iter.Seq2[reconcile.Payment, error] {
-	return rows(in, "the list", []string{"reference", "captured", "refunded"}, []string{"order_id", "payment_id"},
+	return readCSV(in, "the list", []string{"reference", "captured", "refunded"}, []string{"order_id", "payment_id"},
 		func(r row) (p reconcile.Payment, err error) {
 			p.Reference, p.OrderID, p.PaymentID = r.text("reference"), r.text("order_id"), r.text("payment_id")
 			if p.Captured, err = r.amount("captured"); err != nil {
@@ -46,7 +46,7 @@ func readStatement(name string) (*reconcile.Statement, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return reconcile.NewStatement(rows(f, "the statement", []string{"utr", "amount", "day"}, nil,
+	return reconcile.NewStatement(readCSV(f, "the statement", []string{"utr", "amount", "day"}, nil,
 		func(r row) (c reconcile.Credit, err error) {
 			c.UTR, c.Day = r.text("utr"), r.text("day")
 			c.Amount, err = r.amount("amount")
@@ -54,8 +54,9 @@ func readStatement(name string) (*reconcile.Statement, error) {
 		}))
 }
 
-// rows reads CSV with a header. An error names the line and the column.
-func rows[T any](in io.Reader, what string, must, may []string, parse func(row) (T, error)) iter.Seq2[T, error] {
+// readCSV reads a table in CSV. The first row of the table is the header. An
+// error names the line and the column.
+func readCSV[T any](in io.Reader, what string, must, may []string, parse func(row) (T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
 		table := csv.NewReader(in)

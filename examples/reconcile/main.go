@@ -7,13 +7,13 @@
 //	go run -C examples/reconcile . -list "$PWD/list.csv" \
 //		-report report.csv -page report.html -state state.json
 //
-// The list is CSV with a header: see [testdata/list.csv]. It has the columns
-// reference, captured and refunded. The last two are amounts in rupees. It may
-// also have the columns order_id and payment_id. If a line has both ids, the
-// program need not read the payment's order at Plural. List every payment of
-// the last ten days, settled or not. Keep an older payment on the list until it
-// is settled. With -orders the program reads and compares every order, even if
-// the line has both ids.
+// The list is CSV with a header: see [testdata/list.csv]. Three columns are
+// required: "reference", "captured" and "refunded". The last two have amounts
+// in rupees. Two more columns are optional: "order_id" and "payment_id". If a
+// line has both ids, the program need not read the payment's order at Plural.
+// List every payment of the last ten days, settled or not. Keep an older
+// payment on the list until it is settled. With -orders the program reads and
+// compares every order, even if the line has both ids.
 //
 // The exit code is 0 if all figures agree, 1 if something differs, and 2 if
 // something could not be checked. A payment that is not in the settlements yet

@@ -21,8 +21,8 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	},
 }).Parse(pageText))
 
-// mostRows is the most rows that a part of the page shows, because people read
-// the page.
+// mostRows is the largest number of rows that one part of the page shows.
+// People could not read a page with many more rows.
 const mostRows = 500
 
 // page is the report as one HTML page. The page loads nothing from other

@@ -30,9 +30,9 @@ func startEmulator(t *testing.T, opts ...pluraltest.Option) *pluraltest.Server {
 	return srv
 }
 
-// The function sell makes an order whose money is on hold, and captures the
-// given amount. If captured is 0, the function captures nothing.
-func sell(t *testing.T, srv *pluraltest.Server, reference string, captured int64) (orderID, paymentID string) {
+// makeOrder makes an order whose money is on hold. If the parameter captured is
+// above 0, makeOrder also captures this amount, in paise.
+func makeOrder(t *testing.T, srv *pluraltest.Server, reference string, captured int64) (orderID, paymentID string) {
 	t.Helper()
 	id, err := srv.AddOrder(pluraltest.OrderSpec{Reference: reference, Amount: rupees(149950), PreAuth: true})
 	require.NoError(t, err)
@@ -68,12 +68,12 @@ func runNight(t *testing.T, list string, args ...string) (code int, table []map[
 // Plural's orders differ from the shop's list. There is no settlement.
 func TestOrdersSayOtherwise(t *testing.T) { //nolint:paralleltest // it sets variables
 	srv := startEmulator(t, pluraltest.WithSettlementDays(-1))
-	first, _ := sell(t, srv, "order-1", 100000)
+	first, _ := makeOrder(t, srv, "order-1", 100000)
 	_, err := srv.Refund(first, "refund-1", rupees(40000))
 	require.NoError(t, err)
-	sell(t, srv, "order-2", 0)
-	sell(t, srv, "order-3", 0)
-	sell(t, srv, "order-4", 75000)
+	makeOrder(t, srv, "order-2", 0)
+	makeOrder(t, srv, "order-3", 0)
+	makeOrder(t, srv, "order-4", 75000)
 	list, err := os.ReadFile("testdata/list.csv")
 	require.NoError(t, err)
 	code, table, log := runNight(t, string(list))
@@ -99,7 +99,7 @@ func TestOrdersSayOtherwise(t *testing.T) { //nolint:paralleltest // it sets var
 // the payment, and the bank's statement shows the money.
 func TestMoneyArrives(t *testing.T) { //nolint:paralleltest // it sets variables
 	srv := startEmulator(t, pluraltest.WithSettlementDays(-1))
-	order, payment := sell(t, srv, "order-1", 100000)
+	order, payment := makeOrder(t, srv, "order-1", 100000)
 	list := "reference,order_id,payment_id,captured,refunded\norder-1," + order + "," + payment + ",\"1,000.00\",0\n"
 	dir := t.TempDir()
 	state, page := filepath.Join(dir, "state.json"), filepath.Join(dir, "report.html")
@@ -141,7 +141,7 @@ func TestMoneyArrives(t *testing.T) { //nolint:paralleltest // it sets variables
 
 func TestNotFoundOut(t *testing.T) { //nolint:paralleltest // it sets variables
 	srv := startEmulator(t, pluraltest.WithSettlementDays(-1))
-	order, payment := sell(t, srv, "order-1", 100000)
+	order, payment := makeOrder(t, srv, "order-1", 100000)
 	utr := srv.Settle()
 	require.NoError(t, srv.ChangeSettlement(utr, func(s *pluraltest.Settlement) { s.SaidLines = 2 }))
 	list := "reference,order_id,payment_id,captured,refunded\norder-1," + order + "," + payment + ",1000,0\n"
@@ -204,11 +204,11 @@ func TestPage(t *testing.T) { //nolint:paralleltest // it sets variables
 	var list strings.Builder
 	list.WriteString("reference,order_id,payment_id,captured,refunded\n")
 	for i, name := range []string{"order-0", "order-1", "order-2", "<script>alert(1)</script>"} {
-		order, payment := sell(t, srv, fmt.Sprint("order-", i), int64(100000+i/2))
+		order, payment := makeOrder(t, srv, fmt.Sprint("order-", i), int64(100000+i/2))
 		list.WriteString(name + "," + order + "," + payment + ",1000.00,0\n")
 	}
 	srv.Settle()
-	order, payment := sell(t, srv, "order-late", 5000)
+	order, payment := makeOrder(t, srv, "order-late", 5000)
 	list.WriteString("order-late," + order + "," + payment + ",50,0\n")
 	require.NoError(t, srv.AddSettlement(pluraltest.Settlement{
 		UTR: "633300000777", SettledAt: time.Now(), ProcessedAt: time.Now(), SaidLines: 2, Lines: []pluraltest.SettlementLine{
@@ -238,7 +238,7 @@ func TestPage(t *testing.T) { //nolint:paralleltest // it sets variables
 // payments on the list.
 func TestSettlementsCannotBeListed(t *testing.T) { //nolint:paralleltest // it sets variables
 	srv := startEmulator(t, pluraltest.WithSettlementDays(-1))
-	order, payment := sell(t, srv, "order-1", 100000)
+	order, payment := makeOrder(t, srv, "order-1", 100000)
 	srv.Settle()
 	list := "reference,order_id,payment_id,captured,refunded\norder-1," + order + "," + payment + ",1000,0\n"
 	dir := t.TempDir()

@@ -130,8 +130,8 @@ func (s *summary) Transfer(t *reconcile.Transfer) error {
 
 func (s *summary) Close() error { return nil }
 
-// exitCode returns the exit code of the program. A difference is certain, so it
-// counts more than something that could not be checked.
+// exitCode returns the exit code of the program. If something differs, this is
+// the code for a difference, even if something else could not be checked.
 func (s *summary) exitCode() int {
 	switch {
 	case s.Differs+s.Lines+s.ArrivedOtherwise > 0:

@@ -31,9 +31,10 @@ func loadState(name string) (state reconcile.State, err error) {
 	return state, nil
 }
 
-// decodeState decodes a state. It refuses unknown fields, and anything after
-// the state. So the program never overwrites another file, or the state of a
-// newer version.
+// decodeState decodes a state. It returns an error if the text has unknown
+// fields, or if more text follows the JSON document of the state. So the
+// program does not overwrite a file of another kind, or the state of a newer
+// version.
 func decodeState(text []byte, state *reconcile.State) error {
 	if err := json.Unmarshal(text, new(reconcile.State)); err != nil {
 		return err // the text is not exactly one JSON document

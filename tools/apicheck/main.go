@@ -41,7 +41,7 @@ func main() {
 func run(out io.Writer, golden string, update bool, modules []string) error {
 	apis := make(map[string][]byte)
 	for _, dir := range modules {
-		pkgs, err := load(dir)
+		pkgs, err := loadPackages(dir)
 		if err != nil {
 			return err
 		}
@@ -62,9 +62,10 @@ func run(out io.Writer, golden string, update bool, modules []string) error {
 	return compare(out, golden, apis)
 }
 
-// load type-checks the importable packages of the module in dir, always for the
-// same platform. It leaves out packages that hold only tests.
-func load(dir string) ([]*packages.Package, error) {
+// loadPackages loads the importable packages of the module in dir, and checks
+// their types. It does so for the same platform on every machine. It leaves out
+// packages that hold only tests.
+func loadPackages(dir string) ([]*packages.Package, error) {
 	cfg := &packages.Config{
 		Mode: packages.NeedName | packages.NeedFiles | packages.NeedModule | packages.NeedImports | packages.NeedDeps |
 			packages.NeedTypes | packages.NeedTypesInfo | packages.NeedSyntax,

@@ -57,8 +57,9 @@ func (p *printer) typeName(obj *types.TypeName) {
 }
 
 // comparableNote returns a note if values of a struct can be compared with ==.
-// The golden file has the note, because callers break if a struct can no longer
-// be compared, even if no field or method changes.
+// The golden file needs this note. A struct with a new unexported field may not
+// be comparable any more. Then a caller's code that compares two values does
+// not compile, although no exported field or method has changed.
 func (p *printer) comparableNote(named *types.Named) string {
 	if types.Comparable(named) {
 		return " // comparable"

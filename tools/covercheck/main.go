@@ -1,5 +1,7 @@
-// Command covercheck prints the statement coverage of a profile by file, and
-// checks the minimum of each area in a list.
+// Command covercheck reads a coverage profile, and prints the share of covered
+// statements for each file. It also reads a list of areas. An area is a group
+// of files with a minimum coverage. If an area does not reach its minimum,
+// covercheck fails.
 //
 //	covercheck -profile coverage.out -areas tools/coverage.txt
 package main
@@ -88,16 +90,16 @@ func parseProfile(r io.Reader) (map[string]tally, error) {
 	return files, nil
 }
 
-// area is a group of files and the share of their statements that the tests
-// must reach.
+// area is a group of files. The field minimum is the percentage of the files'
+// statements that the tests must cover.
 type area struct {
 	name     string
 	minimum  float64
 	patterns []string
 }
 
-// parseAreas reads lines of the form "name minimum pattern...", where a pattern
-// is a file, or a directory when it ends in a slash.
+// parseAreas reads lines of the form "name minimum pattern...". If a pattern
+// ends in a slash, the pattern is a directory. Otherwise the pattern is a file.
 func parseAreas(r io.Reader) ([]area, error) {
 	var areas []area
 	lines := bufio.NewScanner(r)

@@ -57,7 +57,7 @@ func run(drawing, pattern string) error {
 			found = append(found, fmt.Errorf("%s is not in the drawing", name))
 		}
 	}
-	for _, a := range arrows(p.Fset, p.Types, p.TypesInfo) {
+	for _, a := range listArrows(p.Fset, p.Types, p.TypesInfo) {
 		if positions.has(a.from) && positions.has(a.to) && positions[a.to] > positions[a.from] {
 			found = append(found, fmt.Errorf("%s: %s uses %s, which is declared below it, in %s", a.at, a.from, a.what, a.to))
 		}
@@ -115,9 +115,9 @@ func readDrawing(text string) (filePositions, error) {
 // arrow records that one file uses something that another file declares.
 type arrow struct{ from, to, what, at string }
 
-// arrows lists what each file uses from other files. It lists a used name only
-// once for each file.
-func arrows(fset *token.FileSet, p *types.Package, info *types.Info) []arrow {
+// listArrows returns an arrow for each name that a file uses and another file
+// declares. If a file uses a name several times, there is only one arrow.
+func listArrows(fset *token.FileSet, p *types.Package, info *types.Info) []arrow {
 	seen := map[[3]string]bool{}
 	var out []arrow
 	for id, obj := range info.Uses {

@@ -51,7 +51,7 @@ func TestArrows(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, a := range arrows(fset, p, info) {
+	for _, a := range listArrows(fset, p, info) {
 		got = append(got, a.from+">"+a.what)
 	}
 	if want := "high.go>T high.go>field high.go>method low.go>high"; strings.Join(got, " ") != want {

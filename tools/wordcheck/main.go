@@ -55,7 +55,7 @@ func run(table string, files []string) ([]string, error) {
 				return nil, err
 			}
 		}
-		found = append(found, check(name, prose, phrases)...)
+		found = append(found, findPhrases(name, prose, phrases)...)
 	}
 	return found, nil
 }
@@ -93,9 +93,10 @@ func readTable(text string) []phrase {
 	return phrases
 }
 
-// check looks for the phrases in prose. Line n of the prose is line n of the
-// file.
-func check(name, prose string, phrases []phrase) []string {
+// findPhrases finds the phrases in a text, and returns a message for each
+// place. The parameter prose is the text. Each of its lines has the same number
+// as in the file.
+func findPhrases(name, prose string, phrases []phrase) []string {
 	var found []string
 	for _, p := range phrases {
 		for _, at := range p.pattern.FindAllStringIndex(prose, -1) {
