@@ -189,9 +189,9 @@ func (s *orderBooks) recordOrder(ctx context.Context, tx *sql.Tx, o *order, book
 }
 
 // bookedAt returns the time of a document's last change. It returns zero if the
-// document has no such time. It also returns zero if the time is in the future.
-// If the shop stored a time in the future, it would ignore the next documents,
-// because they would seem to be older than the stored document.
+// document has no such time. It also returns zero if the time is more than five
+// minutes in the future. If the shop stored such a time, it would ignore the
+// next documents, because they would seem to be older than the stored document.
 func bookedAt(booked *plural.Order, now time.Time) time.Time {
 	const clocksApart = 5 * time.Minute
 	at := booked.UpdatedAt.Time
@@ -202,9 +202,9 @@ func bookedAt(booked *plural.Order, now time.Time) time.Time {
 }
 
 // refuseRefunds is for refunds that Plural accepted, and that the bank refused
-// later. It marks the decision for such a refund as refused. If Plural's books
-// list another refund with the same reference, this other refund may succeed.
-// Then refuseRefunds does not change the decision.
+// later. It marks the decision for such a refund as refused. Plural's books may
+// list another refund with the same reference. If the other refund has not
+// failed, it may succeed, and refuseRefunds does not change the decision.
 func (s *orderBooks) refuseRefunds(ctx context.Context, tx *sql.Tx, number string, refunds []plural.Order) error {
 	hasFailed := func(r plural.Order) bool {
 		return r.Status == plural.OrderStatusFailed || r.Status == plural.OrderStatusCancelled
