@@ -46,8 +46,8 @@ type tally struct {
 	wellEnds  map[string]int
 	settled   map[string]int // results of the calls of Settle
 	minutes   int            // calls with a deadline of a minute
-	unknown   int            // calls with a deadline of a minute that gave no final answer and did not ask for a person
-	unknownOf map[string]int // the same calls, counted by the order's state at the start of the scenario
+	unknown   int            // calls with a deadline of a minute that ended with neither a final answer nor NeedsReview
+	unknownOf map[string]int // the calls in unknown, counted by the order's state at the start of the scenario
 	later     int            // the sum of otherAmount over all oracles
 	kinds     map[string]int
 	shortest  map[string]string // the shortest trace for each kind of finding
@@ -109,7 +109,7 @@ func (y *tally) run(t *testing.T, seed uint64) {
 	t.Helper()
 	sc := newScenario(seed)
 	var o *oracle
-	synctest.Test(t, func(t *testing.T) { o = play(t, sc) })
+	synctest.Test(t, func(t *testing.T) { o = playScenario(t, sc) })
 	for _, c := range o.calls {
 		if c.reads {
 			y.settled[c.verdict()]++
@@ -141,8 +141,8 @@ func (y *tally) run(t *testing.T, seed uint64) {
 	}
 }
 
-// The function play runs one scenario in a synctest bubble of its own.
-func play(t *testing.T, sc *scenario) *oracle {
+// playScenario runs one scenario in a synctest bubble of its own.
+func playScenario(t *testing.T, sc *scenario) *oracle {
 	t.Helper()
 	g := newGateway(sc)
 	g.setUp()
@@ -155,9 +155,9 @@ func play(t *testing.T, sc *scenario) *oracle {
 	for i, p := range sc.plans {
 		clients[i] = newClient(t, g, sc)
 		wg.Go(func() {
-			p.follow(func(n int) bool {
+			p.makeCalls(func(n int) bool {
 				c := o.call(clients[i], p, n, false)
-				return o.ask(c) || c.ended()
+				return o.askSettle(c) || c.hasFinalResult()
 			})
 		})
 	}
@@ -168,23 +168,24 @@ func play(t *testing.T, sc *scenario) *oracle {
 	g.record("-", "the gateway is healthy")
 	g.mu.Unlock()
 	for i, p := range sc.plans {
-		o.settle(clients[i], p)
+		o.settlePlan(clients[i], p)
 	}
 	for i, p := range sc.plans {
-		o.look(clients[i], p)
+		o.checkFind(clients[i], p)
 	}
 	g.wg.Wait()
 	o.judge()
 	return o
 }
 
-// The method follow makes the calls of a plan at their times. If a call reports
-// that the plan has ended, the method returns true and makes no more calls.
-// Otherwise it returns false after the last call.
-func (p plan) follow(call func(n int) bool) bool {
+// makeCalls makes the calls of a plan. It waits until the plan begins, and it
+// also waits after each call. If callOnce returns true, the plan has ended:
+// makeCalls returns true, and makes no more calls. Otherwise makeCalls returns
+// false after the last call.
+func (p plan) makeCalls(callOnce func(n int) bool) bool {
 	time.Sleep(p.at) // wait until the plan begins
 	for n := range p.times {
-		if call(n) {
+		if callOnce(n) {
 			return true
 		}
 		time.Sleep(p.gap) // wait until the shop calls again
@@ -196,21 +197,23 @@ func (p plan) follow(call func(n int) bool) bool {
 // the gateway is healthy.
 var tenMore = plan{times: 10, gap: time.Minute}
 
-// The method settle makes up to ten more calls to the gateway, which is healthy
-// by now. One of these calls must give a final answer, or ask for a person.
-func (o *oracle) settle(client *plural.Client, p plan) {
+// settlePlan does nothing if the last call of the plan had a final result.
+// Otherwise it makes up to ten more calls to the gateway, which is healthy now.
+// One of these calls must give a final answer, or NeedsReview must report its
+// error.
+func (o *oracle) settlePlan(client *plural.Client, p plan) {
 	p.deadline = time.Minute
 	for _, c := range slices.Backward(o.calls) {
 		if c.process == p.process {
-			if c.ended() {
+			if c.hasFinalResult() {
 				return
 			}
 			break
 		}
 	}
-	if tenMore.follow(func(n int) bool {
+	if tenMore.makeCalls(func(n int) bool {
 		c := o.call(client, p, n, true)
-		return c.ended() || plural.NeedsReview(c.err)
+		return c.hasFinalResult() || plural.NeedsReview(c.err)
 	}) {
 		return
 	}
@@ -227,9 +230,10 @@ func (o *oracle) settle(client *plural.Client, p plan) {
 	o.report(c, kind, "%v", c.err)
 }
 
-// If the outcome of a call is unknown, the method ask sometimes calls Settle,
-// which only reads. The method returns true if Settle gave a final answer.
-func (o *oracle) ask(c *call) bool {
+// If the outcome of the call c is unknown, askSettle sometimes calls Settle.
+// Settle only reads the books, and sends no write. askSettle returns true if
+// Settle gave a final answer.
+func (o *oracle) askSettle(c *call) bool {
 	unknown, ok := errors.AsType[*plural.OutcomeUnknownError](c.err)
 	if !ok || !chance(o.rng("settle "+c.id, 0), 0.3) {
 		return false
@@ -240,12 +244,12 @@ func (o *oracle) ask(c *call) bool {
 	again.deadline = time.Minute
 	again.got, again.err = unknown.Settle(ctx)
 	o.answered(again)
-	return again.ended()
+	return again.hasFinalResult()
 }
 
-// The method look calls Find on the healthy gateway, and checks the result. It
-// does nothing for a cancel, because there is no Find for cancels.
-func (o *oracle) look(client *plural.Client, p plan) {
+// checkFind calls Find on the healthy gateway, and checks the result. For a
+// cancel it does nothing, because there is no Find for cancels.
+func (o *oracle) checkFind(client *plural.Client, p plan) {
 	if p.op == "cancel" {
 		return
 	}
@@ -332,17 +336,19 @@ func (y *tally) report(t *testing.T) {
 	}
 }
 
-// isBeyondACall reports whether no call can prevent this kind of wrong answer.
-// docs/finals.md explains the reasons:
+// A call cannot prevent some wrong answers. isBeyondACall reports whether the
+// given kind of finding is such a wrong answer. docs/finals.md explains the
+// reasons:
 //
 //   - Another process may use the same reference.
-//   - Plural may not enforce that references are unique. Or it may allow a
-//     reference to be used again after a refund has failed.
+//   - Perhaps Plural does not enforce that references are unique. Or perhaps
+//     Plural allows a reference to be used again after a refund has failed.
 //   - A final answer is about one order and one amount: those in the call. The
 //     reference may also belong to another order.
 //
-// In the first two cases, a final answer covers only requests that were made
-// before the answer.
+// In the first two cases, another request may arrive at the same time as the
+// call's request, or after the call's answer. A final answer is not about such
+// a request.
 func isBeyondACall(kind string) bool {
 	return strings.HasPrefix(kind, "question: ") && (strings.Contains(kind, "rival") ||
 		strings.Contains(kind, "later request") || strings.Contains(kind, "for another order"))

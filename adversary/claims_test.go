@@ -12,9 +12,10 @@ type finding struct {
 	kind, detail string
 }
 
-// checkClaims compares what the package says about a document with the true
-// state that the document was made from. The answers "false" and "amount not
-// known" always count as right.
+// checkClaims reads a document with methods of the package, such as
+// CapturedAmount and CanRefund. The gateway made this document from the true
+// state of an order. checkClaims compares the results of the methods with this
+// true state. The results "false" and "amount not known" always count as right.
 func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f docFault) {
 	var o plural.Order
 	bad := func(kind, format string, args ...any) {
@@ -57,7 +58,7 @@ func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f do
 	if _, known := o.RefundableAmount(); o.CanRefund() && (known && taken-given <= 0 || taken == 0) {
 		bad("CanRefund", "taken %d, given back %d", taken, given)
 	}
-	holds := truth.status == authorized && !truth.capturing()
+	holds := truth.status == authorized && !truth.hasBegunCapture()
 	hold := int64(0)
 	if holds {
 		hold = truth.held()

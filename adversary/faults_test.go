@@ -31,7 +31,7 @@ type writeFault struct {
 	pendingEntry bool          // the order lists the capture even while it is PENDING
 	fate         []string      // the statuses of a refund, one after the other
 	fateGap      time.Duration
-	answerLag    time.Duration // the answer shows the order as it was this long ago
+	answerLag    time.Duration // how old the order's state in the answer is
 	docFault
 	words []string
 }
@@ -105,8 +105,8 @@ func between(rng *rand.Rand, from, to time.Duration) time.Duration {
 	return from + time.Duration(rng.Int64N(int64(to-from)+1))
 }
 
-// chooseEffect decides whether the gateway carries out a write that gets a
-// false answer, and when.
+// chooseEffect is for a write whose answer is lost or false. It decides whether
+// the gateway carries out the write at once, later, or not at all.
 func (f *writeFault) chooseEffect(rng *rand.Rand) {
 	switch rng.IntN(3) {
 	case 0:
@@ -120,8 +120,9 @@ func (f *writeFault) chooseEffect(rng *rand.Rand) {
 	}
 }
 
-// writeEvent returns a function that adds one adverse event to the faults of a
-// write.
+// writeEvent chooses one thing that goes wrong with a write, such as a lost
+// answer or a wrong amount. It returns a function that adds this event to the
+// faults of a write.
 func writeEvent(rng *rand.Rand) func(*writeFault) {
 	kind := rng.IntN(13)
 	seed := rng.Uint64()
@@ -176,7 +177,9 @@ func writeEvent(rng *rand.Rand) func(*writeFault) {
 	}
 }
 
-// readEvent adds one adverse event that affects all reads of the books.
+// readEvent chooses one thing that goes wrong with all reads of the books, such
+// as replicas that lag. It adds this event to the scenario, and returns a text
+// about the event.
 func (sc *scenario) readEvent(rng *rand.Rand) string {
 	switch rng.IntN(6) {
 	case 0, 1, 2:

@@ -102,16 +102,16 @@ type gateway struct {
 	last     string
 	again    int
 	findings []finding
-	background
+	lateRunner
 }
 
-// The type background runs functions at a later time. The field wg can wait for
-// all of them.
-type background struct{ wg sync.WaitGroup }
+// lateRunner runs functions at a later time. To wait for all of these
+// functions, use the field wg.
+type lateRunner struct{ wg sync.WaitGroup }
 
 // runAfter waits in the background until the time d has passed on the test's
 // clock. Then it calls the function f.
-func (b *background) runAfter(d time.Duration, f func()) {
+func (b *lateRunner) runAfter(d time.Duration, f func()) {
 	b.wg.Go(func() {
 		time.Sleep(d) // f is a late effect, or an action of somebody else
 		f()
@@ -130,8 +130,9 @@ func (g *gateway) rng(class string, n int) *rand.Rand {
 	return rand.New(rand.NewPCG(g.sc.seed, h+uint64(n)*0x9e3779b97f4a7c15))
 }
 
-// The method record adds a line to the trace. If the new line repeats the last
-// line, the trace keeps only one of them, and shows the number of repetitions.
+// Call record to add a line to the trace. If the new line repeats the last
+// line, the trace keeps only one of the two lines, and shows the number of
+// repetitions.
 func (g *gateway) record(who, format string, args ...any) {
 	line := fmt.Sprintf("%-9s ", who) + fmt.Sprintf(format, args...)
 	if line == g.last {
@@ -192,8 +193,8 @@ func (o *order) takenSum() (sum int64) {
 	return sum
 }
 
-// capturing reports whether a capture has begun.
-func (o *order) capturing() bool {
+// hasBegunCapture reports whether a capture of the order has begun.
+func (o *order) hasBegunCapture() bool {
 	return o.busy || slices.ContainsFunc(o.legs, func(l leg) bool { return len(l.entries) > 0 })
 }
 
@@ -208,7 +209,7 @@ func (o *order) refunded(count func(refund) bool) (sum int64) {
 
 func (o *order) open() bool {
 	return o.status == created || o.status == attempted || o.status == pending ||
-		o.status == authorized && !o.capturing()
+		o.status == authorized && !o.hasBegunCapture()
 }
 
 // refusal is the answer to a write that the gateway really does not carry out.
@@ -217,15 +218,15 @@ type refusal struct {
 	code   string
 }
 
-// The method capture takes the money from one payment after the other.
-func (g *gateway) capture(
+// applyCapture takes the money from one payment after the other.
+func (g *gateway) applyCapture(
 	o *order, reference string, amount int64, f writeFault, by string, arrived, now time.Time,
 ) *refusal {
 	held := o.held()
 	switch {
 	case o.status == cancelled:
 		return &refusal{422, g.sc.codeOf("ORDER_CANCELLED", "OPERATION_NOT_ALLOWED")}
-	case o.capturing():
+	case o.hasBegunCapture():
 		return &refusal{422, g.sc.codeOf("OPERATION_NOT_ALLOWED", "DUPLICATE_REQUEST")}
 	case o.status != authorized:
 		return &refusal{422, g.sc.codeOf("OPERATION_NOT_ALLOWED", "PAYMENT_NOT_AUTHORIZED")}
@@ -238,9 +239,9 @@ func (g *gateway) capture(
 		amount = held
 	}
 	if f.pendingFor > 0 {
-		g.hang(o, reference, amount, f, now, func() {
+		g.makePending(o, reference, amount, f, now, func() {
 			f.pendingFor = 0
-			if no := g.capture(o, reference, amount, f, by, arrived, time.Now()); no != nil {
+			if no := g.applyCapture(o, reference, amount, f, by, arrived, time.Now()); no != nil {
 				panic(no.code)
 			}
 		})
@@ -302,10 +303,10 @@ func (g *gateway) capture(
 	return nil
 }
 
-// The method hang makes an order PENDING for some time. Afterwards one of three
+// makePending sets an order to PENDING for some time. Afterwards one of three
 // things happens: the write is carried out, the order fails, or the order is
 // AUTHORIZED again.
-func (g *gateway) hang(o *order, reference string, amount int64, f writeFault, now time.Time, carryOut func()) {
+func (g *gateway) makePending(o *order, reference string, amount int64, f writeFault, now time.Time, carryOut func()) {
 	o.busy, o.status = true, pending
 	left := amount
 	for i := range o.legs {
@@ -349,16 +350,16 @@ func (g *gateway) hang(o *order, reference string, amount int64, f writeFault, n
 	})
 }
 
-func (g *gateway) cancel(o *order, f writeFault, by string, arrived, now time.Time) *refusal {
+func (g *gateway) applyCancel(o *order, f writeFault, by string, arrived, now time.Time) *refusal {
 	switch {
 	case o.status == cancelled:
 		return &refusal{422, g.sc.codeOf("ORDER_CANCELLED", "OPERATION_NOT_ALLOWED")}
-	case o.status != authorized || o.capturing():
+	case o.status != authorized || o.hasBegunCapture():
 		return &refusal{422, "OPERATION_NOT_ALLOWED"}
 	}
 	if f.pendingFor > 0 {
-		g.hang(o, "", 0, f, now, func() {
-			if no := g.cancel(o, writeFault{}, by, arrived, time.Now()); no != nil {
+		g.makePending(o, "", 0, f, now, func() {
+			if no := g.applyCancel(o, writeFault{}, by, arrived, time.Now()); no != nil {
 				panic(no.code)
 			}
 		})
@@ -376,9 +377,9 @@ func (g *gateway) cancel(o *order, f writeFault, by string, arrived, now time.Ti
 	return nil
 }
 
-// The method refund gives money back. Its second result is the id of the refund
-// that the answer shows.
-func (g *gateway) refund(
+// applyRefund gives money back. Its second result is the id of the refund that
+// the answer shows.
+func (g *gateway) applyRefund(
 	o *order, reference string, amount int64, f writeFault, by string, arrived, now time.Time,
 ) (*refusal, string) {
 	for _, other := range g.orders {
@@ -454,9 +455,9 @@ func (g *gateway) setRefund(o *order, r refund, by string, now time.Time) {
 	g.commit(o, now)
 }
 
-// The method pay acts for the payer. If the order can still be paid, the payer
-// pays by card, and the money is held.
-func (g *gateway) pay(o *order, now time.Time) {
+// payOrder acts for the payer. If the order can still be paid, the payer pays
+// by card, and the money is held.
+func (g *gateway) payOrder(o *order, now time.Time) {
 	if o.status != created && o.status != attempted && o.status != pending || o.busy {
 		return
 	}

@@ -21,10 +21,10 @@ const (
 	expired          = "EXPIRED"
 )
 
-// link is the true state of one payment link and its order. Each change makes a
-// new version, and replicas serve old versions. The replica that shows the link
-// is not the one that shows its order.
-type link struct {
+// linkState is the true state of one payment link and of the link's order. Each
+// change makes a new version, and replicas serve old versions. One replica
+// shows the link, and another replica shows the link's order.
+type linkState struct {
 	id, reference, status string
 	amount                int64
 	preAuth               bool
@@ -37,10 +37,11 @@ type link struct {
 
 type linkVersion struct {
 	at   time.Time
-	link link
+	link linkState
 }
 
-// linkScenario has everything that the seed decides before a scenario runs.
+// linkScenario describes one run of the test for payment links. The seed
+// decides the values of the scenario before the run begins.
 type linkScenario struct {
 	*scenario
 
@@ -51,14 +52,15 @@ type linkScenario struct {
 	voidsOrder    bool     // the order of a cancelled link is CANCELLED
 	saysPreAuth   string   // how documents write pre_auth: "", "bool", "text"
 	wraps         bool
-	withoutAmount float64 // the share of the links' documents without the amount, from 0 to 1
-	withoutList   float64 // the share of the orders' documents without the list of payments, from 0 to 1
+	withoutAmount float64 // how many of the links' documents have no amount; 0: none, 1: all
+	withoutList   float64 // how many of the orders' documents have no list of payments; 0: none, 1: all
 	lifetime      time.Duration
 	plans         []linkPlan
 	events        []outsideAction
 }
 
-// linkPlan is the plan of one process, which makes or cancels a link.
+// linkPlan is the plan of one process. The process either makes a link or
+// cancels a link.
 type linkPlan struct {
 	plan
 
@@ -145,14 +147,14 @@ type linkGateway struct {
 	start time.Time
 
 	mu       sync.Mutex
-	links    []*link
+	links    []*linkState
 	versions map[string][]linkVersion
 	n        int
 	writes   int
 	reads    int
 	well     bool
 	trace    []string
-	background
+	lateRunner
 }
 
 func (g *linkGateway) rng(class string, n int) *rand.Rand {
@@ -164,7 +166,7 @@ func (g *linkGateway) record(who, format string, args ...any) {
 		fmt.Sprintf("%9.3fs %-9s ", time.Since(g.start).Seconds(), who)+fmt.Sprintf(format, args...))
 }
 
-func (g *linkGateway) commit(l *link) {
+func (g *linkGateway) commit(l *linkState) {
 	g.versions[l.id] = append(g.versions[l.id], linkVersion{time.Now(), *l})
 	g.record("[truth]", "%s is %s, its order %s, paid %d", l.id, l.status, l.orderStatus, l.paid)
 }
@@ -195,20 +197,20 @@ func (g *linkGateway) setUp() {
 	case clicked, cancelled, expired:
 		l.status = sc.setup
 	case pending:
-		g.happen(l, "begin")
+		g.applyEvent(l, "begin")
 	case attempted:
-		g.happen(l, "fail")
+		g.applyEvent(l, "fail")
 	case failed:
 		l.status, l.orderStatus, l.withPayment = clicked, failed, failed
 	case "held":
-		g.happen(l, "pay")
+		g.applyEvent(l, "pay")
 	case "taken", "captured":
-		g.happen(l, "pay")
+		g.applyEvent(l, "pay")
 		l.orderStatus, l.withPayment, l.status = processed, processed, processed
 	case "part":
 		l.status, l.orderStatus, l.withPayment, l.paid = partialProcessed, attempted, processed, 5000
 	case "held, then void":
-		g.happen(l, "pay")
+		g.applyEvent(l, "pay")
 		l.orderStatus, l.withPayment = cancelled, cancelled
 	case "left":
 		l.status, l.orderStatus = clicked, cancelled
@@ -217,12 +219,12 @@ func (g *linkGateway) setUp() {
 		at := l.made.Add(age / 2)
 		g.versions[mainLink] = append(g.versions[mainLink][:1], linkVersion{at, *l})
 	}
-	g.runAfter(sc.lifetime, func() { g.happenTo(mainLink, "expire") })
+	g.runAfter(sc.lifetime, func() { g.applyEventTo(mainLink, "expire") })
 }
 
-func (g *linkGateway) make(reference string, amount int64, preAuth bool) *link {
+func (g *linkGateway) make(reference string, amount int64, preAuth bool) *linkState {
 	g.n++
-	l := &link{
+	l := &linkState{
 		id: fmt.Sprintf("pl-v1-%d", g.n), orderID: fmt.Sprintf("v1-of-%d", g.n), reference: reference, status: created,
 		amount: amount, preAuth: preAuth, orderStatus: created, made: time.Now(),
 	}
@@ -231,27 +233,27 @@ func (g *linkGateway) make(reference string, amount int64, preAuth bool) *link {
 	return l
 }
 
-func (g *linkGateway) find(id string) *link {
-	i := slices.IndexFunc(g.links, func(l *link) bool { return l.id == id })
+func (g *linkGateway) find(id string) *linkState {
+	i := slices.IndexFunc(g.links, func(l *linkState) bool { return l.id == id })
 	if i < 0 {
 		return nil
 	}
 	return g.links[i]
 }
 
-func (g *linkGateway) happenTo(id, what string) {
+func (g *linkGateway) applyEventTo(id, what string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if l := g.find(id); l != nil && g.happen(l, what) {
+	if l := g.find(id); l != nil && g.applyEvent(l, what) {
 		g.commit(l)
 	}
 }
 
-// The method happen changes a link and its order after an action of the payer,
-// of the clock or of a person at the dashboard. A payment may begin before the
-// link ends, and succeed after the link has ended. The method returns true if
-// it changed the link or its order.
-func (g *linkGateway) happen(l *link, what string) bool {
+// applyEvent changes a link and the link's order after something has happened:
+// the payer or a person at the dashboard has done something, or the link's time
+// is over. A payment may begin before the link ends, and succeed after the link
+// has ended. applyEvent returns true if it changed the link or the order.
+func (g *linkGateway) applyEvent(l *linkState, what string) bool {
 	isOver := l.status == cancelled || l.status == expired
 	isOpen := l.orderStatus == created || l.orderStatus == attempted
 	switch {
@@ -270,7 +272,7 @@ func (g *linkGateway) happen(l *link, what string) bool {
 			l.status = clicked
 		}
 	case what == "cancel":
-		return g.cancel(l) == nil
+		return g.applyCancel(l) == nil
 	case what == "expire" && l.paid == 0 && !isOver && l.status != processed:
 		l.status = expired
 	default:
@@ -279,10 +281,10 @@ func (g *linkGateway) happen(l *link, what string) bool {
 	return true
 }
 
-// The method cancel carries out a request to cancel a link. Like Plural, it
-// refuses the request if money was held or paid, or if a link with this status
-// cannot be cancelled.
-func (g *linkGateway) cancel(l *link) *refusal {
+// applyCancel carries out a request to cancel a link. Like Plural, it refuses
+// the request if money was held or paid, or if a link with this status cannot
+// be cancelled.
+func (g *linkGateway) applyCancel(l *linkState) *refusal {
 	if l.paid > 0 || !slices.Contains(g.sc.cancels, l.status) {
 		return &refusal{422, "OPERATION_NOT_ALLOWED"}
 	}
@@ -320,7 +322,7 @@ func (g *linkGateway) RoundTrip(r *http.Request) (*http.Response, error) {
 type linkAnswer struct {
 	answer
 
-	shows *link
+	shows *linkState
 }
 
 func plain(status int, body string) linkAnswer {
@@ -335,15 +337,15 @@ func (g *linkGateway) serve(r *http.Request, body []byte, c *linkCall, answers c
 		expires := time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano)
 		answers <- plain(200, fmt.Sprintf(`{"access_token":"t","expires_at":%q}`, expires))
 	case r.Method == http.MethodGet:
-		g.read(c, path, answers)
+		g.serveRead(c, path, answers)
 	default:
-		g.write(c, r.Method, path, body, answers)
+		g.serveWrite(c, r.Method, path, body, answers)
 	}
 }
 
-// The method read handles one request to read a link or an order. Each answer
-// comes from its own replica.
-func (g *linkGateway) read(c *linkCall, path string, answers chan<- linkAnswer) {
+// serveRead handles one request to read a link or an order. Each answer comes
+// from its own replica.
+func (g *linkGateway) serveRead(c *linkCall, path string, answers chan<- linkAnswer) {
 	g.mu.Lock()
 	rng := g.rng("read", g.reads)
 	g.reads++
@@ -366,7 +368,7 @@ func (g *linkGateway) look(path string, f readFault, rng *rand.Rand) linkAnswer 
 		return linkAnswer{answer: *f.answer}
 	}
 	at := time.Now().Add(-f.lag)
-	var hits []link
+	var hits []linkState
 	for _, live := range g.links {
 		for _, v := range slices.Backward(g.versions[live.id]) {
 			if v.at.After(at) {
@@ -392,7 +394,7 @@ func (g *linkGateway) look(path string, f readFault, rng *rand.Rand) linkAnswer 
 	return g.linkDoc(l, rng)
 }
 
-func (g *linkGateway) linkDoc(l link, rng *rand.Rand) linkAnswer {
+func (g *linkGateway) linkDoc(l linkState, rng *rand.Rand) linkAnswer {
 	doc := map[string]any{
 		"payment_link": "https://short.example.com/" + l.id, "payment_link_id": l.id, "status": l.status,
 		"amount": amountDoc(l.amount), "amount_due": amountDoc(l.amount - l.paid), "order_id": l.orderID,
@@ -410,7 +412,7 @@ func (g *linkGateway) linkDoc(l link, rng *rand.Rand) linkAnswer {
 	return linkAnswer{jsonDoc(doc, g.sc.wraps), &l}
 }
 
-func (g *linkGateway) orderDoc(l link, rng *rand.Rand) answer {
+func (g *linkGateway) orderDoc(l linkState, rng *rand.Rand) answer {
 	doc := map[string]any{
 		"order_id": l.orderID, "merchant_order_reference": "of-" + l.id, "type": "CHARGE", "status": l.orderStatus,
 		"order_amount": amountDoc(l.amount), "pre_auth": l.preAuth,
@@ -440,16 +442,16 @@ func jsonDoc(doc map[string]any, wraps bool) answer {
 	return answer{status: 200, body: string(data)}
 }
 
-// The method write makes or cancels a link, with the faults that the scenario
-// has for this request.
-func (g *linkGateway) write(c *linkCall, method, path string, body []byte, answers chan<- linkAnswer) {
+// serveWrite handles one request to make or cancel a link, with the faults that
+// the scenario has for this request.
+func (g *linkGateway) serveWrite(c *linkCall, method, path string, body []byte, answers chan<- linkAnswer) {
 	g.mu.Lock()
 	n := g.writes
 	g.writes++
 	f := g.sc.writeFault(g.rng("write", n), n, g.well)
 	if c != nil {
 		c.sends++
-		if c.op == "create" && slices.ContainsFunc(c.shown, func(l link) bool { return l.reference == c.reference }) {
+		if c.op == "create" && slices.ContainsFunc(c.shown, func(l linkState) bool { return l.reference == c.reference }) {
 			c.again = true
 		}
 	}
@@ -523,7 +525,7 @@ func (g *linkGateway) apply(path string, body []byte, f writeFault) linkAnswer {
 		return linkAnswer{answer: g.sc.notFound()}
 	}
 	before := *l
-	if no := g.cancel(l); no != nil {
+	if no := g.applyCancel(l); no != nil {
 		return plain(no.status, errorBody(no.code))
 	}
 	g.commit(l)

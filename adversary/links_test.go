@@ -28,10 +28,10 @@ type linkCall struct {
 	start, end time.Time
 	got        *plural.PaymentLink
 	err        error
-	shown      []link // the true states behind the documents that the call has seen
+	shown      []linkState // the states of the links in the documents that the call received
 	sends      int
 	refused    int  // number of answers with status 401; after such an answer, the SDK sends again with a new token
-	again      bool // the call sent a create after an answer had shown a link with the same reference
+	again      bool // the call asked for a new link after an answer had shown a link with its reference
 }
 
 func (c *linkCall) name() string {
@@ -41,7 +41,7 @@ func (c *linkCall) name() string {
 	return c.id
 }
 
-func (c *linkCall) ended() bool { return (&call{err: c.err}).ended() }
+func (c *linkCall) hasFinalResult() bool { return (&call{err: c.err}).hasFinalResult() }
 
 func (c *linkCall) verdict() string { return (&call{err: c.err}).verdict() }
 
@@ -88,7 +88,7 @@ func playLinks(t *testing.T, sc *linkScenario) *linkOracle {
 	g.setUp()
 	o := &linkOracle{linkGateway: g}
 	for _, e := range sc.events {
-		g.runAfter(e.at, func() { g.happenTo(mainLink, e.what) })
+		g.runAfter(e.at, func() { g.applyEventTo(mainLink, e.what) })
 	}
 	opts := []plural.Option{plural.WithHTTPClient(&http.Client{Transport: g})}
 	if sc.single {
@@ -101,7 +101,7 @@ func playLinks(t *testing.T, sc *linkScenario) *linkOracle {
 		require.NoError(t, err)
 		clients[i] = client
 		wg.Go(func() {
-			p.follow(func(n int) bool { return o.call(client, p, n, false).ended() })
+			p.makeCalls(func(n int) bool { return o.call(client, p, n, false).hasFinalResult() })
 		})
 	}
 	wg.Wait()
@@ -111,7 +111,7 @@ func playLinks(t *testing.T, sc *linkScenario) *linkOracle {
 	g.record("-", "the gateway is healthy")
 	g.mu.Unlock()
 	for i, p := range sc.plans {
-		o.settle(clients[i], p)
+		o.settlePlan(clients[i], p)
 	}
 	g.wg.Wait()
 	for _, c := range o.calls {
@@ -120,22 +120,23 @@ func playLinks(t *testing.T, sc *linkScenario) *linkOracle {
 	return o
 }
 
-// The method settle makes up to ten more calls. By now the gateway is healthy,
-// and the payer does nothing more. One of the calls must give a final answer,
-// or ask for a person.
-func (o *linkOracle) settle(client *plural.Client, p linkPlan) {
+// settlePlan does nothing if the last call of the plan had a final result.
+// Otherwise it makes up to ten more calls. By now the gateway is healthy, and
+// the payer does nothing more. One of these calls must give a final answer, or
+// NeedsReview must report its error.
+func (o *linkOracle) settlePlan(client *plural.Client, p linkPlan) {
 	for _, c := range slices.Backward(o.calls) {
 		if c.process == p.process {
-			if c.ended() {
+			if c.hasFinalResult() {
 				return
 			}
 			break
 		}
 	}
 	p.deadline = time.Minute
-	if tenMore.follow(func(n int) bool {
+	if tenMore.makeCalls(func(n int) bool {
 		c := o.call(client, p, n, true)
-		return c.ended() || plural.NeedsReview(c.err)
+		return c.hasFinalResult() || plural.NeedsReview(c.err)
 	}) {
 		return
 	}
@@ -231,11 +232,13 @@ func (o *linkOracle) checkError(c *linkCall) {
 
 // judgeCreate checks the result of a call that makes a link.
 //
-//   - After a success, the link in the result must exist and must have the
-//     values of the call. The call must not have seen two links with its
-//     reference.
-//   - After a conflict, there must be two links with the reference, or one link
-//     with the reference and other values.
+//   - A success is wrong if there is no link with the id in the result, or if
+//     this link does not have the values of the call.
+//   - A success is also wrong if the answers to the call showed two links with
+//     the call's reference.
+//   - A conflict is right if there are two links with the reference and the
+//     values of the call. A conflict is also right if there is a link with the
+//     reference, but with other values than the call.
 func (o *linkOracle) judgeCreate(c *linkCall) {
 	same, others := 0, 0
 	for _, l := range o.links {
@@ -276,12 +279,14 @@ func (o *linkOracle) judgeCreate(c *linkCall) {
 	}
 }
 
-// judgeCancel checks the result of a call that cancels a link. If the error is
-// nil, the link must be CANCELLED. If the error is a conflict, the payer must
-// have paid through the link. If the error is ErrNotApplied, the link must have
-// expired.
+// judgeCancel checks the result of a call that cancels a link. It compares the
+// result with the link's true state at the end of the call.
+//
+//   - A result without an error is right only if the link is CANCELLED.
+//   - A conflict is right only if the payer has paid through the link.
+//   - ErrNotApplied is right only if the link is EXPIRED.
 func (o *linkOracle) judgeCancel(c *linkCall) {
-	var now link
+	var now linkState
 	wasPaid := false
 	for _, v := range o.versions[c.order] {
 		if !v.at.After(c.end) {
@@ -320,7 +325,7 @@ func TestLinkOracle(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		op     string
-		happen func(l *link)
+		happen func(l *linkState)
 		got    *plural.PaymentLink
 		err    error
 		with   func(c *linkCall)
@@ -333,29 +338,29 @@ func TestLinkOracle(t *testing.T) {
 			kind: "wrong success: there is no",
 		},
 		"another amount": {
-			op: "create", got: good, happen: func(l *link) { l.amount++ },
+			op: "create", got: good, happen: func(l *linkState) { l.amount++ },
 			kind: "wrong success: a link with other",
 		},
 		"another pre_auth": {
-			op: "create", got: good, happen: func(l *link) { l.preAuth = true },
+			op: "create", got: good, happen: func(l *linkState) { l.preAuth = true },
 			kind: "wrong success: a link with other",
 		},
 		"made later": {
-			op: "create", got: good, happen: func(l *link) { l.made = l.made.Add(time.Hour) },
+			op: "create", got: good, happen: func(l *linkState) { l.made = l.made.Add(time.Hour) },
 			kind: "wrong success: there is no",
 		},
 		"a conflict over nothing": {op: "create", err: conflict("create"), kind: "wrong conflict"},
 		"a conflict": {
-			op: "create", err: conflict("create"), happen: func(l *link) { l.amount++ },
+			op: "create", err: conflict("create"), happen: func(l *linkState) { l.amount++ },
 		},
 		"the conflict of a cancel": {
-			op: "create", err: conflict("cancel"), happen: func(l *link) { l.amount++ },
+			op: "create", err: conflict("cancel"), happen: func(l *linkState) { l.amount++ },
 			kind: "sentinels: ErrReferenceReused",
 		},
 		"denied": {op: "create", err: notApplied, kind: "wrong final"},
 		"two were shown": {
 			op: "create", got: good, kind: "wrong success: nil for two",
-			with: func(c *linkCall) { c.shown = []link{{id: "a", reference: "L-1"}, {id: "b", reference: "L-1"}} },
+			with: func(c *linkCall) { c.shown = []linkState{{id: "a", reference: "L-1"}, {id: "b", reference: "L-1"}} },
 		},
 		"sent twice": {
 			op: "create", got: good,
@@ -367,18 +372,18 @@ func TestLinkOracle(t *testing.T) {
 			with: func(c *linkCall) { c.again = true },
 			kind: "a create is sent again",
 		},
-		"cancelled":     {op: "cancel", got: good, happen: func(l *link) { l.status = cancelled }},
+		"cancelled":     {op: "cancel", got: good, happen: func(l *linkState) { l.status = cancelled }},
 		"not cancelled": {op: "cancel", got: good, kind: "wrong success: the link"},
-		"expired":       {op: "cancel", err: notApplied, happen: func(l *link) { l.status = expired }},
+		"expired":       {op: "cancel", err: notApplied, happen: func(l *linkState) { l.status = expired }},
 		"not expired":   {op: "cancel", err: notApplied, kind: "wrong final"},
-		"paid":          {op: "cancel", err: conflict("cancel"), happen: func(l *link) { l.paid = 1 }},
+		"paid":          {op: "cancel", err: conflict("cancel"), happen: func(l *linkState) { l.paid = 1 }},
 		"not paid":      {op: "cancel", err: conflict("cancel"), kind: "wrong conflict"},
 		"paid, without order": {
-			op: "cancel", err: &plural.PaymentLinkError{}, happen: func(l *link) { l.paid = 1 },
+			op: "cancel", err: &plural.PaymentLinkError{}, happen: func(l *linkState) { l.paid = 1 },
 			kind: "a conflict without",
 		},
 		"late": {
-			op: "cancel", got: good, happen: func(l *link) { l.status = cancelled },
+			op: "cancel", got: good, happen: func(l *linkState) { l.status = cancelled },
 			with: func(c *linkCall) { c.end = c.end.Add(time.Hour) },
 			kind: "a call outlasts",
 		},

@@ -31,7 +31,7 @@ func TestOracle(t *testing.T) {
 		setup string
 		plan  plan
 		fault writeFault
-		sent  bool // before the oracle judges, the gateway carries out the write of the plan
+		sent  bool // the gateway carries out the plan's write, and then the oracle checks the call
 		err   error
 		kind  string // how the finding begins; "": the result is right
 	}{
@@ -244,10 +244,10 @@ func (o *oracle) send(c *call, f writeFault, arrived time.Time) {
 	of := o.find(c.order)
 	switch c.op {
 	case "capture":
-		o.capture(of, c.reference, c.amount, f, c.id, arrived, time.Now())
+		o.applyCapture(of, c.reference, c.amount, f, c.id, arrived, time.Now())
 	case "cancel":
-		o.cancel(of, f, c.id, arrived, time.Now())
+		o.applyCancel(of, f, c.id, arrived, time.Now())
 	default:
-		o.refund(of, c.reference, c.amount, f, c.id, arrived, time.Now())
+		o.applyRefund(of, c.reference, c.amount, f, c.id, arrived, time.Now())
 	}
 }

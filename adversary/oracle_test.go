@@ -10,8 +10,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// call is one call of a method of the package, with every document that it
-// received in an answer.
+// A value of the type call describes one call of a method of the package. It
+// contains every document that the package received in an answer to this call.
 type call struct {
 	plan
 	id         string
@@ -22,7 +22,7 @@ type call struct {
 	served     []servedDocument
 	sends      int
 	answers    string // the answers to the call's writes
-	reads      bool   // this is a call of Settle or Find, which only read
+	reads      bool   // this is a call of Settle or Find; these methods send no write
 }
 
 // servedDocument describes one document that a call received. It has the true
@@ -41,8 +41,8 @@ func (c *call) name() string {
 	return c.id
 }
 
-// ended reports whether the call's result is final.
-func (c *call) ended() bool {
+// hasFinalResult reports whether the call's result is final.
+func (c *call) hasFinalResult() bool {
 	return c.err == nil || errors.Is(c.err, plural.ErrNotApplied) || errors.Is(c.err, plural.ErrConflict)
 }
 
@@ -147,7 +147,7 @@ func (o *oracle) askedAmount(c *call) int64 {
 	}
 	versions := o.versions[c.order]
 	for i := len(versions) - 1; i >= 0; i-- {
-		if held := versions[i].order.held(); held > 0 && !versions[i].order.capturing() {
+		if held := versions[i].order.held(); held > 0 && !versions[i].order.hasBegunCapture() {
 			return held
 		}
 	}
@@ -281,7 +281,7 @@ func (o *oracle) judgeNotApplied(c *call) {
 		effects, sum := o.effectsUnder(c)
 		switch {
 		case len(effects) > 0 && effects[0].arrived.After(c.end) && sum != c.amount:
-			o.otherAmount++ // another write, which only has the same reference
+			o.otherAmount++ // a later write of another amount: it is not the call's write, but has the same reference
 		case len(effects) > 0 && c.amount > of.amount-of.coupon && effects[0].by != c.id:
 			o.report(
 				c,
@@ -385,8 +385,8 @@ func (o *oracle) judgeConflict(c *call) {
 	}
 }
 
-// repeatNote returns the last part of a finding's kind. If the scenario's
-// documents list entries twice, this text says so. Otherwise the text is empty.
+// repeatNote returns the last part of a finding's kind. This part is empty,
+// unless the gateway repeats entries in the lists of its documents.
 func (o *oracle) repeatNote() string {
 	if o.sc.leaves.entriesTwice || o.sc.leaves.entriesOnEveryLeg || o.sc.leaves.refundsTwice {
 		return ", with lists that repeat entries"

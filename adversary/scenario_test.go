@@ -43,7 +43,8 @@ func (p plan) String() string {
 	return fmt.Sprintf("%s of %s, %s under %q", p.op, p.order, amount, p.reference)
 }
 
-// scenario has everything that the seed decides before a scenario runs.
+// The type scenario describes one run of the test. The seed decides the values
+// of the scenario before the run begins.
 type scenario struct {
 	seed  uint64
 	words []string

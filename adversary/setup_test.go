@@ -50,13 +50,13 @@ func (g *gateway) setUp() {
 	g.commit(o, day)
 
 	capture := func(reference string, amount int64, at time.Time) {
-		if no := g.capture(o, reference, amount, writeFault{}, "an earlier run", at, at); no != nil {
+		if no := g.applyCapture(o, reference, amount, writeFault{}, "an earlier run", at, at); no != nil {
 			panic(no.code)
 		}
 	}
 	refund := func(of *order, reference string, amount int64, fate ...string) {
 		f := writeFault{fate: fate, fateGap: between(rng, time.Second, 15*time.Second)}
-		if no, _ := g.refund(of, reference, amount, f, "an earlier run", past, past); no != nil {
+		if no, _ := g.applyRefund(of, reference, amount, f, "an earlier run", past, past); no != nil {
 			panic(no.code)
 		}
 	}
@@ -67,7 +67,7 @@ func (g *gateway) setUp() {
 		o.lapsed = true
 		g.commit(o, past)
 	case "cancelled":
-		g.cancel(o, writeFault{}, "an earlier run", past, past)
+		g.applyCancel(o, writeFault{}, "an earlier run", past, past)
 	case "captured":
 		capture("C-other", 0, past)
 	case "partial":
@@ -103,7 +103,7 @@ func (g *gateway) setUp() {
 			other.legs = []leg{{id: "v1-other-cc-1", method: "CARD", status: authorized, amount: total, held: total}}
 			g.orders = append(g.orders, other)
 			g.commit(other, day)
-			if no := g.capture(other, "C-else", 0, writeFault{}, "an earlier run", day, day); no != nil {
+			if no := g.applyCapture(other, "C-else", 0, writeFault{}, "an earlier run", day, day); no != nil {
 				panic(no.code)
 			}
 			refund(other, "R-1", min(first.amount, total), processed)
@@ -149,15 +149,15 @@ func (g *gateway) actAsSomebody(what string) {
 	by := "somebody else"
 	switch what {
 	case "pay":
-		g.pay(o, now)
+		g.payOrder(o, now)
 	case "cancel":
-		g.cancel(o, writeFault{}, by, now, now)
+		g.applyCancel(o, writeFault{}, by, now, now)
 	case "capture":
-		g.capture(o, "C-desk", 9000, writeFault{}, by, now, now)
+		g.applyCapture(o, "C-desk", 9000, writeFault{}, by, now, now)
 	case "refund":
-		g.refund(o, "R-desk", 6000, writeFault{fate: []string{processed}}, by, now, now)
+		g.applyRefund(o, "R-desk", 6000, writeFault{fate: []string{processed}}, by, now, now)
 	case "lapse":
-		if o.status == authorized && !o.capturing() {
+		if o.status == authorized && !o.hasBegunCapture() {
 			o.lapsed = true
 			g.record("[truth]", "the bank released the hold of %s", o.id)
 			g.commit(o, now)

@@ -75,17 +75,17 @@ func (g *gateway) serve(r *http.Request, body []byte, c *call, answers chan<- an
 	}
 	switch {
 	case r.Method == http.MethodGet && strings.HasPrefix(path, "orders/reference/"):
-		g.read(c, r, "", strings.TrimPrefix(path, "orders/reference/"), answers)
+		g.serveRead(c, r, "", strings.TrimPrefix(path, "orders/reference/"), answers)
 	case r.Method == http.MethodGet && strings.HasPrefix(path, "orders/"):
-		g.read(c, r, strings.TrimPrefix(path, "orders/"), "", answers)
+		g.serveRead(c, r, strings.TrimPrefix(path, "orders/"), "", answers)
 	default:
-		g.write(c, r, path, body, answers)
+		g.serveWrite(c, r, path, body, answers)
 	}
 }
 
-// The method read handles one request to read an order or a refund. Each answer
-// comes from its own replica.
-func (g *gateway) read(c *call, r *http.Request, id, reference string, answers chan<- answer) {
+// serveRead handles one request to read an order or a refund. Each answer comes
+// from its own replica.
+func (g *gateway) serveRead(c *call, r *http.Request, id, reference string, answers chan<- answer) {
 	g.mu.Lock()
 	n := g.reads
 	g.reads++
@@ -149,13 +149,13 @@ func (g *gateway) look(c *call, id, reference string, f readFault) (answer, stri
 	} else {
 		doc = g.orderDoc(h.o, f.docFault)
 	}
-	return g.document(c, h.o, h.r, doc, f.docFault), lagging + f.String() + summary(doc)
+	return g.answerWith(c, h.o, h.r, doc, f.docFault), lagging + f.String() + summary(doc)
 }
 
-// The method document makes an answer that contains the document doc. It also
-// compares what the package says about doc with the true state from which doc
-// was made.
-func (g *gateway) document(c *call, o order, r *refund, doc map[string]any, f docFault) answer {
+// answerWith makes an answer that contains the document doc. The gateway made
+// doc from a true state. With checkClaims, answerWith also compares what the
+// package reads from doc with this true state.
+func (g *gateway) answerWith(c *call, o order, r *refund, doc map[string]any, f docFault) answer {
 	data, err := json.Marshal(map[string]any{"data": doc})
 	if err != nil {
 		panic(err)
@@ -178,9 +178,9 @@ type writeBody struct {
 	} `json:"order_amount"`
 }
 
-// The method write carries out a capture, cancel or refund, with the faults
-// that the scenario has for this request.
-func (g *gateway) write(c *call, r *http.Request, path string, body []byte, answers chan<- answer) {
+// serveWrite carries out a capture, cancel or refund, with the faults that the
+// scenario has for this request.
+func (g *gateway) serveWrite(c *call, r *http.Request, path string, body []byte, answers chan<- answer) {
 	var in writeBody
 	if len(body) > 0 {
 		if err := json.Unmarshal(body, &in); err != nil {
@@ -254,17 +254,17 @@ func (g *gateway) apply(c *call, path string, in writeBody, f writeFault, arrive
 	case strings.HasPrefix(path, "refunds/"):
 		id := strings.TrimPrefix(path, "refunds/")
 		if o = g.find(id); o != nil {
-			no, refundID = g.refund(o, in.Refund, in.Given.Value, f, by, arrived, now)
+			no, refundID = g.applyRefund(o, in.Refund, in.Given.Value, f, by, arrived, now)
 		}
 	case strings.HasSuffix(path, "/capture"):
 		id := strings.TrimSuffix(strings.TrimPrefix(path, "orders/"), "/capture")
 		if o = g.find(id); o != nil {
-			no = g.capture(o, in.Capture, in.Taken.Value, f, by, arrived, now)
+			no = g.applyCapture(o, in.Capture, in.Taken.Value, f, by, arrived, now)
 		}
 	case strings.HasSuffix(path, "/cancel"):
 		id := strings.TrimSuffix(strings.TrimPrefix(path, "orders/"), "/cancel")
 		if o = g.find(id); o != nil {
-			no = g.cancel(o, f, by, arrived, now)
+			no = g.applyCancel(o, f, by, arrived, now)
 		}
 	}
 	if o == nil {
@@ -281,11 +281,11 @@ func (g *gateway) apply(c *call, path string, in writeBody, f writeFault, arrive
 		}
 	}
 	if refundID == "" {
-		return g.document(c, state, nil, g.orderDoc(state, f.docFault), f.docFault)
+		return g.answerWith(c, state, nil, g.orderDoc(state, f.docFault), f.docFault)
 	}
 	for _, r := range o.refunds {
 		if r.id == refundID {
-			return g.document(c, *o, &r, g.refundDoc(*o, r, f.docFault), f.docFault)
+			return g.answerWith(c, *o, &r, g.refundDoc(*o, r, f.docFault), f.docFault)
 		}
 	}
 	panic("no such refund")

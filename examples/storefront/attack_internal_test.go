@@ -67,7 +67,7 @@ func TestTwoOrdersUnderOneNumber(t *testing.T) {
 			gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
 			shop := openSite(t, gateway, test.database(t), quickPace())
 			customer, staff := shop.customer(), shop.staff()
-			number, own := customer.order("lamp")
+			number, own := customer.placesOrder("lamp")
 			other := secondOrder(t, gateway, shop, number)
 			paid, late := own, other
 			if !test.ownFirst {
@@ -101,7 +101,8 @@ func TestTwoOrdersUnderOneNumber(t *testing.T) {
 	}
 }
 
-// A database that an earlier version made keeps its orders and decisions.
+// An earlier version of the shop has made the database. The present version
+// keeps the orders and decisions in this database.
 func TestOldDatabases(t *testing.T) {
 	t.Parallel()
 	path := sqliteFile(t)
@@ -127,7 +128,7 @@ func TestOldDatabases(t *testing.T) {
 		o, err := db.order(t.Context(), db, "order-1")
 		require.NoError(t, err)
 		require.Equal(t, "v1-1", o.PluralID)
-		decisions, err := db.decisions(t.Context(), db, "order-1")
+		decisions, err := db.listDecisions(t.Context(), db, "order-1")
 		require.NoError(t, err)
 		require.Len(t, decisions, 1)
 		require.NoError(t, db.Close())
@@ -172,7 +173,7 @@ func TestSecondOrderOfAnotherAmount(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
 	customer, staff := shop.customer(), shop.staff()
-	number, _ := customer.order("lamp")
+	number, _ := customer.placesOrder("lamp")
 	cheap, err := gateway.AddOrder(pluraltest.OrderSpec{
 		Reference: number, Amount: pluraltest.Amount{Value: 100, Currency: "INR"}, PreAuth: true,
 		CallbackURL: shop.url + "/plural/return",
@@ -219,9 +220,9 @@ func TestPayersAreToldThatPluralIsDown(t *testing.T) {
 	require.NotContains(t, shop.staff().get(operatePage(number)).body, "not at Plural yet", "it has an id at Plural")
 }
 
-// rewritten connects a shop to the emulator, and changes the emulator's answers
-// on their way to the shop.
-func rewritten(emulator *pluraltest.Server, rewrite func(body []byte) []byte) connect {
+// connectWithRewrite connects a shop to the emulator. The function rewrite
+// changes each of the emulator's answers before the shop gets the answer.
+func connectWithRewrite(emulator *pluraltest.Server, rewrite func(body []byte) []byte) connect {
 	return func(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gateway, error) {
 		return connectTo(emulator)(log, webhookURL, append(opts, plural.WithMiddleware(
 			func(next http.RoundTripper) http.RoundTripper { return rewriter{next, rewrite} }))...)
@@ -264,7 +265,7 @@ func TestDocumentsWithoutATime(t *testing.T) {
 			t.Parallel()
 			emulator := pluraltest.NewServer(t)
 			var bad atomic.Bool
-			s := settings{connect: rewritten(emulator, func(body []byte) []byte {
+			s := settings{connect: connectWithRewrite(emulator, func(body []byte) []byte {
 				if !bad.Load() {
 					return body
 				}
@@ -285,13 +286,13 @@ func TestDocumentsWithoutATime(t *testing.T) {
 	}
 }
 
-// If Plural's books show another amount for a refund than was decided, money
-// may have moved. A person has to look, and until then the page does not offer
-// that amount again.
+// Plural's books show a refund, but its amount is not the amount that the
+// operator decided. Then money may have moved. A person has to look, and until
+// then the page does not offer the decided amount again.
 func TestRefundsInDoubtAreNotOfferedAgain(t *testing.T) {
 	t.Parallel()
 	emulator := pluraltest.NewServer(t)
-	shop := openWith(t, emulator, settings{connect: rewritten(emulator, func(body []byte) []byte {
+	shop := openWith(t, emulator, settings{connect: connectWithRewrite(emulator, func(body []byte) []byte {
 		if bytes.Contains(body, []byte(`"type":"REFUND"`)) {
 			return bytes.ReplaceAll(body, []byte(`"value":10000`), []byte(`"value":9900`)) // as if a fee of one rupee was kept
 		}
@@ -331,7 +332,7 @@ func TestRefundsThatMayStillComeAreNotTakenBack(t *testing.T) {
 		{"CANCELLED", stateRefused},
 	} {
 		number := newNumber()
-		b := &books{db: db, log: slog.New(slog.DiscardHandler)}
+		b := &orderBooks{db: db, log: slog.New(slog.DiscardHandler)}
 		o, err := b.place(t.Context(), &order{Number: number, Amount: plural.INR(50000)})
 		require.NoError(t, err)
 		d := &decision{Reference: "refund_" + number, Number: number, Kind: kindRefund, Amount: plural.INR(100)}
@@ -346,7 +347,7 @@ func TestRefundsThatMayStillComeAreNotTakenBack(t *testing.T) {
 			require.NoError(t, b.settle(t.Context(), tx, d, stateDone, ""))
 			return b.recordOrder(t.Context(), tx, o, &booked)
 		}))
-		d, err = db.decision(t.Context(), db, number, d.Reference)
+		d, err = db.findDecision(t.Context(), db, number, d.Reference)
 		require.NoError(t, err)
 		require.Equal(t, test.state, d.State, test.second)
 	}
@@ -421,7 +422,7 @@ func TestWrittenOffWhileItIsCarriedOut(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _ = db.Close() }()
 	number := newNumber()
-	s := &desk{&books{db: db, log: slog.New(slog.DiscardHandler)}}
+	s := &staffDesk{&orderBooks{db: db, log: slog.New(slog.DiscardHandler)}}
 	_, err = s.place(t.Context(), &order{Number: number, Amount: plural.INR(50000)})
 	require.NoError(t, err)
 	d := &decision{Reference: "capture_1", Number: number, Kind: kindCapture, Amount: plural.INR(50000)}
@@ -432,7 +433,7 @@ func TestWrittenOffWhileItIsCarriedOut(t *testing.T) {
 		require.NoError(t, s.settle(t.Context(), tx, d, stateWrittenOff, ""))
 		return s.onEnded(t.Context(), tx, outcomeOf(d, nil))
 	}))
-	d, err = db.decision(t.Context(), db, number, d.Reference)
+	d, err = db.findDecision(t.Context(), db, number, d.Reference)
 	require.NoError(t, err)
 	require.Equal(t, stateDone, d.State)
 }
@@ -458,7 +459,7 @@ func TestAJobWithTwoAnswers(t *testing.T) {
 		{stateRefused, nil, stateDone, other},
 	} {
 		number := newNumber()
-		s := &desk{&books{db: db, log: slog.New(slog.DiscardHandler)}}
+		s := &staffDesk{&orderBooks{db: db, log: slog.New(slog.DiscardHandler)}}
 		_, err = s.place(t.Context(), &order{Number: number, Amount: plural.INR(50000)})
 		require.NoError(t, err)
 		d := &decision{Reference: "refund_" + number, Number: number, Kind: kindRefund, Amount: plural.INR(100)}
@@ -468,17 +469,18 @@ func TestAJobWithTwoAnswers(t *testing.T) {
 			a := pluralriver.Attempt{Number: 1, Why: pluralriver.Contradicted, Err: errors.New("contradicted")}
 			return s.onUnsettled(t.Context(), tx, outcomeOf(d, test.second), a)
 		}))
-		d, err = db.decision(t.Context(), db, number, d.Reference)
+		d, err = db.findDecision(t.Context(), db, number, d.Reference)
 		require.NoError(t, err)
 		require.Equal(t, test.state, d.State, test.second)
 		require.Equal(t, test.reason, d.Reason, test.second)
 	}
 }
 
-// If somebody sends a signed return again and again, the repeats cause no
-// request to Plural and no job. A signed return may have the id of an order
-// that the shop does not know. Repeats of such a return cause only few
-// requests.
+// Somebody sends a payer's signed return again and again. If the order is paid,
+// the further returns cause no request to Plural and no job. If the order is
+// still open, the shop reads the order at most once in ten seconds
+// (repeatPause) because of these returns. The same limit applies if the shop
+// does not know the order in the return.
 func TestReplayedReturns(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
@@ -486,7 +488,7 @@ func TestReplayedReturns(t *testing.T) {
 	p.Sweep, p.Look = time.Hour, time.Hour // so the sweep reads nothing
 	shop := openSite(t, gateway, sqliteFile(t), p)
 	customer := shop.customer()
-	_, id := customer.order("lamp")
+	_, id := customer.placesOrder("lamp")
 	back := approve(t, gateway, id)
 	customer.comeBack(back)
 	require.NoError(t, gateway.WaitWebhooks(t.Context()))
@@ -504,7 +506,7 @@ func TestReplayedReturns(t *testing.T) {
 	require.Len(t, gateway.Requests(), requests)
 	require.Equal(t, before, jobs())
 
-	_, id = customer.order("tea")
+	_, id = customer.placesOrder("tea")
 	declined, err := gateway.Pay(id, pluraltest.Decline("insufficient funds"))
 	require.NoError(t, err)
 	reads := func(id string) (n int) {
@@ -515,10 +517,10 @@ func TestReplayedReturns(t *testing.T) {
 		}
 		return n
 	}
-	// If the same return comes again and again, the shop reads the order at
-	// most once in each period of aMoment. If the shop gets an old
-	// document, it may read the order again.
-	looks := func(begun time.Time) int { return 1 + int(time.Since(begun)/aMoment) }
+	// If the same return is sent again and again, the shop reads the order at
+	// most once in ten seconds (repeatPause). If the shop gets an old document,
+	// it may read the order again.
+	looks := func(begun time.Time) int { return 1 + int(time.Since(begun)/repeatPause) }
 	n, begun := reads(id), time.Now()
 	require.Contains(t, replay(declined.Form).body, "nothing was taken")
 	require.LessOrEqual(t, reads(id)-n, 1+3*looks(begun), "and one read for the webhook")
@@ -550,7 +552,7 @@ func TestHoldsThatMayLapse(t *testing.T) {
 
 func TestKnownBrowsersCannotBeMadeUp(t *testing.T) {
 	t.Parallel()
-	s := &staff{&shop{password: "one"}}
+	s := &staffPages{&shop{password: "one"}}
 	ask := func(value string) bool {
 		r := &http.Request{Header: http.Header{}}
 		r.AddCookie(&http.Cookie{Name: knownCookie, Value: value})
@@ -560,7 +562,7 @@ func TestKnownBrowsersCannotBeMadeUp(t *testing.T) {
 	require.True(t, ask(future+"."+s.browserMark(future)))
 	for _, value := range []string{
 		"", ".", future, future + ".", past + "." + s.browserMark(past), future + "." + s.browserMark(past),
-		future + "." + (&staff{&shop{password: "two"}}).browserMark(future), "x." + s.browserMark("x"),
+		future + "." + (&staffPages{&shop{password: "two"}}).browserMark(future), "x." + s.browserMark("x"),
 	} {
 		require.False(t, ask(value), value)
 	}
@@ -598,7 +600,7 @@ func TestReloadsCanBeStopped(t *testing.T) {
 	t.Parallel()
 	_, shop := openUsual(t)
 	customer := shop.customer()
-	number, _ := customer.order("lamp")
+	number, _ := customer.placesOrder("lamp")
 	const refresh = `http-equiv="refresh"`
 	require.Contains(t, customer.get(orderPage(number)).body, refresh)
 	still := customer.get(orderPage(number) + "?still=1").body
@@ -635,7 +637,8 @@ func TestAskedAgain(t *testing.T) {
 	require.Equal(t, 1, strings.Count(wrong.body, "aria-invalid"))
 }
 
-// writesOff writes off the first decision that a person has to look at.
+// The method writesOff acts as an operator. For the first decision that a
+// person has to look at, the operator clicks "Write it off", and confirms.
 func (b *browser) writesOff(t *testing.T, number string) (after string) {
 	t.Helper()
 	page := b.get(operatePage(number))
@@ -657,7 +660,7 @@ func TestEventsWithZeroBytes(t *testing.T) {
 			t.Parallel()
 			gateway := pluraltest.NewServer(t)
 			shop := openSite(t, gateway, database(t), quickPace())
-			number, id := shop.customer().order("lamp")
+			number, id := shop.customer().placesOrder("lamp")
 			send := func(eventType, about, reference string) {
 				body, err := json.Marshal(map[string]any{"event_type": eventType, "data": map[string]string{
 					"order_id": about, "merchant_order_reference": reference, "status": "PENDING",

@@ -13,11 +13,11 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// bank has the nightly job that asks Plural which payments have reached the
-// shop's bank account. The job only reads, and decides nothing. A payment that
-// has not arrived may arrive tomorrow.
-type bank struct {
-	*books
+// bankReader asks Plural which payments have reached the shop's bank account. A
+// job does this each night. The job only reads, and decides nothing. A payment
+// that has not arrived may arrive tomorrow.
+type bankReader struct {
+	*orderBooks
 
 	client *plural.Client
 }
@@ -49,7 +49,7 @@ func (a *arrival) Text() string {
 // readSettlements gets the latest settlements from Plural, and stores their
 // lines. It skips a settlement whose lines are all stored and all paid out,
 // unless the settlement has changed since then.
-func (b *bank) readSettlements(ctx context.Context) error {
+func (b *bankReader) readSettlements(ctx context.Context) error {
 	today := time.Now().In(plural.India())
 	days := plural.Days{First: today.AddDate(0, 0, 1-bankDays), Last: today}
 	for s, err := range b.client.Settlements.List(ctx, days) {
@@ -89,7 +89,7 @@ func (b *bank) readSettlements(ctx context.Context) error {
 
 // readLines stores the lines of a settlement. It reports whether all their
 // payouts have succeeded.
-func (b *bank) readLines(ctx context.Context, s *plural.Settlement) (isPaidOut bool, err error) {
+func (b *bankReader) readLines(ctx context.Context, s *plural.Settlement) (isPaidOut bool, err error) {
 	day := ""
 	if at, err := s.SettledDate.In(plural.India()); err == nil {
 		day = at.Format(time.DateOnly)
@@ -120,11 +120,13 @@ func hasNoLines(err error) bool {
 	return isInvalid || errors.Is(err, plural.ErrNotFound)
 }
 
-// skipIncomplete returns nil if err says that a settlement could not be read
-// completely, because the job reads the settlement again the next night. The
-// lines that were read are already stored. skipIncomplete returns any other
-// error, and the job then fails.
-func (b *bank) skipIncomplete(ctx context.Context, err error) error {
+// The job calls skipIncomplete if the list of settlements, or the list of a
+// settlement's lines, ends with an error. The lines before the error are
+// already stored. If the error is ErrIncomplete, skipIncomplete returns nil,
+// and the job reads the missing part the next night. If the error is another
+// one, or if ctx has ended, skipIncomplete returns the error, and the job
+// fails.
+func (b *bankReader) skipIncomplete(ctx context.Context, err error) error {
 	if !errors.Is(err, plural.ErrIncomplete) || ctx.Err() != nil {
 		return err
 	}
@@ -149,9 +151,9 @@ func (bankArgs) InsertOpts() river.InsertOpts {
 	}}
 }
 
-// nightly makes River run the job when the program starts, and then again after
-// each interval.
-func nightly(every time.Duration) *river.PeriodicJob {
+// nightlyJob returns a job for River. River runs the job when the program
+// starts, and then again after each interval.
+func nightlyJob(every time.Duration) *river.PeriodicJob {
 	return river.NewPeriodicJob(
 		river.PeriodicInterval(every),
 		func() (river.JobArgs, *river.InsertOpts) { return bankArgs{}, nil },
@@ -162,7 +164,7 @@ func nightly(every time.Duration) *river.PeriodicJob {
 type bankWorker struct {
 	river.WorkerDefaults[bankArgs]
 
-	bank *bank
+	bank *bankReader
 }
 
 // Work finds out which payments have reached the bank.

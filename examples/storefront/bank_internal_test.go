@@ -12,7 +12,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-func openBank(t *testing.T, database string) (*bank, *pluraltest.Server) {
+func openBank(t *testing.T, database string) (*bankReader, *pluraltest.Server) {
 	t.Helper()
 	gateway := pluraltest.NewServer(t)
 	client, err := plural.NewClient(plural.Credentials{ClientID: gateway.ClientID, ClientSecret: gateway.ClientSecret},
@@ -21,7 +21,7 @@ func openBank(t *testing.T, database string) (*bank, *pluraltest.Server) {
 	db, err := openStore(t.Context(), database)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	return &bank{&books{db: db, log: slog.New(slog.DiscardHandler)}, client}, gateway
+	return &bankReader{&orderBooks{db: db, log: slog.New(slog.DiscardHandler)}, client}, gateway
 }
 
 // addSettlement adds a settlement to the gateway. The settlement has
@@ -37,8 +37,8 @@ func addSettlement(t *testing.T, gateway *pluraltest.Server, utr, payment, payou
 }
 
 // arrivalStatus returns the status of a payment's arrival at the bank. It
-// returns "" if the shop has stored no arrival of the payment.
-func (b *bank) arrivalStatus(t *testing.T, payment string) (status string) {
+// returns "" if the shop has stored nothing about such an arrival.
+func (b *bankReader) arrivalStatus(t *testing.T, payment string) (status string) {
 	t.Helper()
 	require.NoError(t, b.db.QueryRowContext(t.Context(),
 		`SELECT COALESCE(max(status), '') FROM arrivals WHERE payment_id = $1`, payment).Scan(&status))

@@ -15,10 +15,9 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// books is the shop's knowledge about its orders. It has the shop's own rows,
-// and what Plural's books said about the orders. It has nothing to do with
-// pages.
-type books struct {
+// orderBooks has what the shop knows about its orders: the shop's own rows, and
+// what Plural's books said about the orders. It has nothing to do with pages.
+type orderBooks struct {
 	db    *store
 	river *river.Client[*sql.Tx] // inserts jobs, in the transaction of the decision
 	log   *slog.Logger
@@ -26,13 +25,13 @@ type books struct {
 
 // The method place stores an order. If there already is an order with this
 // number, the method returns that order, and stores nothing.
-func (s *books) place(ctx context.Context, o *order) (*order, error) {
+func (s *orderBooks) place(ctx context.Context, o *order) (*order, error) {
 	err := s.db.transact(ctx, func(tx *sql.Tx) error {
 		isNew, err := s.db.insertOrder(ctx, tx, o)
 		if err != nil || !isNew {
 			return err
 		}
-		return s.db.note(ctx, tx, o.Number, "Ordered for "+o.Amount.Display())
+		return s.db.addNote(ctx, tx, o.Number, "Ordered for "+o.Amount.Display())
 	})
 	if err != nil {
 		return nil, err
@@ -40,24 +39,25 @@ func (s *books) place(ctx context.Context, o *order) (*order, error) {
 	return s.db.order(ctx, s.db, o.Number)
 }
 
-// onSeen stores what Plural's books show about an order. Every look job of
-// contrib/river calls onSeen.
-func (s *books) onSeen(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
+// onSeen stores what Plural's books show about an order. The jobs of
+// contrib/river that read an order call onSeen after each read.
+func (s *orderBooks) onSeen(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
 	number := booked.MerchantOrderReference
 	if !orderNumber.MatchString(number) || firstNumber(number) != number {
 		s.log.ErrorContext(ctx, "Plural's books have another reference", "books", booked)
 		return nil
 	}
-	err := s.record(ctx, tx, number, booked)
+	err := s.recordDocumentTx(ctx, tx, number, booked)
 	if errors.Is(err, errUnknownOrder) {
 		return nil // the order belongs to another shop
 	}
 	return err
 }
 
-// onLapsing is called if the bank may release a hold on any day. It adds a note
-// to the order's history, but only once.
-func (s *books) onLapsing(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
+// onLapsing is called for a hold that is older than pace.Hold. The bank may
+// release such a hold at any time. onLapsing adds a note to the order's
+// history, but only once.
+func (s *orderBooks) onLapsing(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
 	o, err := s.db.orderByPluralID(ctx, tx, booked.OrderID)
 	if errors.Is(err, errUnknownOrder) {
 		return nil
@@ -65,7 +65,7 @@ func (s *books) onLapsing(ctx context.Context, tx *sql.Tx, booked *plural.Order)
 	if err != nil {
 		return err
 	}
-	isNew, err := s.db.noteOnce(ctx, tx, o.Number, "The hold may lapse any day: capture it, or cancel the order")
+	isNew, err := s.db.addNoteOnce(ctx, tx, o.Number, "The hold may lapse any day: capture it, or cancel the order")
 	if isNew {
 		s.log.WarnContext(ctx, "a hold may lapse any day", "order", o.Number)
 		err = s.db.moveOn(ctx, tx, o.Number)
@@ -73,11 +73,13 @@ func (s *books) onLapsing(ctx context.Context, tx *sql.Tx, booked *plural.Order)
 	return err
 }
 
-// The method quiet finds the orders to read again. That is needed because
-// customers close their browsers, webhooks come late, and reads may lag behind
-// a capture.
-func (s *books) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]pluralriver.LookArgs, error) {
-	orders, err := s.db.quiet(ctx, tx, after)
+// ordersToRead finds the orders that the shop has to read again. That is needed
+// because customers close their browsers, webhooks come late, and reads may lag
+// behind a capture.
+func (s *orderBooks) ordersToRead(
+	ctx context.Context, tx *sql.Tx, after time.Duration,
+) ([]pluralriver.LookArgs, error) {
+	orders, err := s.db.takeUnreadOrders(ctx, tx, after)
 	looks := make([]pluralriver.LookArgs, 0, len(orders))
 	for i := range orders {
 		looks = append(looks, lookAt(&orders[i]))
@@ -96,22 +98,22 @@ func lookAt(o *order) pluralriver.LookArgs {
 
 // lookSoon stores a job in the transaction. Once the transaction is committed,
 // the job reads an order from Plural.
-func (s *books) lookSoon(ctx context.Context, tx *sql.Tx, args pluralriver.LookArgs) error {
+func (s *orderBooks) lookSoon(ctx context.Context, tx *sql.Tx, args pluralriver.LookArgs) error {
 	return pluralriver.LookTx(ctx, s.river, tx, args, &river.InsertOpts{Queue: queueBooks, MaxAttempts: 3})
 }
 
-// The method keep does the same as the method record, but in a transaction of
-// its own.
-func (s *books) keep(ctx context.Context, number string, booked *plural.Order) error {
-	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.record(ctx, tx, number, booked) })
+// recordDocument does the same as recordDocumentTx, but in a transaction of its
+// own.
+func (s *orderBooks) recordDocument(ctx context.Context, number string, booked *plural.Order) error {
+	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.recordDocumentTx(ctx, tx, number, booked) })
 }
 
-// The method record stores what Plural's books say about an order. If Plural
-// has a second order under the same number, the document may be about that
-// second order: see twins.go. If the document has a wrong reference, no id or a
-// wrong amount, the method stores nothing, and logs an error. Then a person has
+// recordDocumentTx stores what Plural's books say about an order. If Plural has
+// a second order under the same number, the document may be about that second
+// order: see twins.go. If the document has a wrong reference, no id or a wrong
+// amount, recordDocumentTx stores nothing, and logs an error. Then a person has
 // to look, because another read would not help.
-func (s *books) record(ctx context.Context, tx *sql.Tx, number string, booked *plural.Order) error {
+func (s *orderBooks) recordDocumentTx(ctx context.Context, tx *sql.Tx, number string, booked *plural.Order) error {
 	if booked.MerchantOrderReference != firstNumber(number) || booked.OrderID == "" ||
 		booked.OrderAmount.Currency != plural.CurrencyINR || booked.OrderAmount.Value <= 0 {
 		s.log.ErrorContext(ctx, "Plural's books have another reference or no amount", "order", number, "books", booked)
@@ -135,7 +137,7 @@ func (s *books) record(ctx context.Context, tx *sql.Tx, number string, booked *p
 // may lag, and an older document may come after a newer one. So a document that
 // is older than the stored one changes nothing. A document without a time is
 // always stored, and the next document corrects it.
-func (s *books) recordOrder(ctx context.Context, tx *sql.Tx, o *order, booked *plural.Order) error {
+func (s *orderBooks) recordOrder(ctx context.Context, tx *sql.Tx, o *order, booked *plural.Order) error {
 	at := bookedAt(booked, time.Now())
 	if !at.IsZero() && at.Before(o.BookedAt) {
 		return nil
@@ -183,12 +185,13 @@ func (s *books) recordOrder(ctx context.Context, tx *sql.Tx, o *order, booked *p
 	if now.Refunded.Value > 0 {
 		what += ", refunded " + now.Refunded.Display()
 	}
-	return s.db.note(ctx, tx, o.Number, what)
+	return s.db.addNote(ctx, tx, o.Number, what)
 }
 
 // bookedAt returns the time of a document's last change. It returns zero if the
-// document has no such time. It also returns zero for a time in the future,
-// because all later documents would seem older than that time.
+// document has no such time. It also returns zero if the time is more than five
+// minutes in the future. If the shop stored such a time, it would ignore the
+// next documents, because they would seem to be older than the stored document.
 func bookedAt(booked *plural.Order, now time.Time) time.Time {
 	const clocksApart = 5 * time.Minute
 	at := booked.UpdatedAt.Time
@@ -198,11 +201,11 @@ func bookedAt(booked *plural.Order, now time.Time) time.Time {
 	return at
 }
 
-// refuseRefunds marks the decision for a refund as refused if Plural accepted
-// the refund, and the bank refused it later. It leaves the decision as it is if
-// Plural's books list another try under the same reference, because that try
-// may succeed.
-func (s *books) refuseRefunds(ctx context.Context, tx *sql.Tx, number string, refunds []plural.Order) error {
+// refuseRefunds is for refunds that Plural accepted, and that the bank refused
+// later. It marks the decision for such a refund as refused. Plural's books may
+// list another refund with the same reference. If the other refund has not
+// failed, it may succeed, and refuseRefunds does not change the decision.
+func (s *orderBooks) refuseRefunds(ctx context.Context, tx *sql.Tx, number string, refunds []plural.Order) error {
 	hasFailed := func(r plural.Order) bool {
 		return r.Status == plural.OrderStatusFailed || r.Status == plural.OrderStatusCancelled
 	}
@@ -229,7 +232,7 @@ func (s *books) refuseRefunds(ctx context.Context, tx *sql.Tx, number string, re
 
 // The method settle stores the state of a decision, and adds an entry to the
 // order's history.
-func (s *books) settle(ctx context.Context, tx *sql.Tx, d *decision, state, reason string) error {
+func (s *orderBooks) settle(ctx context.Context, tx *sql.Tx, d *decision, state, reason string) error {
 	if d.State == state && d.Reason == reason {
 		return nil
 	}
@@ -238,7 +241,7 @@ func (s *books) settle(ctx context.Context, tx *sql.Tx, d *decision, state, reas
 		d.EndedAt = time.Now()
 	}
 	return errors.Join(
-		s.db.saveDecision(ctx, tx, d), s.db.moveOn(ctx, tx, d.Number), s.db.note(ctx, tx, d.Number, d.Text()),
+		s.db.saveDecision(ctx, tx, d), s.db.moveOn(ctx, tx, d.Number), s.db.addNote(ctx, tx, d.Number, d.Text()),
 	)
 }
 

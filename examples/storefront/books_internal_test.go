@@ -17,7 +17,7 @@ func TestRefundsLeftOutAreReadAgain(t *testing.T) {
 	db, err := openStore(t.Context(), sqliteFile(t))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
-	b := &books{db: db, log: slog.New(slog.DiscardHandler)}
+	b := &orderBooks{db: db, log: slog.New(slog.DiscardHandler)}
 	o, err := b.place(t.Context(), &order{Number: "order-aaaaaaaaaaaaaaaaaaaaaaaaaa", Amount: plural.INR(20000)})
 	require.NoError(t, err)
 	require.NoError(t, db.transact(t.Context(), func(tx *sql.Tx) error {

@@ -87,8 +87,9 @@ func (c *cart) count() (n int64) {
 	return n
 }
 
-// lines returns the cart's products with today's prices.
-func (c *cart) lines() (lines []line, total plural.Amount) {
+// pricedLines returns the cart's products with today's prices, and the sum of
+// these prices.
+func (c *cart) pricedLines() (lines []line, total plural.Amount) {
 	total = plural.INR(0)
 	for _, p := range products {
 		if n := c.counts[p.ID]; n > 0 {
@@ -112,7 +113,7 @@ type cartView struct {
 
 func (s *shop) showCart(w http.ResponseWriter, r *http.Request) {
 	c := s.cartOf(w, r)
-	lines, total := c.lines()
+	lines, total := c.pricedLines()
 	v := cartView{c.number, lines, total}
 	s.show(w, http.StatusOK, "cart.html", view{Title: "Your cart", InCart: c.count(), Data: v})
 }
@@ -129,7 +130,7 @@ func (s *shop) changeCart(w http.ResponseWriter, r *http.Request) {
 	if quantity := r.PostFormValue("quantity"); quantity != "" {
 		n, err := strconv.ParseInt(quantity, 10, 64)
 		if err != nil || n < 0 || n > maxOfOne {
-			s.message(w, http.StatusUnprocessableEntity, "Not so many", "We sell up to nine of each.")
+			s.showMessage(w, http.StatusUnprocessableEntity, "Not so many", "We sell up to nine of each.")
 			return
 		}
 		c.counts[id] = n

@@ -13,7 +13,7 @@ import (
 // checkout makes an order from the cart, and sends the customer to pay it.
 func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
 	c := s.cartOf(w, r)
-	lines, total := c.lines()
+	lines, total := c.pricedLines()
 	if len(lines) == 0 || c.number == "" || r.PostFormValue("number") != c.number {
 		http.Redirect(w, r, "/cart", http.StatusSeeOther) // the form comes from an old page
 		return
@@ -41,8 +41,8 @@ func (s *shop) payOrder(w http.ResponseWriter, r *http.Request) {
 	s.pay(w, r, o)
 }
 
-// orderOf returns the order that the request's path names. The order may be a
-// second order under one number: see twins.go.
+// orderOf returns the order that the request's path names. If Plural has
+// several orders under one number, the path may name any of them: see twins.go.
 func (s *shop) orderOf(r *http.Request) (*order, error) {
 	number := r.PathValue("number")
 	if !orderNumber.MatchString(number) {
@@ -97,14 +97,16 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	callback, err := s.verifier.VerifyCallbackRequest(r)
 	if err != nil {
 		s.log.WarnContext(r.Context(), "return refused", "error", err)
-		s.message(w, http.StatusBadRequest, "Nothing here", "This page is for returns from the checkout.")
+		s.showMessage(w, http.StatusBadRequest, "Nothing here", "This page is for returns from the checkout.")
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 20*time.Second)
 	defer cancel()
 	o, err := s.till.orderAtPlural(ctx, callback.OrderID)
 	if errors.Is(err, errAskedJustNow) {
-		s.message(w, http.StatusServiceUnavailable, "One moment", "We are looking at this payment. Come back in a minute.")
+		s.showMessage(
+			w, http.StatusServiceUnavailable, "One moment", "We are looking at this payment. Come back in a minute.",
+		)
 		return
 	}
 	if err != nil {
@@ -156,7 +158,7 @@ func (s *shop) showOrder(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *shop) viewOrder(ctx context.Context, o *order) (orderView, error) {
-	decisions, err := s.db.decisions(ctx, s.db, o.Number)
+	decisions, err := s.db.listDecisions(ctx, s.db, o.Number)
 	if err != nil {
 		return orderView{}, err
 	}
@@ -164,18 +166,18 @@ func (s *shop) viewOrder(ctx context.Context, o *order) (orderView, error) {
 	if err != nil {
 		return orderView{}, err
 	}
-	v := describe(o, decisions)
+	v := describeOrder(o, decisions)
 	v.Twice = slices.ContainsFunc(twins, func(t *order) bool {
 		return t.isPaid() && (t.Captured.Value == 0 || t.Refunded.Value < t.Captured.Value)
 	})
 	return v, nil
 }
 
-// describe tells the customer the state of an order. It uses what Plural's
-// books said, and not what the browser sent. If the shop does not know what
-// happened to a capture or a cancel, the text does not promise anything about
-// the hold.
-func describe(o *order, decisions []*decision) orderView {
+// describeOrder makes the text that tells the customer the state of an order.
+// It uses what Plural's books said, and not what the browser sent. If the shop
+// does not know what happened to a capture or a cancel, the text does not
+// promise anything about the hold.
+func describeOrder(o *order, decisions []*decision) orderView {
 	v := orderView{order: o, CanPay: o.isPayable()}
 	left := plural.INR(o.Captured.Value - o.Refunded.Value)
 	isInDoubt := slices.ContainsFunc(decisions, func(d *decision) bool {

@@ -16,7 +16,7 @@ type decision struct {
 	Amount    plural.Amount
 	Whole     bool // the operator chose the whole amount, and did not enter a sum
 	State     string
-	Reason    string // why the decision was refused or, while it waits, why a person has to look
+	Reason    string // explains the state; a waiting decision has a reason only if a person has to look
 	JobID     int64
 	DecidedAt time.Time
 	EndedAt   time.Time
@@ -31,7 +31,7 @@ const (
 	stateWaiting    = "waiting"
 	stateDone       = "done"
 	stateRefused    = "refused"     // nothing was carried out, and nothing will be
-	stateReview     = "to be seen"  // not carried out as decided, but money may have moved: a person has to look
+	stateReview     = "to be seen"  // money may have moved, but not as the operator decided: a person has to look
 	stateWrittenOff = "written off" // a person has looked, and closed the decision
 )
 
@@ -77,20 +77,20 @@ func (d *decision) args(o *order) pluralriver.MoneyArgs {
 	return pluralriver.RefundArgs{OrderID: o.PluralID, Reference: d.Reference, Amount: d.Amount}
 }
 
-// The type sums has totals of the decisions about an order. Refused decisions
-// do not count.
-type sums struct {
+// decisionSums has the totals of the decisions about one order. Refused
+// decisions do not count.
+type decisionSums struct {
 	ends      int           // number of captures and cancels
 	cancels   int           // number of cancels that wait or were carried out
-	isInDoubt bool          // a person has to look at a capture or cancel, or has written it off
+	isInDoubt bool          // a person has to look at a capture or cancel, or has already closed it (stateWrittenOff)
 	captured  plural.Amount // sum of the captures that were carried out
 	refunded  plural.Amount // sum of the refunds that were carried out
 	refunding plural.Amount // sum of all decided refunds, except those that were refused or written off
 	waiting   int           // number of decisions that wait to be carried out
 }
 
-func add(decisions []*decision) sums {
-	sum := sums{captured: plural.INR(0), refunded: plural.INR(0), refunding: plural.INR(0)}
+func sumDecisions(decisions []*decision) decisionSums {
+	sum := decisionSums{captured: plural.INR(0), refunded: plural.INR(0), refunding: plural.INR(0)}
 	for _, d := range decisions {
 		if d.State == stateRefused {
 			continue
@@ -115,7 +115,7 @@ func add(decisions []*decision) sums {
 }
 
 // addRefund adds a refund to the sums, unless it was written off.
-func (s *sums) addRefund(d *decision) {
+func (s *decisionSums) addRefund(d *decision) {
 	if d.State != stateWrittenOff {
 		s.refunding.Value += d.Amount.Value
 	}
@@ -127,7 +127,7 @@ func (s *sums) addRefund(d *decision) {
 // canCapture reports whether the hold of an order can be captured. If the order
 // is a second order under one number (see twins.go), canCapture returns false,
 // because the customer owes the money only once.
-func (s *sums) canCapture(o *order) bool {
+func (s *decisionSums) canCapture(o *order) bool {
 	return o.Status == plural.OrderStatusAuthorized && s.ends == 0 && o.TwinOf == ""
 }
 
@@ -135,7 +135,7 @@ func (s *sums) canCapture(o *order) bool {
 // released even if the shop does not know what happened to a capture. Plural
 // carries out either the capture or the cancel, never both, and its books show
 // which.
-func (s *sums) canCancel(o *order) bool {
+func (s *decisionSums) canCancel(o *order) bool {
 	return o.Status == plural.OrderStatusAuthorized && s.cancels == 0 && (s.ends == 0 || s.isInDoubt)
 }
 
@@ -143,24 +143,25 @@ func (s *sums) canCancel(o *order) bool {
 // captured amount in Plural's books, minus the refunds that were carried out
 // (here or on Plural's dashboard), and minus the refunds that are decided, but
 // not carried out yet.
-func (s *sums) refundable(o *order) plural.Amount {
+func (s *decisionSums) refundable(o *order) plural.Amount {
 	waiting := s.refunding.Value - s.refunded.Value
 	return plural.INR(o.Captured.Value - max(o.Refunded.Value, s.refunded.Value) - waiting)
 }
 
-// A problem tells the operator why a decision cannot be made.
-type problem string
+// decisionProblem is an error with a text for the operator. The text explains
+// why a decision cannot be made.
+type decisionProblem string
 
-func (p problem) Error() string { return string(p) }
+func (p decisionProblem) Error() string { return string(p) }
 
 const (
-	errChanged     = problem("This order has changed since you opened it. Look at it again, then decide.")
-	errNoHold      = problem("There is no hold to capture or cancel.")
-	errTooMuch     = problem("That is more than can be taken or given back.")
-	errTooLittle   = problem("Plural moves no less than one rupee.")
-	errAmount      = problem("Enter an amount in rupees, such as 499.50.")
-	errStillEnding = problem("An earlier decision has not ended yet. Try again in a minute.")
-	errNotInDoubt  = problem("Nobody has to look at this decision, so there is nothing to write off.")
+	errChanged     = decisionProblem("This order has changed since you opened it. Look at it again, then decide.")
+	errNoHold      = decisionProblem("There is no hold to capture or cancel.")
+	errTooMuch     = decisionProblem("That is more than can be taken or given back.")
+	errTooLittle   = decisionProblem("Plural moves no less than one rupee.")
+	errAmount      = decisionProblem("Enter an amount in rupees, such as 499.50.")
+	errStillEnding = decisionProblem("An earlier decision has not ended yet. Try again in a minute.")
+	errNotInDoubt  = decisionProblem("Nobody has to look at this decision, so there is nothing to write off.")
 )
 
 // least is the smallest sum that Plural captures or refunds, in paise. The shop

@@ -15,24 +15,24 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// desk takes the staff's decisions, stores them, and follows them until
+// staffDesk takes the staff's decisions, stores them, and follows them until
 // Plural's books say what happened. It has nothing to do with pages.
-type desk struct{ *books }
+type staffDesk struct{ *orderBooks }
 
 // The method decide stores an operator's decision, together with the job that
 // carries it out. It refuses the decision if the order has changed since the
 // page was shown. If two operators decide, or if one of them clicks twice, only
 // the first decision counts.
-func (s *desk) decide(ctx context.Context, d *decision, version int64) error {
+func (s *staffDesk) decide(ctx context.Context, d *decision, version int64) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.decideTx(ctx, tx, d, version) })
 }
 
-func (s *desk) decideTx(ctx context.Context, tx *sql.Tx, d *decision, version int64) error {
+func (s *staffDesk) decideTx(ctx context.Context, tx *sql.Tx, d *decision, version int64) error {
 	o, err := s.db.lockOrder(ctx, tx, d.Number)
 	if err != nil {
 		return err
 	}
-	decisions, err := s.db.decisions(ctx, tx, d.Number)
+	decisions, err := s.db.listDecisions(ctx, tx, d.Number)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (s *desk) decideTx(ctx context.Context, tx *sql.Tx, d *decision, version in
 	if o.Version != version {
 		return errChanged
 	}
-	sum := add(decisions)
+	sum := sumDecisions(decisions)
 	most := o.Amount
 	switch {
 	case d.Kind == kindRefund:
@@ -74,13 +74,13 @@ func (s *desk) decideTx(ctx context.Context, tx *sql.Tx, d *decision, version in
 	}
 	d.JobID = inserted.Job.ID
 	return errors.Join(
-		s.db.insertDecision(ctx, tx, d), s.db.moveOn(ctx, tx, d.Number), s.db.note(ctx, tx, d.Number, d.Text()),
+		s.db.insertDecision(ctx, tx, d), s.db.moveOn(ctx, tx, d.Number), s.db.addNote(ctx, tx, d.Number, d.Text()),
 	)
 }
 
 // onEnded is called once for each decision, in the transaction that ends the
 // decision's job.
-func (s *desk) onEnded(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) error {
+func (s *staffDesk) onEnded(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) error {
 	d, err := s.decisionOf(ctx, tx, o)
 	if d == nil || err != nil {
 		return err
@@ -94,7 +94,7 @@ func (s *desk) onEnded(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) e
 		s.log.ErrorContext(ctx, "a person has to look at Plural's dashboard", "order", d.Number, "error", o.Err)
 	}
 	if o.Order != nil && d.Kind != kindRefund {
-		return s.record(ctx, tx, d.Number, o.Order)
+		return s.recordDocumentTx(ctx, tx, d.Number, o.Order)
 	}
 	return s.lookSoon(ctx, tx, pluralriver.LookArgs{OrderID: o.OrderID})
 }
@@ -102,7 +102,7 @@ func (s *desk) onEnded(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) e
 // onUnsettled is called if a person has to look at a decision, because the
 // decision has no final answer, or two different answers. The order's page then
 // shows the reason, and what the operator can do.
-func (s *desk) onUnsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
+func (s *staffDesk) onUnsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
 	s.log.ErrorContext(ctx, "a person has to look at Plural's dashboard",
 		"order", o.OrderID, "reference", o.Reference, "why", a.Why, "error", a.Err)
 	d, err := s.decisionOf(ctx, tx, o)
@@ -125,7 +125,7 @@ func (s *desk) onUnsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcom
 
 // decisionOf finds the decision that a job carries out, and locks its order. It
 // returns nil if there is no such decision.
-func (s *desk) decisionOf(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) (*decision, error) {
+func (s *staffDesk) decisionOf(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) (*decision, error) {
 	kind := map[string]string{
 		pluralriver.KindCapture: kindCapture, pluralriver.KindCancel: kindCancel, pluralriver.KindRefund: kindRefund,
 	}[o.Kind]
@@ -140,7 +140,7 @@ func (s *desk) decisionOf(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome
 	if _, err := s.db.lockOrder(ctx, tx, d.Number); err != nil {
 		return nil, err
 	}
-	return s.db.decision(ctx, tx, d.Number, d.Reference) // read again, now that the order is locked
+	return s.db.findDecision(ctx, tx, d.Number, d.Reference) // read again, now that the order is locked
 }
 
 // endOf turns the final result of a call into the decision's state. The state
@@ -159,10 +159,11 @@ func endOf(err error) (state, reason string) {
 	return stateReview, refusal(err)
 }
 
-// endAgain is needed if two runs of a job have different results. The state of
-// the decision d shows the first result. The parameter err is the second
-// result. endAgain returns the decision's new state, and the reason for this
-// state. If each run made a refund, the reason says so.
+// endAgain is for a decision whose job has given different results in two runs.
+// The state of the decision d shows the first result. The parameter err is the
+// second result. endAgain returns the decision's new state, and the reason for
+// this state. If more than one refund was made, the reason contains the number
+// of refunds.
 func endAgain(d *decision, err error) (state, reason string) {
 	state, reason = endOf(err)
 	switch {
@@ -194,7 +195,7 @@ func refusal(err error) string {
 // The method retry runs a job now instead of later. River would run even a job
 // that has ended. So the method checks that the job's decision still has the
 // state "waiting".
-func (s *desk) retry(ctx context.Context, number string, job int64) error {
+func (s *staffDesk) retry(ctx context.Context, number string, job int64) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {
 		// Lock the job's row before the order's row, because the end of a job
 		// locks them in the same sequence.
@@ -205,7 +206,7 @@ func (s *desk) retry(ctx context.Context, number string, job int64) error {
 		if err != nil {
 			return err
 		}
-		decisions, err := s.db.decisions(ctx, tx, o.Number)
+		decisions, err := s.db.listDecisions(ctx, tx, o.Number)
 		if err != nil {
 			return err
 		}
@@ -220,12 +221,12 @@ func (s *desk) retry(ctx context.Context, number string, job int64) error {
 // writeOff closes a decision after a person has looked at it. The job is not
 // tried again. If the job is running at this moment, Plural may still carry out
 // the decision. Then the shop records that it was carried out.
-func (s *desk) writeOff(ctx context.Context, number, reference string, version int64) error {
+func (s *staffDesk) writeOff(ctx context.Context, number, reference string, version int64) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.writeOffTx(ctx, tx, number, reference, version) })
 }
 
-func (s *desk) writeOffTx(ctx context.Context, tx *sql.Tx, number, reference string, version int64) error {
-	d, err := s.db.decision(ctx, tx, number, reference)
+func (s *staffDesk) writeOffTx(ctx context.Context, tx *sql.Tx, number, reference string, version int64) error {
+	d, err := s.db.findDecision(ctx, tx, number, reference)
 	if err != nil {
 		return err
 	}
@@ -238,7 +239,7 @@ func (s *desk) writeOffTx(ctx context.Context, tx *sql.Tx, number, reference str
 	if err != nil {
 		return err
 	}
-	if d, err = s.db.decision(ctx, tx, number, reference); err != nil {
+	if d, err = s.db.findDecision(ctx, tx, number, reference); err != nil {
 		return err
 	}
 	switch {
@@ -261,7 +262,7 @@ type jobView struct {
 	GivenUp bool   // River gave the job up after its last try
 }
 
-func (s *desk) job(ctx context.Context, id int64) (*jobView, error) {
+func (s *staffDesk) job(ctx context.Context, id int64) (*jobView, error) {
 	row, err := s.river.JobGet(ctx, id)
 	if errors.Is(err, rivertype.ErrNotFound) {
 		return nil, nil //nolint:nilnil // no job and no error: River removes jobs that ended long ago

@@ -148,7 +148,8 @@ func (f *fleet) kill(i int) {
 }
 
 // The method havoc kills and restarts processes until ctx ends. Sometimes it
-// makes Plural fail instead, for longer than the SDK retries a request.
+// makes Plural fail instead, for six seconds. The SDK stops retrying a request
+// before these six seconds have passed.
 func (f *fleet) havoc(ctx context.Context, random *rand.Rand, usual func(pluraltest.Request) pluraltest.Fault) {
 	for n := 0; ; n++ {
 		select {
@@ -158,7 +159,7 @@ func (f *fleet) havoc(ctx context.Context, random *rand.Rand, usual func(pluralt
 		}
 		if n%12 == 0 {
 			f.gateway.SetFaultPlan(outage)
-			time.Sleep(6 * time.Second) // longer than the SDK retries a request
+			time.Sleep(6 * time.Second) // the SDK stops retrying a request before this time has passed
 			f.gateway.SetFaultPlan(usual)
 			f.outages++
 			continue
@@ -187,8 +188,9 @@ func outage(r pluraltest.Request) pluraltest.Fault {
 // TestFleet simulates a sale with many customers. The customers make orders.
 // Some customers pay, and some of those come back to the shop. Two operators
 // capture, cancel and refund, sometimes against each other. Plural's answers
-// get lost, and the shop's processes are killed. Afterwards the shop's database
-// and Plural's books agree to the paisa.
+// get lost, and the shop's processes are killed. Afterwards every order must
+// have the same status and the same amounts in the shop's database and in
+// Plural's books.
 //
 // STOREFRONT_PURCHASES is the number of customers, and `make sale` sets it.
 func TestFleet(t *testing.T) {
@@ -253,13 +255,13 @@ func TestFleet(t *testing.T) {
 	defer func() { _ = db.Close() }()
 	books := &ledger{t: t, db: db, gateway: gateway}
 	for end := time.Now().Add(4 * time.Minute); ; time.Sleep(500 * time.Millisecond) {
-		if books.compare() == "" {
+		if books.compareOrders() == "" {
 			break
 		}
-		require.True(t, time.Now().Before(end), "the shop and Plural do not agree:\n%s", books.compare())
+		require.True(t, time.Now().Before(end), "the shop and Plural do not agree:\n%s", books.compareOrders())
 	}
 	gateway.AssertExactlyOnce(t)
-	books.events()
+	books.checkEvents()
 	counts := books.counts()
 	t.Logf(
 		"%s; processes killed: %d; faults: %d; tokens: %d",
@@ -280,22 +282,22 @@ type visit struct {
 }
 
 func (v *visit) run() {
-	customer := v.browser("")
-	if !v.order(customer) {
+	customer := v.newClient("")
+	if !v.placeOrder(customer) {
 		return
 	}
-	if !v.pay(customer) || v.random.IntN(10) == 0 { // sometimes nobody decides
+	if !v.payOrder(customer) || v.random.IntN(10) == 0 { // sometimes nobody decides
 		return
 	}
-	captured := v.decide()
+	captured := v.decideOrder()
 	if captured && v.random.IntN(3) == 0 {
-		v.refund()
+		v.refundOrder()
 	}
 }
 
-// The method browser returns the HTTP client of a customer. If user is set, it
-// returns the HTTP client of a member of staff.
-func (v *visit) browser(user string) *http.Client {
+// newClient returns the HTTP client of a customer. If user is set, it returns
+// the HTTP client of a member of staff.
+func (v *visit) newClient(user string) *http.Client {
 	shop := (&site{t: v.f.t, url: v.f.balancer.URL, gateway: v.f.gateway}).customer()
 	c := shop.http
 	c.Timeout = 20 * time.Second
@@ -348,9 +350,9 @@ func request(ctx context.Context, c *http.Client, method, link string, form url.
 	return page{res.StatusCode, res.Request.URL, res.Header.Get("Location"), string(body)}, err
 }
 
-// The method order makes an order, and reports whether the customer gets to
-// Plural's page and stays there.
-func (v *visit) order(c *http.Client) bool {
+// placeOrder makes an order, and reports whether the customer gets to Plural's
+// page and stays there.
+func (v *visit) placeOrder(c *http.Client) bool {
 	v.repeatRequest(c, http.MethodPost, "/cart", url.Values{"product": {products[v.random.IntN(len(products))].ID}})
 	cart := v.repeatRequest(c, http.MethodGet, "/cart", nil)
 	v.number = cart.field(v.f.t, "number")
@@ -369,9 +371,9 @@ func (v *visit) order(c *http.Client) bool {
 	return v.random.IntN(10) > 0 // some customers close the browser
 }
 
-// The method pay acts as the payer on Plural's page. Not all payers come back
-// to the shop. The method reports whether the order was paid.
-func (v *visit) pay(c *http.Client) bool {
+// payOrder acts as the payer on Plural's page. Not all payers come back to the
+// shop. payOrder reports whether the order was paid.
+func (v *visit) payOrder(c *http.Client) bool {
 	if v.random.IntN(5) == 0 {
 		back, err := v.f.gateway.Pay(v.id, pluraltest.Decline("insufficient funds"))
 		if err != nil {
@@ -409,10 +411,10 @@ func (v *visit) waitForOffer(c *http.Client, offer string) string {
 	return ""
 }
 
-// The method decide acts as an operator, who decides to capture or to cancel.
-// Sometimes a second operator decides about the same order at the same time.
-func (v *visit) decide() (captured bool) {
-	staff := v.browser("operator")
+// decideOrder acts as an operator who captures or cancels the order. Sometimes
+// a second operator decides about the same order at the same time.
+func (v *visit) decideOrder() (captured bool) {
+	staff := v.newClient("operator")
 	version := v.waitForOffer(staff, "/capture")
 	ideas := []func() (string, url.Values){
 		func() (string, url.Values) { return "capture", url.Values{"version": {version}, "whole": {"1"}} },
@@ -431,7 +433,7 @@ func (v *visit) decide() (captured bool) {
 		rival.Go(func() {
 			_, _ = request(
 				v.f.t.Context(),
-				v.browser("operator"),
+				v.newClient("operator"),
 				http.MethodPost,
 				v.f.balancer.URL+operatePage(v.number)+"/"+other,
 				otherForm,
@@ -443,10 +445,11 @@ func (v *visit) decide() (captured bool) {
 	return len(v.f.gateway.Cancels(v.id)) == 0 && kind == "capture" && v.random.IntN(2) == 0
 }
 
-// The method refund waits until money was captured, and gives some or all of it
-// back.
-func (v *visit) refund() {
-	staff := v.browser("operator")
+// refundOrder waits until money was captured. Then it refunds a part of the
+// money or all of it. If the order's page shows that no capture will come,
+// refundOrder refunds nothing.
+func (v *visit) refundOrder() {
+	staff := v.newClient("operator")
 	for range 1200 {
 		p := v.repeatRequest(staff, http.MethodGet, operatePage(v.number), nil)
 		switch {
@@ -471,9 +474,9 @@ type ledger struct {
 	gateway *pluraltest.Server
 }
 
-// The method compare returns a list of the differences between the shop's
-// database and Plural's books.
-func (b *ledger) compare() string {
+// compareOrders returns a list of the differences between the shop's database
+// and Plural's books.
+func (b *ledger) compareOrders() string {
 	b.t.Helper()
 	var differ strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&differ, format+"\n", args...) }
@@ -516,7 +519,7 @@ func (b *ledger) compareDecisions(o pluraltest.Order, say func(format string, ar
 	}
 	rows, err := b.db.QueryContext(b.t.Context(),
 		`SELECT reference, kind, amount, state FROM decisions WHERE order_number = $1`, o.Reference)
-	decided, err := collect(rows, err, func(rows *sql.Rows) (d struct {
+	decided, err := collectRows(rows, err, func(rows *sql.Rows) (d struct {
 		reference, kind, state string
 		amount                 int64
 	}, err error,
@@ -547,9 +550,9 @@ func (b *ledger) compareDecisions(o pluraltest.Order, say func(format string, ar
 	}
 }
 
-// The method events fails the test unless each webhook reached the shop and
-// took effect only once.
-func (b *ledger) events() {
+// checkEvents fails the test unless the history of the shop's orders shows each
+// webhook exactly once.
+func (b *ledger) checkEvents() {
 	b.t.Helper()
 	for _, d := range b.gateway.Deliveries() {
 		var n int
@@ -572,7 +575,7 @@ func (b *ledger) counts() string {
 		UNION ALL SELECT 'money jobs tried again', count(*) FROM river_job
 			WHERE kind LIKE 'plural_%' AND attempt > 1 ORDER BY 1`,
 	)
-	_, err = collect(rows, err, func(rows *sql.Rows) (struct{}, error) {
+	_, err = collectRows(rows, err, func(rows *sql.Rows) (struct{}, error) {
 		var what string
 		var n int
 		err := rows.Scan(&what, &n)

@@ -16,14 +16,14 @@ import (
 )
 
 // withPassword asks for the operator's password before it calls next.
-func (s *staff) withPassword(next http.HandlerFunc) http.Handler {
+func (s *staffPages) withPassword(next http.HandlerFunc) http.Handler {
 	want := sha256.Sum256([]byte(s.password))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, isGiven := r.BasicAuth()
 		from := sender(r)
-		if wait := s.gate.wait(from, time.Now()); isGiven && wait > 0 && !s.isKnown(r) {
+		if wait := s.gate.remainingWait(from, time.Now()); isGiven && wait > 0 && !s.isKnown(r) {
 			w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-			s.message(w, http.StatusTooManyRequests, "Too many wrong passwords", "Try again in a minute.")
+			s.showMessage(w, http.StatusTooManyRequests, "Too many wrong passwords", "Try again in a minute.")
 			return
 		}
 		got := sha256.Sum256([]byte(password))
@@ -33,7 +33,7 @@ func (s *staff) withPassword(next http.HandlerFunc) http.Handler {
 				s.log.WarnContext(r.Context(), "wrong password of the staff", "from", from)
 			}
 			w.Header().Set("WWW-Authenticate", `Basic realm="operator", charset="UTF-8"`)
-			s.message(
+			s.showMessage(
 				w,
 				http.StatusUnauthorized,
 				"For the staff",
@@ -68,8 +68,9 @@ const (
 	maxSenders = 10_000
 )
 
-// wait returns how long passwords from an address are still refused.
-func (g *gate) wait(from string, now time.Time) time.Duration {
+// remainingWait returns the time for which the gate still refuses every
+// password from an address.
+func (g *gate) remainingWait(from string, now time.Time) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	t := g.tries[from]
@@ -108,8 +109,9 @@ func (g *gate) forget(now time.Time) {
 
 // sender returns the address that a request comes from. For an IPv6 address it
 // returns the network (/64). Behind a proxy all requests have the proxy's
-// address. The shop does not know the proxy, so it cannot trust a header from
-// it.
+// address. A proxy can put the browser's address into a header. But the shop
+// does not know the address of the proxy, and anybody can send such a header.
+// So the shop ignores these headers.
 func sender(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -135,7 +137,7 @@ const (
 	knownFor    = 90 * 24 * time.Hour
 )
 
-func (s *staff) isKnown(r *http.Request) bool {
+func (s *staffPages) isKnown(r *http.Request) bool {
 	cookie, err := r.Cookie(knownCookie)
 	if err != nil {
 		return false
@@ -145,7 +147,7 @@ func (s *staff) isKnown(r *http.Request) bool {
 	return err == nil && time.Now().Unix() < n && hmac.Equal([]byte(mark), []byte(s.browserMark(until)))
 }
 
-func (s *staff) rememberBrowser(w http.ResponseWriter) {
+func (s *staffPages) rememberBrowser(w http.ResponseWriter) {
 	until := strconv.FormatInt(time.Now().Add(knownFor).Unix(), 10)
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // the cookie is Secure if the shop uses https
 		Name: knownCookie, Value: until + "." + s.browserMark(until), Path: "/operator", MaxAge: int(knownFor / time.Second),
@@ -153,7 +155,7 @@ func (s *staff) rememberBrowser(w http.ResponseWriter) {
 	})
 }
 
-func (s *staff) browserMark(until string) string {
+func (s *staffPages) browserMark(until string) string {
 	mac := hmac.New(sha256.New, []byte(s.password))
 	mac.Write([]byte("known browser until " + until))
 	return hex.EncodeToString(mac.Sum(nil))

@@ -45,16 +45,16 @@ func TestGate(t *testing.T) {
 		var g gate
 		allowed := 0
 		for range 3600 {
-			if g.wait("attacker", time.Now()) <= 0 {
+			if g.remainingWait("attacker", time.Now()) <= 0 {
 				allowed++
 				g.countWrong("attacker", time.Now())
 			}
 			time.Sleep(time.Second)
 		}
 		require.Less(t, allowed, 80, "guesses in an hour")
-		require.Zero(t, g.wait("somebody else", time.Now()))
+		require.Zero(t, g.remainingWait("somebody else", time.Now()))
 		time.Sleep(2 * forgetting)
-		require.Zero(t, g.wait("attacker", time.Now()))
+		require.Zero(t, g.remainingWait("attacker", time.Now()))
 		for i := range maxSenders + 10 {
 			g.countWrong(strconv.Itoa(i), time.Now())
 		}

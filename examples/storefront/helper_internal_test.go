@@ -46,8 +46,8 @@ type site struct {
 	gateway *pluraltest.Server
 	db      string
 	url     string
-	logged  *bytes.Buffer // the log, complete once the site is closed
-	close   func()        // ends the site as SIGTERM would
+	logged  *bytes.Buffer // the log; it is complete after the call of close
+	close   func()        // stops the site in the way in which SIGTERM stops the program
 }
 
 // connectTo connects a shop to the test's emulator.
@@ -121,8 +121,8 @@ type browser struct {
 	user string // the staff's user name; "" for a customer
 }
 
-// The method customer makes a customer's browser. The browser does not follow
-// redirects that lead out of the shop.
+// Call customer to get the browser of a new customer. The browser does not
+// follow redirects that lead out of the shop.
 func (s *site) customer() *browser {
 	jar, err := cookiejar.New(nil)
 	require.NoError(s.t, err)
@@ -189,9 +189,9 @@ func (p page) field(t *testing.T, name string) string {
 	return found[1]
 }
 
-// The method order puts a product into the cart and goes to the checkout. It
-// returns the order's number and its id at Plural.
-func (b *browser) order(product string) (number, id string) {
+// placesOrder puts a product into the cart and goes to the checkout. It returns
+// the order's number and its id at Plural.
+func (b *browser) placesOrder(product string) (number, id string) {
 	b.t.Helper()
 	require.Equal(b.t, http.StatusOK, b.post("/cart", "product", product).status)
 	number = b.get("/cart").field(b.t, "number")
@@ -225,7 +225,7 @@ func (b *browser) comeBack(form url.Values) page {
 // This method makes an order with one product, and pays for the order.
 func (b *browser) pays(product string) (number, id string) {
 	b.t.Helper()
-	number, id = b.order(product)
+	number, id = b.placesOrder(product)
 	back, err := b.site.gateway.Pay(id, pluraltest.Approve)
 	require.NoError(b.t, err)
 	after := b.comeBack(back.Form)
@@ -234,8 +234,8 @@ func (b *browser) pays(product string) (number, id string) {
 	return number, id
 }
 
-// This method sends an operator's decision about an order. The decision has the
-// version that the operator's page shows.
+// This method sends an operator's decision about an order. The form also
+// contains the version of the order that the operator's page shows.
 func (b *browser) decides(number, kind string, pairs ...string) page {
 	b.t.Helper()
 	version := b.get("/operator/orders/"+number).field(b.t, "version")

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The parts of the shop stay separate. Only store.go has SQL. The code for
-// decisions has no SQL and no pages. No type has too many methods.
+// The test checks how the shop's code is divided. Only store.go has SQL. The
+// code for decisions has no SQL and no pages. No type has too many methods.
 func TestTheHouse(t *testing.T) {
 	t.Parallel()
 	const most = 20

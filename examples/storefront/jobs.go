@@ -29,14 +29,14 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 			Client: s.till.client, Transact: s.db.transact, Seen: s.till.onSeen, Queue: queueBooks, Timeout: p.Timeout,
 			HoldFor: p.Hold, Lapsing: s.till.onLapsing,
 			Quiet: func(ctx context.Context, tx *sql.Tx) ([]pluralriver.LookArgs, error) {
-				return s.till.quiet(ctx, tx, p.Look)
+				return s.till.ordersToRead(ctx, tx, p.Look)
 			},
 			Prune: func(ctx context.Context) error {
 				_, err := s.inbox.Prune(ctx, sweepAge)
 				return err
 			},
 		}),
-		river.AddWorkerSafely(workers, &bankWorker{bank: &bank{s.till.books, s.till.client}}),
+		river.AddWorkerSafely(workers, &bankWorker{bank: &bankReader{s.till.orderBooks, s.till.client}}),
 	)
 	if err != nil {
 		return err
@@ -49,16 +49,18 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 		Workers:              workers,
 		Logger:               slog.New(levelled{s.log.Handler(), slog.LevelWarn}),
 		Middleware:           middleware,
-		ErrorHandler:         teller{s.log},
+		ErrorHandler:         panicLogger{s.log},
 		FetchPollInterval:    p.Poll,
 		FetchCooldown:        min(p.Poll, river.FetchCooldownDefault),
 		JobTimeout:           p.Timeout,
 		RescueStuckJobsAfter: p.Rescue,
-		// River keeps the jobs that were given up, because their decisions wait
-		// for a person
+		// River never deletes a job that was given up, because a person still
+		// has to look at the job's decision.
 		DiscardedJobRetentionPeriod: -1,
 		RetryPolicy:                 p.Retry,
-		PeriodicJobs:                []*river.PeriodicJob{pluralriver.Watch(), pluralriver.Sweep(p.Sweep), nightly(p.Bank)},
+		PeriodicJobs: []*river.PeriodicJob{
+			pluralriver.Watch(), pluralriver.Sweep(p.Sweep), nightlyJob(p.Bank),
+		},
 	})
 	if err != nil {
 		return err
@@ -66,14 +68,14 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 	return s.till.river.Start(context.WithoutCancel(ctx)) // stopJobs stops the workers
 }
 
-// teller logs a job that panicked.
-type teller struct{ log *slog.Logger }
+// panicLogger writes a log line for each job that panics.
+type panicLogger struct{ log *slog.Logger }
 
-func (t teller) HandleError(context.Context, *rivertype.JobRow, error) *river.ErrorHandlerResult {
+func (t panicLogger) HandleError(context.Context, *rivertype.JobRow, error) *river.ErrorHandlerResult {
 	return nil
 }
 
-func (t teller) HandlePanic(
+func (t panicLogger) HandlePanic(
 	ctx context.Context, job *rivertype.JobRow, value any, trace string,
 ) *river.ErrorHandlerResult {
 	t.log.ErrorContext(ctx, "job panicked", "kind", job.Kind, "id", job.ID, "panic", value, "trace", trace)

@@ -48,7 +48,7 @@ func main() {
 	}
 	if err != nil {
 		log.Error("stopped", "error", err)
-		os.Exit(1) //nolint:gocritic // os.Exit skips the deferred call of stop, and nothing needs that call here
+		os.Exit(1) //nolint:gocritic // os.Exit skips the deferred call, which is not needed if the process ends
 	}
 }
 
@@ -66,9 +66,9 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer telemetry.stop(ctx)
+	defer telemetry.shutDown(ctx)
 
-	opts := append(telemetry.client(), plural.WithLogger(log))
+	opts := append(telemetry.clientOptions(), plural.WithLogger(log))
 	if s.Redis != "" {
 		address, err := redis.ParseURL(s.Redis)
 		if err != nil {
@@ -105,12 +105,12 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	if err := inbox.Migrate(ctx); err != nil {
 		return err
 	}
-	books := &books{db: db, log: log}
+	books := &orderBooks{db: db, log: log}
 	shop := &shop{
-		till: &till{books: books, client: gateway.client, url: s.URL}, desk: &desk{books}, db: db,
+		till: &shopTill{orderBooks: books, client: gateway.client, url: s.URL}, desk: &staffDesk{books}, db: db,
 		verifier: verifier, inbox: inbox, log: log, url: s.URL, password: s.Password, metrics: telemetry.metrics,
 	}
-	if err := shop.startJobs(ctx, s.pace, telemetry.jobs()); err != nil {
+	if err := shop.startJobs(ctx, s.pace, telemetry.jobMiddleware()); err != nil {
 		return err
 	}
 	defer stopJobs(ctx, books.river)

@@ -11,13 +11,14 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// staff has the staff's pages in addition to the shop's pages.
-type staff struct{ *shop }
+// staffPages serves the pages of the staff, and has all methods of the type
+// shop.
+type staffPages struct{ *shop }
 
 const listed = 100
 
 // showOrders lists the latest orders.
-func (s *staff) showOrders(w http.ResponseWriter, r *http.Request) {
+func (s *staffPages) showOrders(w http.ResponseWriter, r *http.Request) {
 	orders, err := s.db.listOrders(r.Context(), s.db, listed)
 	if err != nil {
 		s.showError(w, r, "list orders", err)
@@ -64,11 +65,11 @@ type decisionView struct {
 
 // showOrder shows one order, with its past decisions, and with buttons for the
 // decisions that are possible now.
-func (s *staff) showOrder(w http.ResponseWriter, r *http.Request) {
+func (s *staffPages) showOrder(w http.ResponseWriter, r *http.Request) {
 	s.showOrderWith(w, r, http.StatusOK, "")
 }
 
-func (s *staff) showOrderWith(w http.ResponseWriter, r *http.Request, status int, p problem) {
+func (s *staffPages) showOrderWith(w http.ResponseWriter, r *http.Request, status int, p decisionProblem) {
 	o, err := s.orderOf(r)
 	if err != nil {
 		s.showError(w, r, "show order", err)
@@ -89,9 +90,9 @@ func (s *staff) showOrderWith(w http.ResponseWriter, r *http.Request, status int
 	s.show(w, status, "staff_order.html", page)
 }
 
-func (s *staff) viewOrder(ctx context.Context, o *order) (*staffOrderView, error) {
+func (s *staffPages) viewOrder(ctx context.Context, o *order) (*staffOrderView, error) {
 	v := &staffOrderView{order: o}
-	decisions, err := s.db.decisions(ctx, s.db, o.Number)
+	decisions, err := s.db.listDecisions(ctx, s.db, o.Number)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +108,7 @@ func (s *staff) viewOrder(ctx context.Context, o *order) (*staffOrderView, error
 	if v.Payments, err = s.db.payments(ctx, s.db, o.Number); err != nil {
 		return nil, err
 	}
-	if v.Arrivals, err = s.db.arrivals(ctx, s.db, o.Number); err != nil {
+	if v.Arrivals, err = s.db.listArrivals(ctx, s.db, o.Number); err != nil {
 		return nil, err
 	}
 	if v.History, err = s.db.history(ctx, s.db, o.Number); err != nil {
@@ -116,7 +117,7 @@ func (s *staff) viewOrder(ctx context.Context, o *order) (*staffOrderView, error
 	if v.Others, err = s.desk.otherOrders(ctx, o); err != nil {
 		return nil, err
 	}
-	sum := add(decisions)
+	sum := sumDecisions(decisions)
 	v.CanCapture, v.CanCancel = sum.canCapture(o), sum.canCancel(o)
 	v.Refundable = sum.refundable(o)
 	v.CanRefund = v.Refundable.Value >= least
@@ -126,9 +127,11 @@ func (s *staff) viewOrder(ctx context.Context, o *order) (*staffOrderView, error
 }
 
 // mayChangeSoon reports whether the page may soon show something else. That is
-// so while a decision's job runs, or is due within a minute. It is also so for
-// a minute after a decision has ended, if Plural's books do not show its effect
-// yet.
+// so in two cases:
+//
+//   - The job of a decision runs, or is due within a minute.
+//   - A decision ended less than a minute ago, and Plural's books do not show
+//     yet what the decision changed.
 func (v *staffOrderView) mayChangeSoon(now time.Time) bool {
 	return slices.ContainsFunc(v.Decisions, func(d decisionView) bool {
 		if d.State == stateWaiting {
@@ -140,7 +143,7 @@ func (v *staffOrderView) mayChangeSoon(now time.Time) bool {
 
 // decide handles an operator's decision to capture, cancel or refund. The
 // request has the version of the order that the page showed.
-func (s *staff) decide(w http.ResponseWriter, r *http.Request) {
+func (s *staffPages) decide(w http.ResponseWriter, r *http.Request) {
 	number, kind := r.PathValue("number"), r.PathValue("kind")
 	version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)
 	isKind := kind == kindCapture || kind == kindCancel || kind == kindRefund
@@ -162,8 +165,8 @@ func (s *staff) decide(w http.ResponseWriter, r *http.Request) {
 
 // answerOperator sends the operator back to the order's page. If the decision
 // is not possible, answerOperator shows that page with the reason.
-func (s *staff) answerOperator(w http.ResponseWriter, r *http.Request, what string, err error) {
-	if p, ok := errors.AsType[problem](err); ok {
+func (s *staffPages) answerOperator(w http.ResponseWriter, r *http.Request, what string, err error) {
+	if p, ok := errors.AsType[decisionProblem](err); ok {
 		s.showOrderWith(w, r, http.StatusConflict, p)
 		return
 	}
@@ -175,7 +178,7 @@ func (s *staff) answerOperator(w http.ResponseWriter, r *http.Request, what stri
 }
 
 // retry runs a job now instead of later.
-func (s *staff) retry(w http.ResponseWriter, r *http.Request) {
+func (s *staffPages) retry(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil {
 		s.notFound(w)
@@ -185,7 +188,7 @@ func (s *staff) retry(w http.ResponseWriter, r *http.Request) {
 }
 
 // writeOff closes a decision after a person has looked at it.
-func (s *staff) writeOff(w http.ResponseWriter, r *http.Request) {
+func (s *staffPages) writeOff(w http.ResponseWriter, r *http.Request) {
 	version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)
 	if err != nil {
 		s.notFound(w)
@@ -210,18 +213,18 @@ type sureView struct {
 	Do        string // the text on the button
 }
 
-func (s *staff) askAgain(w http.ResponseWriter, r *http.Request) {
+func (s *staffPages) askAgain(w http.ResponseWriter, r *http.Request) {
 	o, err := s.orderOf(r)
 	if err != nil {
 		s.showError(w, r, "ask once more", err)
 		return
 	}
-	decisions, err := s.db.decisions(r.Context(), s.db, o.Number)
+	decisions, err := s.db.listDecisions(r.Context(), s.db, o.Number)
 	if err != nil {
 		s.showError(w, r, "ask once more", err)
 		return
 	}
-	query, sum := r.URL.Query(), add(decisions)
+	query, sum := r.URL.Query(), sumDecisions(decisions)
 	v := sureView{Number: o.Number, Version: o.Version, Kind: query.Get("kind"), Reference: query.Get("reference")}
 	if query.Get("version") != strconv.FormatInt(o.Version, 10) {
 		s.showOrderWith(w, r, http.StatusConflict, errChanged)

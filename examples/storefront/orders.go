@@ -10,8 +10,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// order has what a customer ordered, and what Plural's books said about the
-// order at the last read.
+// The type order describes an order of the shop. It contains what the customer
+// ordered, and what Plural's books said when the shop last read the order.
 type order struct {
 	Number string
 	// TwinOf is "" unless Plural has several orders under one number (see
@@ -78,9 +78,9 @@ func statusText(status plural.OrderStatus) string {
 	return cmp.Or(status.Text(), string(status), "not at Plural yet")
 }
 
-// orderNumber matches an order's number. If Plural has several orders under one
-// number, the shop's numbers of the later orders have a suffix such as -1: see
-// twins.go.
+// orderNumber matches an order's number. Plural may have several orders under
+// one number. Then the shop gives each later order a number of its own, which
+// ends with a suffix such as -1: see twins.go.
 var orderNumber = regexp.MustCompile(`^(order-[a-z2-7]{26})(-[1-9][0-9]?)?$`)
 
 // firstNumber returns a number without its suffix, if it has one: see

@@ -51,9 +51,9 @@ type gateway struct {
 type pace struct {
 	Poll    time.Duration // the time between two polls for jobs
 	Timeout time.Duration // time limit of one try of a job
-	Rescue  time.Duration // how long until a job counts as left behind by a dead process
+	Rescue  time.Duration // a job that runs for longer than this is tried again, because its process seems to be dead
 	Sweep   time.Duration // the time between two searches for orders to read again
-	Look    time.Duration // how long until an order that may still change is read again
+	Look    time.Duration // after this time, an order that may still change is read again
 	Hold    time.Duration // for how long a hold can safely be captured
 	Bank    time.Duration // the time between two runs of the nightly job
 	Retry   river.ClientRetryPolicy
@@ -139,8 +139,8 @@ func fromEnv(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gatew
 }
 
 // If the settings name no database, ensureDatabase makes a folder for a
-// temporary database, and the function remove deletes that folder. If the
-// settings name a database, remove does nothing.
+// temporary database. The returned function deletes this folder. If the
+// settings name a database, the returned function does nothing.
 func (s *settings) ensureDatabase() (remove func(), err error) {
 	if s.Database != "" {
 		return func() {}, nil

@@ -26,11 +26,11 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 var india = time.FixedZone("IST", 5*3600+1800)
 
 // The type shop serves the shop's pages. It trusts only its own database and
-// Plural's books. To read and change Plural's books, it uses the types till and
-// desk.
+// Plural's books. It reads and changes Plural's books with the types shopTill
+// and staffDesk.
 type shop struct {
-	till     *till
-	desk     *desk
+	till     *shopTill
+	desk     *staffDesk
 	db       *store
 	verifier *plural.Verifier
 	inbox    *sqlstore.Inbox
@@ -60,9 +60,9 @@ func (s *shop) newHandler() http.Handler {
 	mux.HandleFunc("GET /healthz", s.health)
 
 	mux.HandleFunc("POST /plural/return", s.comeBack)
-	mux.Handle("POST /plural/webhook", s.inbox.Handler(s.verifier, s.till.event, plural.WithHandlerLogger(s.log)))
+	mux.Handle("POST /plural/webhook", s.inbox.Handler(s.verifier, s.till.handleEvent, plural.WithHandlerLogger(s.log)))
 
-	staff := &staff{s}
+	staff := &staffPages{s}
 	mux.Handle("GET /operator", staff.withPassword(staff.showOrders))
 	mux.Handle("GET /operator/orders/{number}", staff.withPassword(staff.showOrder))
 	mux.Handle("GET /operator/orders/{number}/sure", staff.withPassword(staff.askAgain))
@@ -137,25 +137,25 @@ func (s *shop) show(w http.ResponseWriter, status int, name string, v view) {
 	_, _ = w.Write(body.Bytes())
 }
 
-// message shows a page with one message.
-func (s *shop) message(w http.ResponseWriter, status int, title, text string) {
+// showMessage shows a page that has a title and one text.
+func (s *shop) showMessage(w http.ResponseWriter, status int, title, text string) {
 	s.show(w, status, "message.html", view{Title: title, Data: text})
 }
 
 func (s *shop) notFound(w http.ResponseWriter) {
-	s.message(w, http.StatusNotFound, "Nothing here", "This page does not exist, or no longer exists.")
+	s.showMessage(w, http.StatusNotFound, "Nothing here", "This page does not exist, or no longer exists.")
 }
 
-// showError answers a request that has ended with an error. If the shop has no
-// such order, the answer is the page "Nothing here". For any other error,
-// showError logs the error and does not show its text.
+// showError answers a request after an error. If the shop has no such order,
+// the answer is the page "Nothing here". For any other error, showError logs
+// the error and does not show its text.
 func (s *shop) showError(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if errors.Is(err, errUnknownOrder) {
 		s.notFound(w)
 		return
 	}
 	s.log.ErrorContext(r.Context(), what, "error", err)
-	s.message(
+	s.showMessage(
 		w, http.StatusInternalServerError, "Not now", "Something went wrong on our side. Load the page again in a minute.",
 	)
 }

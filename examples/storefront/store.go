@@ -30,7 +30,7 @@ var schema embed.FS
 
 // store is the shop's database, with all SQL. The statements are the same for
 // SQLite and PostgreSQL. They run directly on the database, or in a
-// transaction. The rules for orders are in the types books and desk.
+// transaction. The rules for orders are in the types orderBooks and staffDesk.
 type store struct {
 	*sql.DB
 	orderRows
@@ -184,7 +184,7 @@ func (orderRows) listOrders(ctx context.Context, q querier, most int) ([]*order,
 	rows, err := q.QueryContext(ctx, `SELECT `+orderColumns+` FROM orders
 		ORDER BY CASE WHEN status = 'AUTHORIZED' THEN 0 WHEN captured > 0 THEN 1 ELSE 2 END, created_at DESC, number
 		LIMIT $1`, most)
-	return collect(rows, err, func(rows *sql.Rows) (*order, error) { return scanOrder(rows) })
+	return collectRows(rows, err, func(rows *sql.Rows) (*order, error) { return scanOrder(rows) })
 }
 
 // Plural may have two orders under one order number of the shop. This happens
@@ -195,11 +195,11 @@ func (orderRows) listOrders(ctx context.Context, q querier, most int) ([]*order,
 // taken. The order that was paid first keeps the number.
 
 // listTwins returns the twins of an order: the further orders that Plural has
-// under the order's number. The oldest twin comes first.
+// under the order's number. The oldest of these orders comes first.
 func (orderRows) listTwins(ctx context.Context, q querier, number string) ([]*order, error) {
 	rows, err := q.QueryContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE twin_of = $1
 		ORDER BY created_at, number`, number)
-	return collect(rows, err, func(rows *sql.Rows) (*order, error) { return scanOrder(rows) })
+	return collectRows(rows, err, func(rows *sql.Rows) (*order, error) { return scanOrder(rows) })
 }
 
 func (orderRows) insertOrder(ctx context.Context, tx *sql.Tx, o *order) (isNew bool, err error) {
@@ -230,9 +230,9 @@ func (orderRows) saveBooks(ctx context.Context, tx *sql.Tx, o *order) error {
 	return err
 }
 
-// The method standFor copies values of the order o into the row of another
-// order. It finds the other order by the parameter number. The values are the
-// id at Plural, the payment link, and what Plural's books show.
+// The method standFor changes the row of the order that has the given number.
+// It copies some values of the order o into this row: the id at Plural, the
+// payment link, and what Plural's books show.
 func (orderRows) standFor(ctx context.Context, tx *sql.Tx, number string, o *order) error {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET plural_id = $2, link = $3, status = $4, unsettled = $5,
 		captured = $6, refunded = $7, booked_at = $8, looked_at = $9, version = version + 1 WHERE number = $1`,
@@ -286,21 +286,25 @@ func (orderRows) mayCreate(
 	}, ok, err
 }
 
-// isNews stores the time and the status of a payer's return, unless the stored
-// return has the same status and is younger than aMoment. It reports whether it
-// has stored the return.
+// isNews reports whether a payer's return is a reason to read the order from
+// Plural. It compares this return with the last return that was such a reason,
+// and whose time and status are stored with the order. There are two cases in
+// which isNews stores the new return and returns true:
+//
+//   - The two returns have different statuses.
+//   - The stored return is older than ten seconds (repeatPause).
 func (orderRows) isNews(ctx context.Context, q querier, o *order, status plural.OrderStatus) (bool, error) {
 	now := time.Now()
 	return hasChangedRows(q.ExecContext(ctx, `UPDATE orders SET returned_at = $2, returned_as = $3
 		WHERE number = $1 AND (returned_at < $4 OR returned_as <> $3)`,
-		o.Number, micro(now), string(status), micro(now.Add(-aMoment))))
+		o.Number, micro(now), string(status), micro(now.Add(-repeatPause))))
 }
 
-// The method quiet finds orders that the shop has not read for some time. They
+// takeUnreadOrders finds orders that the shop has not read for some time. They
 // may still change, or they do not agree with the shop's decisions. In the row
-// of each of these orders, the method stores the current time as the time of
-// the last read.
-func (orderRows) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]order, error) {
+// of each of these orders, takeUnreadOrders stores the current time as the time
+// of the last read.
+func (orderRows) takeUnreadOrders(ctx context.Context, tx *sql.Tx, after time.Duration) ([]order, error) {
 	now := time.Now()
 	rows, err := tx.QueryContext(ctx, `SELECT number, plural_id FROM orders o
 		WHERE looked_at < $1 AND created_at < $1 AND (created_at > $2 OR booked_at > $2
@@ -311,7 +315,7 @@ func (orderRows) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]
 			OR refunded <> (SELECT COALESCE(SUM(amount), 0) FROM decisions
 				WHERE order_number = o.number AND kind = 'refund' AND state = 'done'))
 		ORDER BY looked_at, number LIMIT 200`, micro(now.Add(-after)), micro(now.Add(-sweepAge)))
-	found, err := collect(rows, err, func(rows *sql.Rows) (o order, err error) {
+	found, err := collectRows(rows, err, func(rows *sql.Rows) (o order, err error) {
 		return o, rows.Scan(&o.Number, &o.PluralID)
 	})
 	if err != nil {
@@ -352,16 +356,15 @@ func scanDecision(row interface{ Scan(dest ...any) error }) (*decision, error) {
 	return &d, err
 }
 
-// The method decisions lists the decisions about an order, the oldest first.
-func (decisionRows) decisions(ctx context.Context, q querier, number string) ([]*decision, error) {
+// listDecisions returns the decisions about an order, the oldest first.
+func (decisionRows) listDecisions(ctx context.Context, q querier, number string) ([]*decision, error) {
 	rows, err := q.QueryContext(ctx, `SELECT `+decisionColumns+` FROM decisions
 		WHERE order_number = $1 ORDER BY decided_at`, number)
-	return collect(rows, err, func(rows *sql.Rows) (*decision, error) { return scanDecision(rows) })
+	return collectRows(rows, err, func(rows *sql.Rows) (*decision, error) { return scanDecision(rows) })
 }
 
-// The method decision finds a decision about an order by the decision's
-// reference.
-func (decisionRows) decision(ctx context.Context, q querier, number, reference string) (*decision, error) {
+// findDecision finds a decision about an order by the decision's reference.
+func (decisionRows) findDecision(ctx context.Context, q querier, number, reference string) (*decision, error) {
 	d, err := scanDecision(q.QueryRowContext(ctx, `SELECT `+decisionColumns+` FROM decisions
 		WHERE order_number = $1 AND reference = $2`, number, reference))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -403,7 +406,7 @@ func (decisionRows) waitingTexts(ctx context.Context, q querier) (map[string]str
 	rows, err := q.QueryContext(ctx, `SELECT d.order_number, d.kind,
 			d.state = 'to be seen' OR d.reason <> '' OR COALESCE(j.state IN ('discarded', 'cancelled'), true)
 		FROM decisions d LEFT JOIN river_job j ON j.id = d.job_id WHERE d.state IN ('waiting', 'to be seen')`)
-	_, err = collect(rows, err, func(rows *sql.Rows) (struct{}, error) {
+	_, err = collectRows(rows, err, func(rows *sql.Rows) (struct{}, error) {
 		var number, kind string
 		var isTroubled bool
 		err := rows.Scan(&number, &kind, &isTroubled)
@@ -444,7 +447,7 @@ type historyRows struct{}
 func (historyRows) payments(ctx context.Context, q querier, number string) ([]payment, error) {
 	rows, err := q.QueryContext(ctx, `SELECT id, method, status, amount, captured, reason, paid_at
 		FROM payments WHERE order_number = $1 ORDER BY paid_at, id`, number)
-	return collect(rows, err, func(rows *sql.Rows) (p payment, err error) {
+	return collectRows(rows, err, func(rows *sql.Rows) (p payment, err error) {
 		var amount, captured, paidAt int64
 		err = rows.Scan(&p.ID, &p.Method, &p.Status, &amount, &captured, &p.Reason, &paidAt)
 		p.Amount, p.Captured, p.PaidAt = plural.INR(amount), plural.INR(captured), fromMicro(paidAt)
@@ -472,7 +475,7 @@ func (historyRows) tradePayments(ctx context.Context, tx *sql.Tx, one, other str
 func (historyRows) history(ctx context.Context, q querier, number string) ([]entry, error) {
 	rows, err := q.QueryContext(ctx, `SELECT happened_at, what FROM history
 		WHERE order_number = $1 ORDER BY happened_at`, number)
-	return collect(rows, err, func(rows *sql.Rows) (e entry, err error) {
+	return collectRows(rows, err, func(rows *sql.Rows) (e entry, err error) {
 		var at int64
 		err = rows.Scan(&at, &e.What)
 		e.At = fromMicro(at)
@@ -480,18 +483,18 @@ func (historyRows) history(ctx context.Context, q querier, number string) ([]ent
 	})
 }
 
-// The method note adds an entry to an order's history. The type of a webhook's
-// event may contain a zero byte, which PostgreSQL refuses. So the method
-// replaces zero bytes.
-func (historyRows) note(ctx context.Context, q querier, number, what string) error {
+// addNote adds an entry to an order's history. The type of a webhook's event
+// may contain a byte with the value 0, and PostgreSQL refuses such a text. So
+// addNote replaces these bytes.
+func (historyRows) addNote(ctx context.Context, q querier, number, what string) error {
 	_, err := q.ExecContext(ctx, `INSERT INTO history (order_number, happened_at, what) VALUES ($1, $2, $3)`,
 		number, micro(time.Now()), strings.ReplaceAll(what, "\x00", "\uFFFD"))
 	return err
 }
 
-// noteOnce adds an entry to an order's history, unless the history has it
+// addNoteOnce adds an entry to an order's history, unless the history has it
 // already.
-func (historyRows) noteOnce(ctx context.Context, tx *sql.Tx, number, what string) (isNew bool, err error) {
+func (historyRows) addNoteOnce(ctx context.Context, tx *sql.Tx, number, what string) (isNew bool, err error) {
 	return hasChangedRows(tx.ExecContext(ctx, `INSERT INTO history (order_number, happened_at, what)
 		SELECT CAST($1 AS text), CAST($2 AS bigint), CAST($3 AS text)
 		WHERE NOT EXISTS (SELECT 1 FROM history WHERE order_number = $1 AND what = $3)`, number, micro(time.Now()), what))
@@ -500,11 +503,12 @@ func (historyRows) noteOnce(ctx context.Context, tx *sql.Tx, number, what string
 // arrivalRows has the SQL statements about money that has reached the bank.
 type arrivalRows struct{}
 
-// The method arrivals returns the arrivals of an order's payments.
-func (arrivalRows) arrivals(ctx context.Context, q querier, number string) ([]arrival, error) {
+// listArrivals returns what the shop has stored about the transfer of an
+// order's payments to the shop's bank account.
+func (arrivalRows) listArrivals(ctx context.Context, q querier, number string) ([]arrival, error) {
 	rows, err := q.QueryContext(ctx, `SELECT a.payment_id, a.utr, a.day, a.status FROM arrivals a
 		JOIN payments p ON p.id = a.payment_id WHERE p.order_number = $1 ORDER BY a.day, a.utr, a.payment_id`, number)
-	return collect(rows, err, func(rows *sql.Rows) (a arrival, err error) {
+	return collectRows(rows, err, func(rows *sql.Rows) (a arrival, err error) {
 		err = rows.Scan(&a.PaymentID, &a.UTR, &a.Day, &a.Status)
 		return a, err
 	})
@@ -531,8 +535,9 @@ func (arrivalRows) markRead(ctx context.Context, q querier, utr, mark string) er
 	return err
 }
 
-// collect reads all rows.
-func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) (list []T, _ error) {
+// collectRows returns a list with one value for each row. The function scan
+// makes the value.
+func collectRows[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) (list []T, _ error) {
 	if err != nil {
 		return nil, err
 	}

@@ -127,7 +127,7 @@ func TestCustomersWhoDoNotPay(t *testing.T) {
 	gateway, shop := openUsual(t)
 	customer := shop.customer()
 
-	number, id := customer.order("bowl")
+	number, id := customer.placesOrder("bowl")
 	require.Contains(t, customer.get(orderPage(number)).body, "wait for your payment", "after the browser was closed")
 	again := customer.post(orderPage(number) + "/pay")
 	require.Equal(t, http.StatusSeeOther, again.status)
@@ -151,7 +151,7 @@ func TestReturnsThatProveNothing(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t)
 	customer := shop.customer()
-	number, id := customer.order("bowl")
+	number, id := customer.placesOrder("bowl")
 
 	forged := url.Values{"order_id": {id}, "status": {"AUTHORIZED"}, "signature": {strings.Repeat("AB", 32)}}
 	require.Equal(t, http.StatusBadRequest, customer.comeBack(forged).status)
@@ -281,7 +281,7 @@ func TestOrdersThatPluralKnowsByNumber(t *testing.T) {
 	orders := gateway.OrdersByReference(number)
 	require.Len(t, orders, 1)
 	gateway.SetFaultPlan(nil)
-	back, err := gateway.Pay(orders[0].ID, pluraltest.Approve) // as if another tab had the payment page
+	back, err := gateway.Pay(orders[0].ID, pluraltest.Approve) // the payer has Plural's page open in another tab
 	require.NoError(t, err)
 	require.Contains(t, customer.comeBack(back.Form).body, "Thank you")
 	require.Equal(t, orderPage(number), customer.post(orderPage(number)+"/pay").at.Path, "there is nothing left to pay")
@@ -393,7 +393,7 @@ func TestWhatIsPaidLeavesTheCart(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateRejected))
 	customer := shop.customer()
-	number, id := customer.order("lamp")
+	number, id := customer.placesOrder("lamp")
 	require.Equal(
 		t, number, customer.post("/cart", "product", "lamp", "quantity", "1").field(t, "number"), "nothing has changed",
 	)

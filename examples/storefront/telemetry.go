@@ -55,24 +55,24 @@ func startTelemetry(ctx context.Context) (*telemetry, error) {
 	return t, nil
 }
 
-// The method client returns options for the client of package plural. With them
-// the client records a span with the name of each operation, and metrics of its
-// calls.
-func (t *telemetry) client() []plural.Option {
+// clientOptions returns options for the client of package plural. With these
+// options the client records a span with the name of each operation, and
+// metrics of its calls.
+func (t *telemetry) clientOptions() []plural.Option {
 	return pluralotel.Instrument(pluralotel.WithTracerProvider(t.tracers), pluralotel.WithMeterProvider(t.meters))
 }
 
-// The method jobs returns middleware for River. The middleware records spans
-// and metrics of jobs.
-func (t *telemetry) jobs() []rivertype.Middleware {
+// jobMiddleware returns middleware for River. The middleware records spans and
+// metrics of jobs.
+func (t *telemetry) jobMiddleware() []rivertype.Middleware {
 	return []rivertype.Middleware{otelriver.NewMiddleware(&otelriver.MiddlewareConfig{
 		DurationUnit: "s", MeterProvider: t.meters, TracerProvider: t.tracers,
 	})}
 }
 
-// The method stop sends the spans and metrics that were not sent yet, and ends
-// the telemetry.
-func (t *telemetry) stop(ctx context.Context) {
+// shutDown sends the spans and metrics that were not sent yet. Afterwards
+// nothing more is recorded.
+func (t *telemetry) shutDown(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	_ = errors.Join(t.tracers.Shutdown(ctx), t.meters.Shutdown(ctx)) // there is no place left to report the error

@@ -13,7 +13,7 @@ import (
 func TestTelemetryNamesItsService(t *testing.T) {
 	told, err := startTelemetry(t.Context())
 	require.NoError(t, err)
-	defer told.stop(t.Context())
+	defer told.shutDown(t.Context())
 	w := httptest.NewRecorder()
 	told.metrics.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	require.Regexp(t, `target_info\{.*service_name="storefront"`, w.Body.String())
@@ -21,7 +21,7 @@ func TestTelemetryNamesItsService(t *testing.T) {
 	t.Setenv("OTEL_SERVICE_NAME", "shop-eu")
 	told, err = startTelemetry(t.Context())
 	require.NoError(t, err)
-	defer told.stop(t.Context())
+	defer told.shutDown(t.Context())
 	w = httptest.NewRecorder()
 	told.metrics.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	require.Regexp(t, `target_info\{.*service_name="shop-eu"`, w.Body.String())

@@ -11,22 +11,22 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// The type till is the part of the shop that takes customers to Plural's
-// payment page, and handles their return. It makes orders at Plural, and reads
-// what happened to them. It has nothing to do with the shop's own pages.
-type till struct {
-	*books
+// shopTill takes customers to Plural's payment page, and handles their return.
+// It makes orders at Plural, and reads what happened to them. It has nothing to
+// do with the shop's own pages.
+type shopTill struct {
+	*orderBooks
 
 	client *plural.Client
 	url    string // the shop's URL
 
-	strangers strangers // ids that the shop does not know
+	unknown unknownIDs // ids that the shop does not know
 }
 
 // wayToPay returns the link to the order's page at Plural. It makes the order
 // at Plural unless it exists. It returns "" if the books show that nothing is
 // left to pay.
-func (s *till) wayToPay(ctx context.Context, o *order) (string, error) {
+func (s *shopTill) wayToPay(ctx context.Context, o *order) (string, error) {
 	for waited := time.Duration(0); ; waited += createPoll {
 		link, err := s.db.linkOf(ctx, s.db, o.Number)
 		if err != nil || link != "" {
@@ -60,7 +60,7 @@ const (
 // answer was lost, call create again: the number is the same, so Plural makes
 // no second order. The shop stores the link before it sends a payer to the
 // page.
-func (s *till) create(ctx context.Context, o *order) (link string, err error) {
+func (s *shopTill) create(ctx context.Context, o *order) (link string, err error) {
 	created, err := s.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: o.Number,
 		OrderAmount:            o.Amount,
@@ -69,7 +69,7 @@ func (s *till) create(ctx context.Context, o *order) (link string, err error) {
 		CallbackURL:            s.url + "/plural/return",
 	})
 	if duplicate, ok := errors.AsType[*plural.DuplicateOrderError](err); ok {
-		if err := s.keep(ctx, o.Number, duplicate.Order); err != nil {
+		if err := s.recordDocument(ctx, o.Number, duplicate.Order); err != nil {
 			return "", err
 		}
 		if duplicate.Order.Status == plural.OrderStatusCreated {
@@ -80,7 +80,7 @@ func (s *till) create(ctx context.Context, o *order) (link string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := s.link(ctx, o, created.OrderID, created.RedirectURL); err != nil {
+	if err := s.storeLink(ctx, o, created.OrderID, created.RedirectURL); err != nil {
 		return "", err
 	}
 	return s.db.linkOf(ctx, s.db, o.Number)
@@ -96,12 +96,14 @@ var (
 // When a payer's browser comes back from Plural's page, the method isNews
 // reports whether the shop has to read Plural's books. Anybody who has a signed
 // return can send it again at any time. So these rules apply:
-//   - If the order is paid, or has ended unpaid, the shop ignores the return.
-//   - If the order is still open, and the return has another status than the
-//     return before it, the shop reads the books.
-//   - For further returns with the same status, the shop reads the books at
-//     most once in ten seconds (aMoment).
-func (s *till) isNews(ctx context.Context, o *order, status plural.OrderStatus) (bool, error) {
+//   - If the order is paid, or has ended unpaid, the shop does not read the
+//     books.
+//   - If the order is still open, and the status in the return is new, the shop
+//     reads the books.
+//   - If the order is still open, and the status is the same as in the last
+//     return, the shop reads the books at most once in ten seconds
+//     (repeatPause).
+func (s *shopTill) isNews(ctx context.Context, o *order, status plural.OrderStatus) (bool, error) {
 	if o.isPaid() || o.isOver() {
 		return false, nil
 	}
@@ -110,7 +112,7 @@ func (s *till) isNews(ctx context.Context, o *order, status plural.OrderStatus) 
 
 // confirm compares a payer's return with Plural's books, and stores what the
 // books show.
-func (s *till) confirm(ctx context.Context, o *order, callback *plural.Callback) error {
+func (s *shopTill) confirm(ctx context.Context, o *order, callback *plural.Callback) error {
 	confirmed, err := s.client.Orders.Confirm(ctx, callback, plural.Expected{
 		MerchantOrderReference: o.Reference(), OrderAmount: o.Amount,
 	})
@@ -122,7 +124,7 @@ func (s *till) confirm(ctx context.Context, o *order, callback *plural.Callback)
 		confirmed, isBehind = notPaid.Order, notPaid.MayStillBePaid()
 	}
 	if confirmed != nil {
-		err = errors.Join(err, s.keep(ctx, o.Number, confirmed))
+		err = errors.Join(err, s.recordDocument(ctx, o.Number, confirmed))
 	}
 	if isBehind {
 		err = errors.Join(err, s.db.transact(ctx, func(tx *sql.Tx) error {
@@ -132,20 +134,23 @@ func (s *till) confirm(ctx context.Context, o *order, callback *plural.Callback)
 	return err
 }
 
-// aMoment is how long the shop ignores a repeated return after it has read the
-// books.
-const aMoment = 10 * time.Second
+// repeatPause is for a return that is sent again and again. After the first
+// return the shop reads Plural's books. If the same return is sent again within
+// this time, the shop does not read the books.
+const repeatPause = 10 * time.Second
 
 // orderAtPlural finds the shop's order by Plural's id. If the shop has no order
 // with that id, it reads the order at Plural, and finds its own order by the
-// number. The shop does not know the id if a process died before it had stored
-// it, or if Plural has a second order under the same number.
-func (s *till) orderAtPlural(ctx context.Context, id string) (*order, error) {
+// number. There are two reasons why the shop may not know the id:
+//
+//   - A process made the order at Plural, and died before it had stored the id.
+//   - Plural has a second order under the same number.
+func (s *shopTill) orderAtPlural(ctx context.Context, id string) (*order, error) {
 	o, err := s.db.orderByPluralID(ctx, s.db, id)
 	if !errors.Is(err, errUnknownOrder) {
 		return o, err
 	}
-	if !s.strangers.isNews(id, time.Now()) {
+	if !s.unknown.isNews(id, time.Now()) {
 		return nil, errAskedJustNow
 	}
 	booked, err := s.client.Orders.Get(ctx, id)
@@ -158,30 +163,32 @@ func (s *till) orderAtPlural(ctx context.Context, id string) (*order, error) {
 	if !orderNumber.MatchString(booked.MerchantOrderReference) {
 		return nil, errUnknownOrder
 	}
-	if err := s.keep(ctx, booked.MerchantOrderReference, booked); err != nil {
+	if err := s.recordDocument(ctx, booked.MerchantOrderReference, booked); err != nil {
 		return nil, err
 	}
 	return s.db.orderByPluralID(ctx, s.db, id)
 }
 
-// strangers has ids from payers' returns that belong to no order of the shop.
-// The shop asks Plural about each of them only once in a while.
-type strangers struct {
+// unknownIDs remembers when the shop last asked Plural about an id that the
+// shop does not know. Such ids come from payers' returns. The shop asks about
+// the same id at most once in ten seconds (repeatPause). If there are too many
+// ids, the type unknownIDs forgets all of them.
+type unknownIDs struct {
 	mu    sync.Mutex
 	asked map[string]time.Time
 }
 
-const maxStrangers = 1000
+const maxUnknownIDs = 1000
 
 var errAskedJustNow = errors.New("this order was looked for a moment ago")
 
-func (s *strangers) isNews(id string, now time.Time) bool {
+func (s *unknownIDs) isNews(id string, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now.Sub(s.asked[id]) < aMoment {
+	if now.Sub(s.asked[id]) < repeatPause {
 		return false
 	}
-	if s.asked == nil || len(s.asked) >= maxStrangers {
+	if s.asked == nil || len(s.asked) >= maxUnknownIDs {
 		s.asked = map[string]time.Time{}
 	}
 	s.asked[id] = now

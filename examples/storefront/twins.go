@@ -19,7 +19,7 @@ import (
 
 // otherOrders returns the other orders that Plural has under the number of the
 // order o.
-func (s *books) otherOrders(ctx context.Context, o *order) ([]*order, error) {
+func (s *orderBooks) otherOrders(ctx context.Context, o *order) ([]*order, error) {
 	list, err := s.db.listTwins(ctx, s.db, o.Reference())
 	if err != nil || o.TwinOf == "" {
 		return list, err
@@ -39,7 +39,9 @@ var errManyTwins = errors.New("too many orders at Plural under one number")
 // orderFor returns the shop's order that has this id at Plural, and locks it.
 // If Plural has a second order under the same number, orderFor stores the
 // second order as a twin.
-func (s *books) orderFor(ctx context.Context, tx *sql.Tx, number, id string, amount plural.Amount) (*order, error) {
+func (s *orderBooks) orderFor(
+	ctx context.Context, tx *sql.Tx, number, id string, amount plural.Amount,
+) (*order, error) {
 	first, err := s.db.lockOrder(ctx, tx, firstNumber(number))
 	if err != nil || first.PluralID == id {
 		return first, err
@@ -66,21 +68,22 @@ func (s *books) orderFor(ctx context.Context, tx *sql.Tx, number, id string, amo
 		return nil, err
 	}
 	for _, number := range []string{first.Number, twin.Number} {
-		if err := s.db.note(ctx, tx, number, "Plural has a second order under this number: "+id); err != nil {
+		if err := s.db.addNote(ctx, tx, number, "Plural has a second order under this number: "+id); err != nil {
 			return nil, err
 		}
 	}
 	return s.db.order(ctx, tx, twin.Number)
 }
 
-// If a twin was paid, settleTwins exchanges this twin with the first order.
-// Then the paid order has the number without a suffix. There are three
-// conditions:
+// settleTwins gives the number without a suffix to the order that was paid. If
+// a twin was paid, settleTwins exchanges the numbers of this twin and of the
+// first order. There are three conditions:
+//
 //   - For the first order no money is held or taken, and no payment is under
 //     way.
 //   - The two orders have the same amount.
 //   - Nobody has decided anything about either of the two orders.
-func (s *books) settleTwins(ctx context.Context, tx *sql.Tx, number string) error {
+func (s *orderBooks) settleTwins(ctx context.Context, tx *sql.Tx, number string) error {
 	twins, err := s.db.listTwins(ctx, tx, firstNumber(number))
 	if err != nil || len(twins) == 0 {
 		return err
@@ -104,21 +107,26 @@ func (s *books) settleTwins(ctx context.Context, tx *sql.Tx, number string) erro
 	return nil
 }
 
-// exchangeOrders gives to each of two orders of the shop the other order's
-// Plural order, with its payments.
-func (s *books) exchangeOrders(ctx context.Context, tx *sql.Tx, first, twin *order) error {
+// exchangeOrders exchanges what the shop has stored about two orders at Plural:
+// the id, the payment link, the payments, and what Plural's books show.
+// Afterwards each of the two numbers stands for the other order at Plural.
+func (s *orderBooks) exchangeOrders(ctx context.Context, tx *sql.Tx, first, twin *order) error {
 	return errors.Join(
 		s.db.tradePayments(ctx, tx, first.Number, twin.Number),
 		s.db.standFor(ctx, tx, first.Number, twin), s.db.standFor(ctx, tx, twin.Number, first),
-		s.db.note(ctx, tx, first.Number, "The second order at Plural was paid, and has this number now: "+twin.PluralID),
-		s.db.note(ctx, tx, twin.Number, "The other order at Plural was paid. This page has the unpaid one: "+first.PluralID),
+		s.db.addNote(
+			ctx, tx, first.Number, "The second order at Plural was paid, and has this number now: "+twin.PluralID,
+		),
+		s.db.addNote(
+			ctx, tx, twin.Number, "The other order at Plural was paid. This page has the unpaid one: "+first.PluralID,
+		),
 	)
 }
 
-// The method link stores the id and the payment link that Plural returned for
-// an order. If Plural has several orders under the shop's number, the method
-// stores the link with the order that has this id.
-func (s *books) link(ctx context.Context, o *order, pluralID, link string) error {
+// storeLink stores the id and the payment link that Plural returned for an
+// order. If Plural has several orders under the shop's number, storeLink stores
+// the link with the order that has this id.
+func (s *orderBooks) storeLink(ctx context.Context, o *order, pluralID, link string) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {
 		o, err := s.orderFor(ctx, tx, o.Number, pluralID, o.Amount)
 		if err != nil {

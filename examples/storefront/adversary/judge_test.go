@@ -8,16 +8,17 @@ import (
 	"time"
 )
 
-// decision is a row of the shop's table decisions, with the state of its job.
-type decision struct {
+// decisionRow is one row of the table that has the shop's decisions, together
+// with the state of the decision's job.
+type decisionRow struct {
 	reference, kind, state, reason, job string
 	amount, jobID                       int64
 	whole                               bool
 }
 
-// decisions returns the shop's decisions about an order, as its database shows
-// them at this moment.
-func (f *fleet) decisions(o *shopOrder) (list []decision) {
+// listDecisions returns the shop's decisions about an order, as the shop's
+// database shows them at this moment.
+func (f *fleet) listDecisions(o *shopOrder) (list []decisionRow) {
 	rows, err := f.db.QueryContext(context.WithoutCancel(f.t.Context()), `SELECT d.reference, d.kind, d.state, d.reason,
 			COALESCE(j.state::text, ''), d.amount, d.job_id, d.whole = 1
 		FROM decisions d LEFT JOIN river_job j ON j.id = d.job_id WHERE d.order_number = $1 ORDER BY decided_at`, o.number)
@@ -27,7 +28,7 @@ func (f *fleet) decisions(o *shopOrder) (list []decision) {
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
-		var d decision
+		var d decisionRow
 		if err := rows.Scan(&d.reference, &d.kind, &d.state, &d.reason, &d.job, &d.amount, &d.jobID, &d.whole); err != nil {
 			f.t.Error(err)
 		}
@@ -45,7 +46,7 @@ func (f *fleet) decisions(o *shopOrder) (list []decision) {
 func (f *fleet) watch(ctx context.Context) {
 	for isPast(ctx, 100*time.Millisecond) {
 		for _, o := range f.orders {
-			for _, d := range f.decisions(o) {
+			for _, d := range f.listDecisions(o) {
 				if o.seen[d.reference] == nil {
 					o.seen[d.reference] = map[string]time.Time{}
 				}
@@ -60,13 +61,18 @@ func (f *fleet) watch(ctx context.Context) {
 	}
 }
 
-// settle presses "Try now" for each decision that waits. It waits until every
-// decision has ended or needs a person, and the shop's books agree with the
-// gateway's.
-func (f *fleet) settle() {
+// settleOrders presses "Try now" for each decision that waits. Then it waits
+// until two things are true for each order. It gives up after the time in
+// patience.
+//
+//   - Each decision has ended, or the shop asks a person to look at the
+//     decision.
+//   - The order has the same status and sums in the shop's database and at the
+//     gateway.
+func (f *fleet) settleOrders() {
 	rng := rand.New(rand.NewPCG(1, 6))
 	for _, o := range f.orders {
-		for _, d := range f.decisions(o) {
+		for _, d := range f.listDecisions(o) {
 			if d.state == "waiting" {
 				f.post(rng, http.MethodPost, fmt.Sprintf("/operator/orders/%s/jobs/%d", o.number, d.jobID), nil)
 			}
@@ -75,7 +81,7 @@ func (f *fleet) settle() {
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
 		left := 0
 		for _, o := range f.orders {
-			left += len(f.unsettled(o, f.decisions(o)))
+			left += len(f.listUnsettled(o, f.listDecisions(o)))
 		}
 		if left == 0 {
 			return
@@ -83,9 +89,10 @@ func (f *fleet) settle() {
 	}
 }
 
-// unsettled lists the decisions that still wait, and the differences between
-// the shop's row of the order and the truth.
-func (f *fleet) unsettled(o *shopOrder, decisions []decision) (left []string) {
+// listUnsettled lists the decisions that still wait although the shop does not
+// ask a person to look at them. It also lists the differences between the order
+// in the shop's database and the order at the gateway.
+func (f *fleet) listUnsettled(o *shopOrder, decisions []decisionRow) (left []string) {
 	for _, d := range decisions {
 		if d.state == "waiting" && (d.reason == "" || d.job == "running" || d.job == "available") && d.job != "discarded" {
 			left = append(left, fmt.Sprintf("a decision has not ended, and the shop does not ask a person to look: %+v", d))
@@ -106,8 +113,8 @@ func (f *fleet) unsettled(o *shopOrder, decisions []decision) (left []string) {
 }
 
 // The method judge returns a list of the shop's mistakes.
-func (f *fleet) judge(o *shopOrder, decisions []decision) (wrong []string) {
-	wrong = f.unsettled(o, decisions)
+func (f *fleet) judge(o *shopOrder, decisions []decisionRow) (wrong []string) {
+	wrong = f.listUnsettled(o, decisions)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	main := o.orders[0]

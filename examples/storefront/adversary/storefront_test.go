@@ -81,18 +81,18 @@ func TestStorefront(t *testing.T) {
 		o.mu.Unlock()
 	}
 	well := time.Since(began)
-	f.settle()
+	f.settleOrders()
 	for _, o := range f.orders {
 		o.wg.Wait() // wait until the last tries have taken effect
 	}
-	f.settle()
+	f.settleOrders()
 	settled := time.Since(began)
 	unwatch()
 	watching.Wait()
 
 	told := map[string]int{}
 	for _, o := range f.orders {
-		decisions := f.decisions(o)
+		decisions := f.listDecisions(o)
 		for _, d := range decisions {
 			told[d.kind+" "+d.state]++
 		}
@@ -159,14 +159,14 @@ func open(t *testing.T, first, n int) *fleet {
 		f.start(i)
 	}
 	for seed := first; seed < first+n; seed++ {
-		f.add(uint64(seed))
+		f.addOrder(uint64(seed))
 	}
 	return f
 }
 
-// add makes the order of one scenario, and stores it in the shop's database, as
-// the checkout does.
-func (f *fleet) add(seed uint64) {
+// addOrder makes the order of one scenario, and stores it in the shop's
+// database, as the checkout does.
+func (f *fleet) addOrder(seed uint64) {
 	f.t.Helper()
 	sc := newScenario(seed)
 	rng := rand.New(rand.NewPCG(seed, 2))
