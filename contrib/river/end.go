@@ -169,7 +169,8 @@ func (w *worker[TTx, TArgs]) finishTry(
 		if err := w.cfg.Unsettled(ctx, tx, o, a); err != nil {
 			return fmt.Errorf("pluralriver: report job %d: %w", job.ID, err)
 		}
-		row, err = putRecord(ctx, client, tx, job.ID, record{State: string(a.Why), Attempt: job.Attempt, Error: a.Err.Error()})
+		state := record{State: string(a.Why), Attempt: job.Attempt, Error: a.Err.Error()}
+		row, err = putRecord(ctx, client, tx, job.ID, state)
 		if err == nil {
 			job.Metadata = row.Metadata // for NextRetry
 		}
