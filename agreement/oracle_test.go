@@ -306,7 +306,7 @@ func heldTruth(d books, v documentFacts) told {
 
 // refundedTruth adds up the refunds that are PROCESSED, PENDING or CREATED.
 // Refunds that are listed with the same id count once. If the sum does not fit
-// the order's status, the result is that the sum is not known.
+// the order's status, refundedTruth returns told{}.
 func refundedTruth(d books, v documentFacts) (refunded, refunding told) {
 	if v.undecided && !slices.Contains([]string{"CREATED", "ATTEMPTED", "PENDING"}, d.status) {
 		return told{}, told{}
