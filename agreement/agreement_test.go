@@ -151,8 +151,8 @@ func paymentPairs(yield func([]leg) bool) {
 	}
 }
 
-// fewLegs returns a few lists of payments that represent all others. The tests
-// combine them with lists of refunds.
+// fewLegs returns a few typical lists of payments. The tests combine these
+// lists with lists of refunds.
 func fewLegs() [][]leg {
 	paid := func(method string, paise int64, entries ...bookEntry) leg {
 		return leg{method: method, status: "PROCESSED", amount: rupees(paise), entries: entries}
@@ -220,7 +220,7 @@ func booksWithoutRefunds(yield func(books) bool) {
 			for _, status := range orderStatuses() {
 				// The counter n selects one coupon and one value of pre_auth.
 				// The function expectations combines every coupon with every
-				// value.
+				// value of pre_auth.
 				n++
 				d := books{status: status, legs: list, coupon: coupons()[n/3%2], preAuth: []string{"true", "false", ""}[n%3]}
 				if !yield(d) {
@@ -247,9 +247,9 @@ func booksWithRefunds(yield func(books) bool) {
 	}
 }
 
-// The function expectations yields documents of orders that differ in their
-// coupon and in pre_auth.
-func expectations(yield func(books) bool) {
+// booksWithCoupons yields documents of orders that differ in their coupon and
+// in pre_auth.
+func booksWithCoupons(yield func(books) bool) {
 	unread := money{paise: 500, currency: "USD"}
 	garbled := money{currency: "INR", garbled: true}
 	for list := range singlePayments {
@@ -290,8 +290,9 @@ func (f *findings) note(d books, rule, got, want string) {
 	}
 }
 
-// report shows for each broken rule the simplest documents that break it.
-func (f *findings) report() string {
+// brokenRules returns a text about the broken rules. For each rule the text
+// shows the simplest documents that break the rule.
+func (f *findings) brokenRules() string {
 	var b strings.Builder
 	for _, rule := range slices.Sorted(maps.Keys(f.count)) {
 		fmt.Fprintf(&b, "\n%s: %d documents, such as", rule, f.count[rule])
@@ -317,7 +318,7 @@ func toldOf(a plural.Amount, known bool) told {
 func TestAmountsAgreeOnEveryDocument(t *testing.T) {
 	t.Parallel()
 	for name, documents := range map[string]func(func(books) bool){
-		"taken": booksWithoutRefunds, "given back": booksWithRefunds, "expected": expectations,
+		"taken": booksWithoutRefunds, "given back": booksWithRefunds, "expected": booksWithCoupons,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -334,7 +335,7 @@ func TestAmountsAgreeOnEveryDocument(t *testing.T) {
 				f.judge(d, o)
 			}
 			require.Greater(t, f.seen, 10_000)
-			t.Logf("%d documents%s", f.seen, f.report())
+			t.Logf("%d documents%s", f.seen, f.brokenRules())
 			require.Empty(t, f.count)
 		})
 	}
@@ -389,7 +390,7 @@ func (f *findings) cross(d books, o *plural.Order, captured, held, refunded, ref
 	}
 }
 
-func (f *findings) check(d books, v truth, o *plural.Order, captured, held told) {
+func (f *findings) check(d books, v documentFacts, o *plural.Order, captured, held told) {
 	err := plural.Expected{OrderID: "v1-agreed", OrderAmount: plural.INR(wholePrice)}.Check(o)
 	if err != nil {
 		return

@@ -46,15 +46,16 @@ type leg struct {
 	method, status string
 	amount, base   money
 	extra          string // further JSON fields
-	explains       bool   // the payment has an offer or a fee, which may explain another amount
+	explains       bool   // the payment has an offer or a fee, so the amount paid may differ from the price
 	entries        []bookEntry
 }
 
 func (l leg) is(statuses ...string) bool { return slices.Contains(statuses, l.status) }
 func (l leg) hasEnded() bool             { return l.is("FAILED", "CANCELLED") }
 
-// worth returns the payment's amount in the order's currency.
-func (l leg) worth() money {
+// inRupees returns the payment's amount in rupees, the currency of every order
+// here.
+func (l leg) inRupees() money {
 	if l.amount.currency == "INR" || l.amount.garbled {
 		return l.amount
 	}
@@ -78,7 +79,7 @@ func (r bookRefund) json() string {
 	return b.String() + "}"
 }
 
-// The type books is a document about an order.
+// A struct of type books has the parts of one document about an order.
 type books struct {
 	status  string
 	preAuth string // "": the field is absent
@@ -141,8 +142,8 @@ func (l leg) write(b *strings.Builder, n int) {
 	b.WriteByte('}')
 }
 
-// The struct named told holds an amount, if the document shows the amount. The
-// zero value, told{}, means that the document does not show the amount.
+// A struct of type told holds an amount in paise. If the document does not show
+// the amount, the field known is false, as in the zero value told{}.
 type told struct {
 	paise int64
 	known bool
@@ -157,16 +158,16 @@ func (v told) String() string {
 	return "false"
 }
 
-// truth has the amounts and facts that a document really shows.
-type truth struct {
+// documentFacts has the amounts and facts that a document really shows.
+type documentFacts struct {
 	price                                             told // the order's amount less its coupon
 	captured, held, refunded, refunding, refundable   told
 	isPaid, hasEntries, noneAlive, isShort, undecided bool
 }
 
 // truthOf is the oracle: it returns what a document really shows.
-func truthOf(d books) truth {
-	var v truth
+func truthOf(d books) documentFacts {
+	var v documentFacts
 	if d.coupon.currency == "" || d.coupon.isTold() {
 		v.price = knownToBe(wholePrice - d.coupon.paise)
 	}
@@ -187,7 +188,7 @@ func truthOf(d books) truth {
 
 // capturedTruth adds up the captures from the PROCESSED payments. The sum is
 // not known in the cases that the documentation of CapturedAmount names.
-func capturedTruth(d books, v truth) told {
+func capturedTruth(d books, v documentFacts) told {
 	if v.undecided && d.status != "CREATED" && d.status != "ATTEMPTED" {
 		return told{}
 	}
@@ -237,11 +238,11 @@ func entriesTruth(settled []leg) told {
 		for i, e := range l.entries {
 			again := slices.ContainsFunc(l.entries[:i], func(x bookEntry) bool { return x.reference == e.reference })
 			if !e.amount.isTold() || again {
-				return told{} // an order has only one capture: this one is listed again, or split up
+				return told{} // the amount cannot be read, or this capture is listed twice or in two parts
 			}
 			own += e.amount.paise
 		}
-		if worth := l.worth(); worth.isTold() && own > worth.paise {
+		if worth := l.inRupees(); worth.isTold() && own > worth.paise {
 			return told{} // the capture is more than its payment
 		}
 		sum += own
@@ -254,16 +255,16 @@ func entriesTruth(settled []leg) told {
 	return knownToBe(sum)
 }
 
-func outrightTruth(d books, v truth, settled []leg) told {
+func outrightTruth(d books, v documentFacts, settled []leg) told {
 	if d.status == "PARTIALLY_CAPTURED" {
 		return told{} // there was a capture, but no payment lists it
 	}
 	var sum int64
 	for _, l := range settled {
-		if !slices.Contains([]string{"UPI", "NETBANKING", "WALLET"}, l.method) || !l.worth().isTold() {
+		if !slices.Contains([]string{"UPI", "NETBANKING", "WALLET"}, l.method) || !l.inRupees().isTold() {
 			return told{}
 		}
-		sum += l.worth().paise
+		sum += l.inRupees().paise
 	}
 	if !v.price.known || sum != v.price.paise {
 		return told{} // the payments do not add up to OrderAmount less the coupon
@@ -273,7 +274,7 @@ func outrightTruth(d books, v truth, settled []leg) told {
 
 // If the order is AUTHORIZED and nothing was captured, heldTruth returns the
 // whole amount on hold. For any other order the amount is zero or not known.
-func heldTruth(d books, v truth) told {
+func heldTruth(d books, v documentFacts) told {
 	switch {
 	case v.undecided && d.status != "CREATED" && d.status != "ATTEMPTED":
 		return told{}
@@ -288,11 +289,11 @@ func heldTruth(d books, v truth) told {
 		if l.hasEnded() {
 			continue
 		}
-		if !l.is("AUTHORIZED") || !l.worth().isTold() {
+		if !l.is("AUTHORIZED") || !l.inRupees().isTold() {
 			return told{} // this payment does not fit an AUTHORIZED order
 		}
 		captured = captured || len(l.entries) > 0
-		sum += l.worth().paise
+		sum += l.inRupees().paise
 	}
 	switch {
 	case sum != v.price.paise:
@@ -304,9 +305,9 @@ func heldTruth(d books, v truth) told {
 }
 
 // refundedTruth adds up the refunds that are PROCESSED, PENDING or CREATED.
-// Refunds that are listed with the same id count once. The sum is known only if
-// it fits the order's status.
-func refundedTruth(d books, v truth) (refunded, refunding told) {
+// Refunds that are listed with the same id count once. If the sum does not fit
+// the order's status, refundedTruth returns told{}.
+func refundedTruth(d books, v documentFacts) (refunded, refunding told) {
 	if v.undecided && !slices.Contains([]string{"CREATED", "ATTEMPTED", "PENDING"}, d.status) {
 		return told{}, told{}
 	}
@@ -368,14 +369,15 @@ func oddities(d books) string {
 			continue
 		}
 		odd["a payment "+l.status] = !l.is("PROCESSED")
-		total += l.worth().paise
+		total += l.inRupees().paise
 		odd["amount unreadable"] = odd["amount unreadable"] || l.amount.garbled
 		odd["amount absent"] = odd["amount absent"] || l.amount.currency == ""
 		odd["no base amount"] = odd["no base amount"] || l.amount.currency == "USD" && l.base.currency == ""
 		for i, e := range l.entries {
 			odd["several entries"] = odd["several entries"] || i > 0
 			odd["entry unreadable"] = odd["entry unreadable"] || !e.amount.isTold()
-			odd["entry above payment"] = odd["entry above payment"] || l.worth().isTold() && e.amount.paise > l.worth().paise
+			odd["entry above payment"] = odd["entry above payment"] ||
+				l.inRupees().isTold() && e.amount.paise > l.inRupees().paise
 			odd["entry above price"] = odd["entry above price"] || e.amount.paise > wholePrice
 		}
 	}
@@ -401,16 +403,16 @@ func oddities(d books) string {
 
 // fallsShort reports whether the held or paid amount is certainly less than the
 // price, and no offer or fee explains the difference.
-func fallsShort(d books, v truth) bool {
+func fallsShort(d books, v documentFacts) bool {
 	var sum int64
 	for _, l := range d.legs {
 		switch {
 		case l.hasEnded() || l.is("PENDING"):
 			continue
-		case !l.is("AUTHORIZED", "PROCESSED") || !l.worth().isTold() || l.explains:
+		case !l.is("AUTHORIZED", "PROCESSED") || !l.inRupees().isTold() || l.explains:
 			return false
 		}
-		sum += l.worth().paise
+		sum += l.inRupees().paise
 	}
 	return v.price.known && sum < v.price.paise
 }

@@ -52,7 +52,7 @@ func TestSettleByTwoGoroutines(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var well atomic.Bool
 				var writes atomic.Int32
-				s := &shelf{books: tc.books}
+				s := &fixedGateway{books: tc.books}
 				s.write = s.answerLost
 				c := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
 					if r.Method != http.MethodGet {

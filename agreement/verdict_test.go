@@ -19,13 +19,13 @@ import (
 	"github.com/plural-go/plural/internal/racetest"
 )
 
-// shelf is a gateway whose books never change.
-type shelf struct {
+// fixedGateway is a gateway whose books never change.
+type fixedGateway struct {
 	books books
 	write func(r *http.Request) *http.Response // the answer to a capture, cancel or refund
 }
 
-func (s *shelf) RoundTrip(r *http.Request) (*http.Response, error) {
+func (s *fixedGateway) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodGet {
 		return s.write(r), nil
 	}
@@ -42,17 +42,17 @@ func (s *shelf) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // answerRejected answers a write with a rejection.
-func (s *shelf) answerRejected(*http.Request) *http.Response {
+func (s *fixedGateway) answerRejected(*http.Request) *http.Response {
 	return answer(422, `{"code":"OPERATION_NOT_ALLOWED","message":"not allowed"}`)
 }
 
 // answerLost answers a write with status 504, which leaves the outcome open.
-func (s *shelf) answerLost(*http.Request) *http.Response { return answer(504, `{}`) }
+func (s *fixedGateway) answerLost(*http.Request) *http.Response { return answer(504, `{}`) }
 
-// answerShown answers a write with the document in the books: the order after a
-// capture or a cancel, and the refund after a refund. If the books do not have
-// the refund, answerShown returns the same answer as answerLost.
-func (s *shelf) answerShown(r *http.Request) *http.Response {
+// answerShown answers a capture or a cancel with the order from the books, and
+// a refund request with the refund from the books. If the books do not have the
+// refund, answerShown returns the same answer as answerLost.
+func (s *fixedGateway) answerShown(r *http.Request) *http.Response {
 	if r.Method == http.MethodPut {
 		return answer(200, `{"data":`+s.books.json()+`}`)
 	}
@@ -133,7 +133,7 @@ func TestVerdictsAgreeWithAmounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f findings
 		for i, d := range sample {
-			s := &shelf{books: d}
+			s := &fixedGateway{books: d}
 			mode := i % 3
 			s.write = []func(*http.Request) *http.Response{s.answerRejected, s.answerLost, s.answerShown}[mode]
 			c := newPeerClient(t, s.RoundTrip)
@@ -145,7 +145,7 @@ func TestVerdictsAgreeWithAmounts(t *testing.T) {
 				f.verdict(d, q.name, mode, o, err)
 			}
 		}
-		t.Logf("%d questions%s", f.seen, f.report())
+		t.Logf("%d questions%s", f.seen, f.brokenRules())
 		require.Empty(t, f.count)
 	})
 }
@@ -155,7 +155,7 @@ func TestVerdictsAgreeWithAmounts(t *testing.T) {
 type ofCapture struct {
 	ours, others   int  // the number of captures with our reference, and of all other captures
 	sum            told // the sum of the captures with our reference
-	once           told // the same sum, but equal captures from one payment count as one capture
+	once           told // like sum, but if one payment lists equal captures, only the first of them is added
 	without        bool // at least one payment lists no capture
 	underWay, odd  bool
 	settled, named bool // named: each capture has a reference
@@ -267,8 +267,8 @@ func wholeHold(d books, price told) told {
 		if failed = failed || l.hasEnded(); l.hasEnded() {
 			continue
 		}
-		hold.known = hold.known && l.worth().isTold()
-		hold.paise += l.worth().paise
+		hold.known = hold.known && l.inRupees().isTold()
+		hold.paise += l.inRupees().paise
 	}
 	if failed {
 		return price
@@ -276,7 +276,7 @@ func wholeHold(d books, price told) told {
 	return hold
 }
 
-func (f *findings) refundVerdict(d books, name string, v truth, left told, err error, broken map[string]bool) {
+func (f *findings) refundVerdict(d books, name string, v documentFacts, left told, err error, broken map[string]bool) {
 	good := map[string]money{}
 	var first *bookRefund
 	var done int64

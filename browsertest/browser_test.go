@@ -153,13 +153,14 @@ func (b *tab) hear(event any) {
 
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	_ = get(b, chromedp.Steps(steps...))
+	_ = runAction(b, chromedp.Steps(steps...))
 }
 
-// The function get runs an action and returns the action's value. The sandbox
-// replaces parts of its page. If it replaces the element that the action has
-// just found, get runs the action again, with the new element.
-func get[T any](b *tab, action chromedp.Action[T]) T {
+// runAction runs an action and returns the action's value. The page of the
+// sandbox updates itself, and replaces elements with new ones. If the page
+// replaces the element that the action has just found, runAction runs the
+// action again, with the new element.
+func runAction[T any](b *tab, action chromedp.Action[T]) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
@@ -227,7 +228,7 @@ func (b *tab) fill(selector, value string) {
 	b.do(chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), value))
 }
 
-// setControl gives a value to a form control, as a user does who chooses from a
+// setControl sets the value of a form control, for example the choice in a
 // list.
 func (b *tab) setControl(selector, value string) {
 	b.t.Helper()
@@ -239,22 +240,23 @@ func (b *tab) choose(selector string) {
 	b.do(chromedp.Click(chromedp.CSS(selector)))
 }
 
-// The method text runs a script and returns the script's result, which is a
+// evalText runs a script and returns the script's result, which is a
 // string.
-func (b *tab) text(script string) string {
+func (b *tab) evalText(script string) string {
 	b.t.Helper()
-	return get(b, chromedp.Evaluate[string](script))
+	return runAction(b, chromedp.Evaluate[string](script))
 }
 
-// The method picture saves the whole page as a PNG, and checks the page with
-// wellMade.
+// The call b.picture(name) checks the page with the method wellMade. If
+// JavaScript is on, the call also saves a picture of the whole page as a PNG
+// file.
 func (b *tab) picture(name string) {
 	b.t.Helper()
 	b.wellMade(name)
 	if !b.screen.javaScript {
-		return // without JavaScript the page looks the same, and has a picture already
+		return // the page looks the same with JavaScript, and the test with JavaScript saves its picture
 	}
-	png := get(b, chromedp.FullScreenshot(100))
+	png := runAction(b, chromedp.FullScreenshot(100))
 	require.NoError(b.t, os.MkdirAll("screenshots", 0o755))
 	require.NoError(b.t, os.WriteFile(filepath.Join("screenshots", name+"-"+b.screen.name+".png"), png, 0o600))
 }

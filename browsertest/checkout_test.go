@@ -152,12 +152,12 @@ func TestPayerMistypes(t *testing.T) {
 		require.Equal(
 			b.t,
 			"alert",
-			b.text(`document.activeElement.getAttribute("role")`),
+			b.evalText(`document.activeElement.getAttribute("role")`),
 			"the list of mistakes has the focus",
 		)
 		b.picture("mistakes")
 		b.click("Never enter a real card")
-		require.Equal(b.t, "card-number", b.text(`document.activeElement.id`), "the mistake is a link to its field")
+		require.Equal(b.t, "card-number", b.evalText(`document.activeElement.id`), "the mistake is a link to its field")
 	})
 }
 
@@ -206,12 +206,12 @@ func TestPayerWithKeyboard(t *testing.T) {
 	b.open(link)
 	b.sees("Pay ₹1,499.50")
 	b.do(chromedp.KeyEvent(kb.Tab))
-	require.Equal(t, "Skip to the payment", b.text(`document.activeElement.textContent`))
+	require.Equal(t, "Skip to the payment", b.evalText(`document.activeElement.textContent`))
 	b.do(chromedp.KeyEvent(kb.Enter))
 	var stops []string
 	for range 5 {
 		b.do(chromedp.KeyEvent(kb.Tab))
-		stops = append(stops, b.text(`document.activeElement.id || document.activeElement.textContent.trim()`))
+		stops = append(stops, b.evalText(`document.activeElement.id || document.activeElement.textContent.trim()`))
 	}
 	require.Equal(t, []string{"method-CARD", "card-number", "card-expiry", "card-cvv", "Authorise ₹1,499.50"}, stops)
 	b.do(chromedp.KeyEvent(kb.Enter))

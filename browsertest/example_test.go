@@ -48,7 +48,7 @@ func TestWebhookExample(t *testing.T) {
 	address := startShop(t, cmd, out)
 	for _, s := range screens() {
 		if !s.javaScript {
-			continue // without JavaScript the checkout needs one more click, which other tests make
+			continue // without JavaScript the checkout needs one more click, and other tests cover that click
 		}
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()

@@ -39,10 +39,9 @@ func buildExample(t *testing.T, name string) string {
 	return program
 }
 
-// startShop starts a shop. The parameter out is the shop's log, and startShop
-// reads the shop's address from it. When the test ends, startShop interrupts
-// the shop.
-func startShop(t *testing.T, cmd *exec.Cmd, out io.Reader) (address string) {
+// startShop starts a shop, and reads the shop's address from the shop's log.
+// When the test ends, startShop interrupts the shop.
+func startShop(t *testing.T, cmd *exec.Cmd, shopLog io.Reader) (address string) {
 	t.Helper()
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
@@ -50,13 +49,13 @@ func startShop(t *testing.T, cmd *exec.Cmd, out io.Reader) (address string) {
 		require.NoError(t, cmd.Wait(), "the shop stops without an error after an interrupt")
 	})
 	shop := regexp.MustCompile(`shop=(http://[^/\s]+)/`)
-	lines := bufio.NewScanner(out)
+	lines := bufio.NewScanner(shopLog)
 	for address == "" && lines.Scan() {
 		if found := shop.FindStringSubmatch(lines.Text()); found != nil {
 			address = found[1]
 		}
 	}
-	go func() { _, _ = io.Copy(io.Discard, out) }() // a full pipe would block the shop
+	go func() { _, _ = io.Copy(io.Discard, shopLog) }() // a full pipe would block the shop
 	require.NotEmpty(t, address)
 	return address
 }

@@ -110,7 +110,7 @@ func walkSandbox(b *tab, told map[string]string) {
 
 	// The page links to the checkout. After the payment, the page shows the
 	// hold.
-	require.Equal(b.t, order.RedirectURL, b.text(`document.querySelector("article a.button").href`))
+	require.Equal(b.t, order.RedirectURL, b.evalText(`document.querySelector("article a.button").href`))
 	b.open(order.RedirectURL)
 	b.press("Authorise", "Confirm your payment")
 	b.fill("#otp", "123456")

@@ -141,9 +141,13 @@ func (s *shop) requirePaid(id string, status plural.OrderStatus) {
 	require.Equal(s.t, status, one.order.Status)
 }
 
-// requireUnpaid checks the most recent callback. The callback must be about the
-// order with this id and have this status and this error code. Confirm must
-// have reported that the order is not paid. Otherwise the test fails.
+// requireUnpaid checks the most recent callback. If one of these statements is
+// not true, the test fails:
+//
+//   - The callback is about the order with this id.
+//   - The callback came to the path /failed, with this status and this error
+//     code.
+//   - Confirm returned a NotPaidError for this callback.
 func (s *shop) requireUnpaid(id string, status plural.OrderStatus, code plural.ErrorCode) payerReturn {
 	s.t.Helper()
 	one := s.lastReturn()

@@ -40,9 +40,9 @@ func openStorefront(t *testing.T, opts ...pluraltest.Option) *storefront {
 	return s
 }
 
-// The method staff returns the address of a page for the staff. The address
+// staffURL returns the address of a page for the shop's staff. The address
 // contains the user name and the password.
-func (s *storefront) staff(path string) string {
+func (s *storefront) staffURL(path string) string {
 	return strings.Replace(s.url, "http://", "http://operator:"+staffPassword+"@", 1) + path
 }
 
@@ -98,13 +98,13 @@ func TestStorefront(t *testing.T) {
 		shop.approvePayment(b)
 		b.sees("Your bank holds ₹2,999.00 for us.")
 		b.picture("storefront-paid")
-		page := b.text(`location.href`)
+		page := b.evalText(`location.href`)
 		require.Contains(b.t, page, shop.url+"/orders/order-", "the page comes after a redirect, so a reload is safe")
 		b.do(chromedp.Reload())
 		b.sees("Thank you")
 
 		staff := openTab(b.t, b.screen)
-		staff.open(shop.staff("/operator"))
+		staff.open(shop.staffURL("/operator"))
 		staff.sees("the money is on hold")
 		staff.picture("storefront-orders")
 		staff.press("order-", "Ship or let go")
@@ -150,7 +150,7 @@ func TestStorefrontGoesBack(t *testing.T) {
 	shop, b := openStorefront(t), openTab(t, screens()[0])
 	shop.startCheckout(b)
 	first := shop.onlyOrder(t)
-	b.text(`history.back(), ""`)
+	b.evalText(`history.back(), ""`)
 	b.sees("Your cart")
 	b.press("Go to the payment", "Pay ₹1,499.50")
 	require.Equal(t, first.ID, shop.onlyOrder(t).ID)
@@ -170,7 +170,7 @@ func TestStorefrontTwoOperators(t *testing.T) {
 	shop, b := openStorefront(t), openTab(t, screens()[0])
 	shop.buyLamp(b)
 	order := shop.onlyOrder(t)
-	page := shop.staff("/operator/orders/" + order.Reference)
+	page := shop.staffURL("/operator/orders/" + order.Reference)
 	other := openTab(t, screens()[0])
 	other.open(page)
 	other.sees("Ship or let go")
@@ -185,7 +185,7 @@ func TestStorefrontTwoOperators(t *testing.T) {
 	other.picture("storefront-changed")
 	require.Len(t, shop.srv.Captures(order.ID), 1)
 	require.Empty(t, shop.srv.Cancels(order.ID))
-	require.Equal(t, "1", b.text(`String(document.querySelectorAll(".steps li").length)`), "two clicks, one decision")
+	require.Equal(t, "1", b.evalText(`String(document.querySelectorAll(".steps li").length)`), "two clicks, one decision")
 }
 
 // The test shows what the staff and the customer see when a hold lapses at the
@@ -205,16 +205,16 @@ func TestStorefrontInDoubt(t *testing.T) {
 		require.NoError(b.t, err)
 		require.NoError(b.t, shop.srv.LapseHold(order.ID, pluraltest.LapseAtBank))
 		staff := openTab(b.t, b.screen)
-		staff.open(shop.staff("/operator/orders/" + order.Reference))
+		staff.open(shop.staffURL("/operator/orders/" + order.Reference))
 		staff.press("Capture ₹1,499.50", "Capture ₹1,499.50?")
 		staff.press("Capture ₹1,499.50", "has to be looked at")
-		staff.open(shop.staff("/operator/orders/" + order.Reference + "-1"))
+		staff.open(shop.staffURL("/operator/orders/" + order.Reference + "-1"))
 		staff.sees("The customer owes once")
 		staff.picture("storefront-second")
-		staff.open(shop.staff("/operator"))
+		staff.open(shop.staffURL("/operator"))
 		staff.sees("second order")
 		staff.picture("storefront-orders-doubt")
-		staff.open(shop.staff("/operator/orders/" + order.Reference))
+		staff.open(shop.staffURL("/operator/orders/" + order.Reference))
 		staff.sees("Plural has another order under this number")
 		staff.picture("storefront-doubt")
 		b.open(shop.url + "/orders/" + order.Reference)
@@ -273,7 +273,7 @@ func (b *tab) postForm(from, to string, form url.Values) {
 	for name := range form {
 		fmt.Fprintf(&fields, "add(%q, %q);", name, form.Get(name))
 	}
-	b.text(fmt.Sprintf(`(() => {
+	b.evalText(fmt.Sprintf(`(() => {
 		const form = document.createElement("form");
 		form.method = "post";
 		form.action = %q;

@@ -15,5 +15,5 @@ var wellMade string
 // main landmark and one h1. Text differs enough from its background.
 func (b *tab) wellMade(name string) {
 	b.t.Helper()
-	require.Empty(b.t, get(b, chromedp.Evaluate[[]string](wellMade)), "%s, %s", name, b.screen.name)
+	require.Empty(b.t, runAction(b, chromedp.Evaluate[[]string](wellMade)), "%s, %s", name, b.screen.name)
 }

@@ -77,18 +77,19 @@ func (a CaptureArgs) check() error { return a.request().Validate(a.OrderID) }
 
 func (a CaptureArgs) subject() (orderID, reference string) { return a.OrderID, a.Reference }
 
-// For a full capture findExisting returns nil, so the call itself looks in the
-// books. Only the call knows the whole amount. An order can be captured only
-// once, so the call does not take the money twice.
+// For a full capture findExisting returns nil, and the job calls
+// Captures.Create. The job has no amount to compare with the books, and
+// Captures.Create can judge a full capture. An order can be captured only once,
+// so Captures.Create does not take the money twice.
 func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, isLaterRun bool) (*result, error) {
 	if !isLaterRun || a.Full {
-		return nil, nil //nolint:nilnil // the call itself looks in the books
+		return nil, nil //nolint:nilnil // the job calls Captures.Create, which can read the books itself
 	}
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
 	o, err := client.Captures.Find(ctx, a.OrderID, a.Reference)
 	if err != nil {
-		return nil, nil //nolint:nilnil // Find returned no capture, so the job makes the call
+		return nil, nil //nolint:nilnil // Find returned no capture, so the job calls Captures.Create
 	}
 	var sum plural.Amount
 	for _, c := range o.Captures() {
@@ -99,11 +100,11 @@ func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, is
 			sum.Currency = c.CaptureAmount.Currency
 		}
 		if sum, err = sum.Add(c.CaptureAmount); err != nil {
-			return nil, nil //nolint:nilnil // the amounts cannot be added up, so the job makes the call
+			return nil, nil //nolint:nilnil // the amounts cannot be added up, so the job calls Captures.Create
 		}
 	}
 	if sum != a.Amount {
-		return nil, nil //nolint:nilnil // the call finds the other amount, and reports it
+		return nil, nil //nolint:nilnil // Captures.Create finds the other amount, and reports it
 	}
 	return ofOrder(o, nil)
 }
@@ -131,13 +132,13 @@ func (a CancelArgs) subject() (orderID, reference string) { return a.OrderID, ""
 
 func (a CancelArgs) findExisting(ctx context.Context, client *plural.Client, isLaterRun bool) (*result, error) {
 	if !isLaterRun {
-		return nil, nil //nolint:nilnil // the first run makes the call without reading the books
+		return nil, nil //nolint:nilnil // the first run cancels the order without reading the books
 	}
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
 	o, err := client.Orders.Get(ctx, a.OrderID)
 	if err != nil || o.Status != plural.OrderStatusCancelled {
-		return nil, nil //nolint:nilnil // the books did not show a cancelled order, so the job makes the call
+		return nil, nil //nolint:nilnil // the books did not show a cancelled order, so the job calls Cancels.Create
 	}
 	return ofOrder(o, nil)
 }
@@ -179,10 +180,11 @@ func (a RefundArgs) send(ctx context.Context, client *plural.Client) (*result, e
 	return ofOrder(client.Refunds.Create(ctx, a.OrderID, a.request()))
 }
 
-// sameAmount returns the refund that was found if its amount is the job's
-// amount. If its amount is different, sameAmount returns a conflict, and the
-// job's refund must not be sent. If Plural accepted it, there would be two
-// refunds under this reference.
+// sameAmount compares the refund that was found with the job's amount. If the
+// amounts are equal, sameAmount returns the refund. If the amounts differ,
+// sameAmount returns a conflict, and the job's refund must not be sent. If
+// Plural accepted the job's refund too, there would be two refunds under this
+// reference.
 func (a RefundArgs) sameAmount(found *plural.Order) (*plural.Order, error) {
 	if found.OrderAmount == a.Amount {
 		return found, nil
@@ -194,7 +196,7 @@ func (a RefundArgs) sameAmount(found *plural.Order) (*plural.Order, error) {
 }
 
 // oneThatHasNotEnded allows only one job at a time. Jobs that have ended do not
-// count, because the shop may decide on the same call again after any result.
+// count: after any result, the shop may insert a new job for the same call.
 func oneThatHasNotEnded() river.InsertOpts {
 	return river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
 		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,

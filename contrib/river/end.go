@@ -80,10 +80,10 @@ func (r record) isSame(other record) bool {
 	return r.State == other.State && (r.ID == other.ID || r.ID == "" || other.ID == "")
 }
 
-// isOurs reports whether no other worker has begun the job since this worker
-// began. It compares the times at which the attempts began. The numbers of the
-// attempts are not enough: two attempts may have the same number, because River
-// does not count an attempt that ends with a snooze.
+// isOurs reports whether this worker is the last worker that began the job. It
+// compares the times at which the attempts began. The numbers of the attempts
+// are not enough: two attempts may have the same number, because River does not
+// count an attempt that ends with a snooze.
 func isOurs(row, job *rivertype.JobRow) bool {
 	return row.AttemptedAt != nil && job.AttemptedAt != nil && row.AttemptedAt.Equal(*job.AttemptedAt)
 }
@@ -94,8 +94,8 @@ var errOther = errors.New("another worker has the job")
 // endJob completes the job, and calls the function [Config.Ended] once. After a
 // rescue two workers may have the job. Then only the worker that began last may
 // complete the job. A lock on the job's row makes the other worker wait.
-// Afterwards the record shows the other worker, and any later worker, that the
-// job has ended.
+// Afterwards the other worker, and any later worker, can read in the record
+// that the job has ended.
 func (w *worker[TTx, TArgs]) endJob(ctx context.Context, job *river.Job[TArgs], o Outcome) error {
 	client := river.ClientFromContext[TTx](ctx)
 	return w.cfg.Transact(ctx, func(tx TTx) error {
@@ -104,7 +104,7 @@ func (w *worker[TTx, TArgs]) endJob(ctx context.Context, job *river.Job[TArgs], 
 		case err != nil:
 			return err
 		case recordOf(row).hasEnded():
-			return w.contradict(ctx, tx, o, recordOf(row))
+			return w.reportContradiction(ctx, tx, o, recordOf(row))
 		case !isOurs(row, job.JobRow):
 			return errOther
 		}
@@ -122,15 +122,17 @@ func (w *worker[TTx, TArgs]) endJob(ctx context.Context, job *river.Job[TArgs], 
 			return err
 		}
 		w.cfg.step("told")
-		_, err = write(ctx, client, tx, job.ID, endOf(job.Attempt, o))
+		_, err = putRecord(ctx, client, tx, job.ID, endOf(job.Attempt, o))
 		return err
 	})
 }
 
-// The method contradict is called if another run has already ended the job. It
-// calls the function Unsettled if this run has a different answer, or if the
-// answer to this run's call was lost.
-func (w *worker[TTx, TArgs]) contradict(ctx context.Context, tx TTx, o Outcome, ended record) error {
+// reportContradiction is called if another run has already ended the job. It
+// calls the function Unsettled in two cases:
+//   - This run has a final answer, and the record of the other run has a
+//     different answer.
+//   - This run made a call too, and the answer to that call was lost.
+func (w *worker[TTx, TArgs]) reportContradiction(ctx context.Context, tx TTx, o Outcome, ended record) error {
 	if isFinal(o.Err) && endOf(ended.Attempt, o).isSame(ended) {
 		return nil
 	}
@@ -138,13 +140,13 @@ func (w *worker[TTx, TArgs]) contradict(ctx context.Context, tx TTx, o Outcome, 
 	return w.cfg.Unsettled(ctx, tx, o, Attempt{ended.Attempt, Contradicted, errors.Join(err, o.Err)})
 }
 
-// The method unsettled returns the error of a try that did not end the job. In
-// two cases it first calls the function Unsettled:
+// finishTry returns the error of a try that did not end the job. In two cases
+// finishTry first calls the function Unsettled:
 //   - There is a reason in a.Why, and no other worker has taken or ended the
 //     job.
-//   - The answer to the try's call was lost, and another run has ended the job.
-//     No later try finds out what that call did.
-func (w *worker[TTx, TArgs]) unsettled(
+//   - This try sent a request to Plural, the answer was lost, and another run
+//     has ended the job. No later try finds out what the request did.
+func (w *worker[TTx, TArgs]) finishTry(
 	ctx context.Context, job *river.Job[TArgs], o Outcome, a Attempt, wasSent bool,
 ) error {
 	isLost := wasSent && !isFinal(o.Err) && errors.Is(o.Err, plural.ErrOutcomeUnknown)
@@ -158,7 +160,7 @@ func (w *worker[TTx, TArgs]) unsettled(
 		case err != nil:
 			return err
 		case recordOf(row).hasEnded() && isLost:
-			return w.contradict(ctx, tx, o, recordOf(row))
+			return w.reportContradiction(ctx, tx, o, recordOf(row))
 		case a.Why == "":
 			return nil
 		case recordOf(row).hasEnded() || !isOurs(row, job.JobRow):
@@ -167,20 +169,21 @@ func (w *worker[TTx, TArgs]) unsettled(
 		if err := w.cfg.Unsettled(ctx, tx, o, a); err != nil {
 			return fmt.Errorf("pluralriver: report job %d: %w", job.ID, err)
 		}
-		row, err = write(ctx, client, tx, job.ID, record{State: string(a.Why), Attempt: job.Attempt, Error: a.Err.Error()})
+		state := record{State: string(a.Why), Attempt: job.Attempt, Error: a.Err.Error()}
+		row, err = putRecord(ctx, client, tx, job.ID, state)
 		if err == nil {
 			job.Metadata = row.Metadata // for NextRetry
 		}
 		return err
 	})
 	if errors.Is(err, errOther) {
-		return w.leave()
+		return w.yieldJob()
 	}
 	return errors.Join(a.Err, err)
 }
 
-// write records the state of a job.
-func write[TTx any](
+// putRecord stores the state of a job in the job's row.
+func putRecord[TTx any](
 	ctx context.Context, client *river.Client[TTx], tx TTx, id int64, r record,
 ) (*rivertype.JobRow, error) {
 	return client.JobUpdateTx(ctx, tx, id, &river.JobUpdateParams{Output: r})

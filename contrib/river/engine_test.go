@@ -38,7 +38,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// engine is River on one kind of database, with the shop's own tables.
+// engine has a database of one kind, and the functions with which the tests use
+// the database. The database has River's tables and the shop's own tables.
 type engine[TTx any] struct {
 	kind, where string
 	driver      riverdriver.Driver[TTx]
@@ -46,9 +47,9 @@ type engine[TTx any] struct {
 	exec        func(ctx context.Context, tx TTx, statement string) error
 	query       func(ctx context.Context, query string, into ...any) error
 
-	// The function hold prevents transactions of this process until
-	// somebody calls the function release. Otherwise the process may be
-	// suspended in a transaction, and keep SQLite's lock.
+	// The function hold prevents transactions of this process until somebody
+	// calls the function release. Without hold, the process may be suspended in
+	// a transaction, and keep SQLite's lock.
 	hold func() (release func(), err error)
 }
 
@@ -244,8 +245,8 @@ func pluralClient(url, id, secret string) (*plural.Client, error) {
 	)
 }
 
-// authorized makes an order that is paid and on hold.
-func authorized(t *testing.T, gateway *pluraltest.Server, reference string) string {
+// makeHeldOrder makes an order that is paid and on hold.
+func makeHeldOrder(t *testing.T, gateway *pluraltest.Server, reference string) string {
 	t.Helper()
 	id := unpaidOrder(t, gateway, reference)
 	_, err := gateway.Pay(id, pluraltest.Approve)

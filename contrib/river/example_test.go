@@ -26,8 +26,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// The shop decides on a capture in a transaction, and a job carries it out. The
-// example runs on SQLite and the emulator.
+// In one transaction the shop stores its decision to capture money, and inserts
+// a job. The job then captures the money. The example runs on SQLite and the
+// emulator.
 func Example() {
 	db, gateway, pluralClient, closeAll := openShop()
 	defer closeAll()
@@ -72,7 +73,7 @@ func Example() {
 	}
 
 	for e := range completed {
-		if e.Job.Kind == pluralriver.KindCapture { // the job of Watch also completes
+		if e.Job.Kind == pluralriver.KindCapture { // the job that Watch made completes too
 			break
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// WatchArgs is the job of Watch.
+// WatchArgs has the arguments of the job that Watch makes.
 type WatchArgs = watchArgs
 
 // OnStep sets a function that is called between the steps of a job's run.
@@ -24,8 +24,8 @@ func Daily[TTx any](cfg Config[TTx], wait time.Duration) Config[TTx] {
 }
 
 // FindLink returns what a job about a payment link finds before it sends
-// anything. If isLaterRun is true, FindLink looks as a later run of the job
-// does.
+// anything. If isLaterRun is true, FindLink reads the books in the same way as
+// a later run of the job.
 func FindLink(
 	ctx context.Context, client *plural.Client, args MoneyArgs, isLaterRun bool,
 ) (*plural.PaymentLink, error) {

@@ -96,9 +96,9 @@ func TestTheSameTimeInAnotherForm(t *testing.T) {
 	}
 }
 
-// Two jobs are the same if one has an empty list or map, and the other has no
-// list or map. The shop may get an empty list or map when it reads the metadata
-// from its database.
+// If the only difference between two jobs is an empty list or map in one of
+// them, InsertTx treats the jobs as equal. The shop may get an empty list or
+// map when it reads the metadata from its database.
 func TestAnEmptyListIsTheSameAsNone(t *testing.T) {
 	t.Parallel()
 	e, err := openSQLite(filepath.Join(t.TempDir(), "shop.db"))

@@ -39,7 +39,7 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	})
 
 	// Carried out.
-	id := authorized(t, s.gateway, "order-1")
+	id := makeHeldOrder(t, s.gateway, "order-1")
 	row := s.waitFor(t, s.insert(t, pluralriver.CaptureArgs{
 		OrderID: id, Reference: "capture-1", Amount: plural.INR(4000),
 	}), isFinalized)
@@ -56,7 +56,7 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 
 	// The answer is final, and nothing is carried out, because the order is
 	// cancelled.
-	failed := authorized(t, s.gateway, "order-5")
+	failed := makeHeldOrder(t, s.gateway, "order-5")
 	require.NoError(t, s.gateway.Cancel(failed))
 	row = s.waitFor(t, s.insert(t, pluralriver.CaptureArgs{OrderID: failed, Reference: "late", Full: true}), isFinalized)
 	require.Equal(t, rivertype.JobStateCompleted, row.State)
@@ -64,7 +64,7 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'late' AND good = 0`))
 
 	// The answer is lost at first. Later the job finds out what happened.
-	id = authorized(t, s.gateway, "order-2")
+	id = makeHeldOrder(t, s.gateway, "order-2")
 	s.gateway.Inject(pluraltest.On(pluraltest.OpCapturesCreate),
 		pluraltest.ResetAfterApply, pluraltest.ResetBeforeApply, pluraltest.ResetBeforeApply)
 	row = s.waitFor(t, s.insert(t, pluralriver.CaptureArgs{OrderID: id, Reference: "capture-2", Full: true}), isFinalized)
@@ -73,7 +73,7 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 
 	// The function Ended returns an error. So its writes are rolled back,
 	// and the job is tried again.
-	id = authorized(t, s.gateway, "order-3")
+	id = makeHeldOrder(t, s.gateway, "order-3")
 	row = s.waitFor(t, s.insert(t, pluralriver.CaptureArgs{OrderID: id, Reference: "hook", Full: true}), isFinalized)
 	require.Equal(t, rivertype.JobStateCompleted, row.State)
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'hook'`))
@@ -100,7 +100,7 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	require.ErrorIs(t, err, plural.ErrInvalidRequest, "there is nobody to send the link to")
 
 	// A decision in a transaction that is rolled back makes no job.
-	id = authorized(t, s.gateway, "order-4")
+	id = makeHeldOrder(t, s.gateway, "order-4")
 	require.Error(t, s.transact(t.Context(), func(tx TTx) error {
 		_, err := pluralriver.InsertTx(t.Context(), s.river, tx, pluralriver.CancelArgs{OrderID: id}, nil)
 		return errors.Join(err, errors.New("the shop changed its mind"))
@@ -117,7 +117,7 @@ func testInserted[TTx any](t *testing.T, e *engine[TTx]) {
 	s := e.open(t, gated[TTx](g))
 
 	// While a job has not ended, no other job can have its reference.
-	id := authorized(t, s.gateway, "order-1")
+	id := makeHeldOrder(t, s.gateway, "order-1")
 	args := pluralriver.CaptureArgs{OrderID: id, Reference: "capture-1", Amount: plural.INR(4000)}
 	first := s.insert(t, args)
 	<-g.arrived
@@ -140,14 +140,14 @@ func testInserted[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Len(t, s.gateway.Captures(id), 1)
 
 	// The shop can decide again on a cancel that was refused.
-	id = authorized(t, s.gateway, "order-2")
+	id = makeHeldOrder(t, s.gateway, "order-2")
 	require.NoError(t, s.gateway.Capture(id, "capture-2", pluraltest.Amount{}))
 	for n := range 2 {
 		s.waitFor(t, s.insert(t, pluralriver.CancelArgs{OrderID: id}), isFinalized)
 		require.Equal(t, n+1, s.count(t, `ended WHERE order_id = '%s' AND good = 0`, id))
 	}
 
-	// A request that the call would refuse is refused when it is inserted.
+	// If the call would refuse a request, InsertTx refuses the request as well.
 	bad := map[string]string{"why": "a\xffb"}
 	for name, args := range map[string]pluralriver.MoneyArgs{
 		"no amount":      pluralriver.CaptureArgs{OrderID: id, Reference: "r"},
@@ -218,7 +218,7 @@ func testKilled[TTx any](t *testing.T, e *engine[TTx]) {
 	steps := []string{"begun", "looked", "answered", "ended", "told", "committed"}
 	orders := map[string]string{}
 	for _, step := range steps {
-		orders[step] = authorized(t, s.gateway, "killed-"+step)
+		orders[step] = makeHeldOrder(t, s.gateway, "killed-"+step)
 		s.insert(t, pluralriver.CaptureArgs{OrderID: orders[step], Reference: "killed-" + step, Full: true})
 		s.process(t, step, "kill").Wait()
 	}
@@ -241,7 +241,7 @@ func testSuspended[TTx any](t *testing.T, e *engine[TTx]) {
 	require.NoError(t, s.river.Stop(t.Context()))
 	for _, step := range []string{"begun", "looked", "answered"} {
 		reference := "suspended-" + step
-		order := authorized(t, s.gateway, reference)
+		order := makeHeldOrder(t, s.gateway, reference)
 		id := s.insert(t, pluralriver.CaptureArgs{OrderID: order, Reference: reference, Full: true})
 		p := s.process(t, step, "stop")
 		pid, err := strconv.Atoi(p.Line())

@@ -24,8 +24,8 @@ import (
 // River's tables. A job that has its final answer is deleted after
 // river.Config.CompletedJobRetentionPeriod, a day by default. With a
 // DiscardedJobRetentionPeriod of -1, a job that was given up stays until
-// somebody deletes it. This package logs no arguments of jobs. If a LinkArgs is
-// printed with package fmt, its Description is shown, and nothing of its
+// somebody deletes it. This package logs no arguments of jobs. If package fmt
+// prints a LinkArgs, the text contains the Description, but no field of the
 // Customer.
 //
 // In Config.Ended, call Outcome.Link.Expected (see
@@ -75,12 +75,13 @@ func (a LinkArgs) subject() (orderID, reference string) { return "", a.Reference
 // not keep references unique.
 //
 // The first run of a job looks once, because an earlier job may have had the
-// same reference. A later run looks for longer, because an earlier run may have
-// made the link a moment ago. The later run sends the link only if Plural has
-// answered for three seconds that it does not have the link. If the books
-// cannot be read, the run fails, and the job is tried again. If ExpireBy has
-// passed, the call would end the job. So in that case the first run also reads
-// the books for three seconds, as a later run does.
+// same reference. A later run reads the books for three seconds, because an
+// earlier run may have made the link a moment ago. The later run sends the link
+// only if every read in this time shows that Plural does not have the link. If
+// the books cannot be read, the run fails, and the job is tried again. If
+// ExpireBy has passed, PaymentLinks.Create returns an error that ends the job.
+// So in that case the first run also reads the books for three seconds, as a
+// later run does.
 func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, isLaterRun bool) (*result, error) {
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
@@ -90,7 +91,7 @@ func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, isLat
 		case err == nil:
 			return a.sameLink(l)
 		case !isLaterRun && !a.isLate():
-			return nil, nil //nolint:nilnil // the first run did not find the link, so it makes the call
+			return nil, nil //nolint:nilnil // the first run did not find the link, so the run makes the link
 		case !isAbsent(err):
 			return nil, err
 		case time.Since(began) >= linkLookDuration:
@@ -109,7 +110,8 @@ func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, isLat
 func (a LinkArgs) isLate() bool { return !a.ExpireBy.IsZero() && time.Until(a.ExpireBy) < time.Second }
 
 // linkLookDuration is the time for which a later run reads the books. The run
-// makes the link only if the books do not have the link in all that time.
+// makes the link only if every read in this time shows that Plural does not
+// have the link.
 const linkLookDuration = 3 * time.Second
 
 // isAbsent reports whether Plural said that it has no such link. A firewall's
@@ -157,17 +159,17 @@ func (a LinkCancelArgs) subject() (orderID, reference string) { return a.Payment
 
 func (a LinkCancelArgs) findExisting(ctx context.Context, client *plural.Client, isLaterRun bool) (*result, error) {
 	if !isLaterRun {
-		return nil, nil //nolint:nilnil // the first run makes the call without reading the books
+		return nil, nil //nolint:nilnil // the first run cancels the link without reading the books
 	}
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
 	l, err := client.PaymentLinks.Get(ctx, a.PaymentLinkID)
 	if err != nil || l.Status != plural.PaymentLinkStatusCancelled {
-		return nil, nil //nolint:nilnil // the books did not show a cancelled link, so the job makes the call
+		return nil, nil //nolint:nilnil // the books did not show a cancelled link, so the job calls PaymentLinks.Cancel
 	}
 	o, err := client.Orders.Get(ctx, l.OrderID)
 	if err != nil || !isUnpaid(o) {
-		return nil, nil //nolint:nilnil // the link may be paid, and the call finds that out
+		return nil, nil //nolint:nilnil // the link may be paid, and PaymentLinks.Cancel finds that out
 	}
 	return &result{link: l}, nil
 }

@@ -45,9 +45,9 @@ func linkOf(status string, amount int64) string {
 
 const noLink = `{"code":"ORDER_NOT_FOUND","message":"no"}`
 
-// A later run of a job sends its link only if Plural has answered for three
-// seconds that it does not have the link. If the link expires meanwhile, the
-// job does not end, because the link may have been paid.
+// A later run of a job reads the books for three seconds. The run sends its
+// link only if every read shows that Plural does not have the link. If the link
+// expires meanwhile, the job does not end, because the link may have been paid.
 func TestLaterRunLooksForItsLink(t *testing.T) {
 	t.Parallel()
 	type say func(since time.Duration) (int, string)
@@ -108,9 +108,9 @@ func TestLaterRunLooksForItsLink(t *testing.T) {
 	}
 }
 
-// A new job may have the reference of a job that has ended. Plural may not keep
-// references unique, so the first run also looks for a link, and makes no
-// second link.
+// A new job may have the reference of a job that has ended. If Plural does not
+// keep references unique, the new job could make a second link. So the first
+// run, too, looks for a link before it makes one.
 func TestFirstRunLooksForItsLink(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -190,9 +190,9 @@ func TestLinkArgsPrintNoCustomer(t *testing.T) {
 	require.NotContains(t, text, "9000000001")
 }
 
-// If a link is cancelled, but its order may be paid, the run makes the call.
-// The call finds out that the payer was faster. The payer may have paid a part,
-// which the order's status does not show.
+// If a link is cancelled, but its order may be paid, the run calls
+// PaymentLinks.Cancel. That call finds out that the payer was faster. The payer
+// may have paid a part, which the order's status does not show.
 func TestLaterRunOfACancelLooksAtTheOrder(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

@@ -11,13 +11,13 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// testTwoLives lets two workers run the same job, and tries every order of
-// their steps.
+// testTwoLives lets two workers run the same job. The steps of the two workers
+// happen in a different sequence each time.
 func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	first := newGate("answered")
 	s := e.open(t, gated[TTx](first), oneWorker)
 	begin := func(reference string) (id int64, order string) {
-		order = authorized(t, s.gateway, reference)
+		order = makeHeldOrder(t, s.gateway, reference)
 		id = s.insert(t, pluralriver.CaptureArgs{OrderID: order, Reference: reference, Amount: plural.INR(5000)})
 		<-first.arrived
 		return id, order
@@ -111,7 +111,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 // testRetriedAfterTheEnd retries jobs that have ended.
 func testRetriedAfterTheEnd[TTx any](t *testing.T, e *engine[TTx]) {
 	s := e.open(t, nil)
-	order := authorized(t, s.gateway, "order-1")
+	order := makeHeldOrder(t, s.gateway, "order-1")
 	done := s.insert(t, pluralriver.CaptureArgs{OrderID: order, Reference: "done", Full: true})
 	s.waitFor(t, done, isFinalized)
 	refused := s.insert(t, pluralriver.CancelArgs{OrderID: order})

@@ -37,16 +37,17 @@ func (LookArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttem
 type Looks[TTx any] struct {
 	// Client reads the orders.
 	Client *plural.Client
-	// Transact runs the function work in a transaction of River's database,
-	// and commits the transaction if work returns nil. Use [Pgx] or [SQL].
+	// Transact begins a transaction of River's database, and calls the given
+	// function with the transaction. If that function returns nil, Transact
+	// commits the transaction. Use [Pgx] or [SQL].
 	Transact func(ctx context.Context, work func(tx TTx) error) error
-	// Seen is called with the order from Plural's books, in a transaction.
-	// Two look jobs may read one order at the same time, and Plural's books
-	// lag. So an older document may come after a newer document. Compare
-	// UpdatedAt with the time in the shop's own row of the order. If
-	// UpdatedAt is zero, the document has no time: accept it. If UpdatedAt
-	// is in the future, accept the document too, and do not store the time:
-	// all later documents would seem older.
+	// Seen is called with the order from Plural's books, in a transaction. Two
+	// jobs may read one order at the same time, and Plural may answer with an
+	// older state. So an older document may come after a newer document.
+	// Compare UpdatedAt with the time in the shop's own row of the order. If
+	// UpdatedAt is zero, the document has no time: accept it. If UpdatedAt is
+	// in the future, accept the document, but do not store the time. If you
+	// stored it, all later documents would seem older.
 	Seen func(ctx context.Context, tx TTx, o *plural.Order) error
 
 	// Quiet returns orders that may still change (see [MayChange]), if the
@@ -61,19 +62,19 @@ type Looks[TTx any] struct {
 	// delete old events of an inbox. Prune may be nil.
 	Prune func(ctx context.Context) error
 
-	// HoldFor is how long after the payment's authorisation an order can
-	// safely be captured. Plural does not document how long a hold lasts.
-	// So ask Plural, and subtract a day from the answer. If an order is
-	// still AUTHORIZED after HoldFor, each look job first calls the
-	// function Seen, and then the function Lapsing in the same transaction.
-	// Set both HoldFor and Lapsing, or neither.
+	// HoldFor is how long after the payment's authorisation an order can safely
+	// be captured. Plural does not document how long a hold lasts. So ask
+	// Plural, and subtract a day from the answer. If an order is still
+	// AUTHORIZED after HoldFor, each job that reads the order calls the
+	// function Seen, and then the function Lapsing in the same transaction. Set
+	// both HoldFor and Lapsing, or neither.
 	HoldFor time.Duration
 	Lapsing func(ctx context.Context, tx TTx, o *plural.Order) error
 
 	// Queue is the queue for the jobs that a sweep inserts. If Queue is "",
 	// these jobs go to River's default queue.
 	Queue string
-	// Timeout limits one look job. The default is a minute.
+	// Timeout limits one job that reads an order. The default is a minute.
 	Timeout time.Duration
 }
 
@@ -94,14 +95,14 @@ func AddLooks[TTx any](workers *river.Workers, looks Looks[TTx]) error {
 	)
 }
 
-// LookTx inserts a job that reads an order, called a look job. The job runs
-// once the transaction is committed. The opts may be nil. Their UniqueOpts are
-// ignored.
+// LookTx inserts a job that reads an order. The job runs after the transaction
+// is committed. The opts may be nil. Their UniqueOpts are ignored.
 //
-// Normally only one look job waits for each order, even if much happens to the
-// order. If a look job already waits and is due early enough, LookTx inserts
-// nothing. A look job that is already running does not count, because it may
-// have read the order before the latest change.
+// Normally each order has at most one such job that is waiting to run, no
+// matter how often LookTx is called. If a job for the order is already waiting,
+// and is due early enough, LookTx inserts nothing. A job that is already
+// running does not count, because it may have read the order before the latest
+// change.
 func LookTx[TTx any](
 	ctx context.Context, client *river.Client[TTx], tx TTx, args LookArgs, opts *river.InsertOpts,
 ) error {
@@ -116,7 +117,7 @@ func LookTx[TTx any](
 	if due.IsZero() {
 		due = time.Now()
 	}
-	due = due.Add(aMoment)
+	due = due.Add(acceptedDelay)
 	with.UniqueOpts = oneThatHasNotEnded().UniqueOpts
 	oneWaits := false
 	for lane := range maxLanes {
@@ -143,18 +144,18 @@ func LookTx[TTx any](
 	return nil
 }
 
-// The constant aMoment is the delay that LookTx accepts. If a look job already
-// waits, and is due at most this much later than the caller asks for, LookTx
-// inserts no new job.
-const aMoment = time.Second
+// acceptedDelay is the delay that LookTx accepts. A job for the order may
+// already be waiting. If that job is due at most acceptedDelay later than the
+// caller asks for, LookTx inserts no new job.
+const acceptedDelay = time.Second
 
 // maxLanes is the number of lanes of an order. If every lane has a job, and one
 // of these jobs waits, LookTx inserts no new job. If all of these jobs are
 // running, LookTx inserts a job without a lane.
 const maxLanes = 8
 
-// lookInLane is a [LookArgs] with a lane. In each lane, at most one look job
-// for an order can be waiting or running.
+// lookInLane is a [LookArgs] with a lane. In each lane, at most one job for an
+// order can be waiting or running.
 type lookInLane struct {
 	OrderID   string `json:"order_id,omitzero"  river:"unique"`
 	Reference string `json:"reference,omitzero" river:"unique"`
@@ -208,17 +209,18 @@ func LookOnEvent[TTx any](
 // For all other orders MayChange returns true, for example for an order that is
 // unpaid or on hold. If package plural does not know the status of an order,
 // the order may change. A payment or a refund counts as not ended if package
-// plural does not know its status. MayChange does not use the captured amount,
-// because the document of a sale that was paid outright by card never shows
-// that amount.
+// plural does not know its status. MayChange does not use the captured amount.
+// If a sale was paid by card without a hold, the document of the order never
+// shows that amount.
 //
 // A document may leave out captures or refunds. If the shop needs a sum that
 // the document does not show, Quiet should return the order as well. Such sums
 // are [plural.Order.RefundedAmount] and, for a hold that was captured,
 // [plural.Order.CapturedAmount]. An order that nobody pays may stay CREATED, so
 // Quiet should also leave out old orders. A later decision to refund can change
-// any order. Because books lag, also look at an order if the shop has decided
-// something that the order's row does not show yet.
+// any order. Plural may answer with an older state right after a decision was
+// carried out. So Quiet should also return an order while the order's row does
+// not show what the shop has decided.
 func MayChange(o *plural.Order) bool {
 	switch o.Status {
 	case plural.OrderStatusCancelled, plural.OrderStatusFailed:
@@ -276,7 +278,7 @@ type looker[TTx any] struct {
 func (l *looker[TTx]) Timeout(*river.Job[LookArgs]) time.Duration { return l.looks.Timeout }
 
 func (l *looker[TTx]) Work(ctx context.Context, job *river.Job[LookArgs]) error {
-	o, err := l.read(ctx, job.Args)
+	o, err := l.readOrder(ctx, job.Args)
 	if o == nil || err != nil {
 		return err
 	}
@@ -291,9 +293,9 @@ func (l *looker[TTx]) Work(ctx context.Context, job *river.Job[LookArgs]) error 
 	})
 }
 
-// read reads the order. It returns nil if Plural has no order with the
-// reference.
-func (l *looker[TTx]) read(ctx context.Context, args LookArgs) (o *plural.Order, err error) {
+// readOrder reads the order from Plural. If Plural has no order with the
+// reference, readOrder returns nil.
+func (l *looker[TTx]) readOrder(ctx context.Context, args LookArgs) (o *plural.Order, err error) {
 	switch {
 	case !args.isOne():
 		return nil, river.JobCancel(errNotOne)
@@ -340,9 +342,9 @@ type sweeper[TTx any] struct {
 	looks *Looks[TTx]
 }
 
-// The method Work calls the function Quiet, and inserts a look job for each
-// order that Quiet returns. Each look job has only a few tries, so these jobs
-// do not accumulate while Plural is down.
+// The method Work inserts a job for each order that the function Looks.Quiet
+// returns. The inserted job reads the order. Each of these jobs has only a few
+// tries, so the jobs do not accumulate while Plural is down.
 func (s *sweeper[TTx]) Work(ctx context.Context, _ *river.Job[sweepArgs]) error {
 	var pruned error
 	if s.looks.Prune != nil {

@@ -86,7 +86,7 @@ func TestLooks(t *testing.T) {
 
 	seen(lost, "CREATED")
 	<-pruned
-	id := authorized(t, gateway, "order-1")
+	id := makeHeldOrder(t, gateway, "order-1")
 	seen(id, "AUTHORIZED")
 	require.Eventually(t, func() bool {
 		return e.count(t, `lapsing WHERE order_id = '%s'`, id) > 0
@@ -94,14 +94,14 @@ func TestLooks(t *testing.T) {
 	require.NoError(t, gateway.Capture(id, "capture-1", pluraltest.Amount{}))
 	seen(id, "PROCESSED")
 	require.Zero(t, e.count(t, `lapsing WHERE order_id = '%s'`, lost), "nothing is on hold")
-	// After the event of a refund, a look job reads the order.
+	// After the event of a refund, a job reads the order.
 	_, err = gateway.Refund(id, "refund-1", pluraltest.Amount{Value: 10_000, Currency: "INR"})
 	require.NoError(t, err)
 	seen(id, "FULLY_REFUNDED")
 	require.Equal(t, 2, e.count(t, `seen`))
 
-	// An id that no order can have is not tried again. If Plural does not
-	// have the order, the look job ends.
+	// An id that no order can have is not tried again. If Plural does not have
+	// the order, the job that should read the order ends.
 	for args, want := range map[pluralriver.LookArgs]rivertype.JobState{
 		{OrderID: "a/b"}:                 rivertype.JobStateCancelled,
 		{}:                               rivertype.JobStateCancelled,
@@ -118,9 +118,9 @@ func TestLooks(t *testing.T) {
 	}
 }
 
-// Only one look job waits for an order, no matter how much happens to the
-// order. If the other look jobs are running, or are due later, LookTx inserts a
-// further look job.
+// For each order only one job waits to run, no matter how often LookTx is
+// called. If the other jobs for the order are running, or are due later, LookTx
+// inserts a further job.
 func TestLooksAreUniqueWhileTheyWait(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "shop.db")
@@ -154,16 +154,15 @@ func TestLooksAreUniqueWhileTheyWait(t *testing.T) {
 	require.Equal(t, 6, look(a))
 	e.execute(t, `DELETE FROM river_job`)
 
-	// A look job that is due next week does not replace a look job that is
-	// due now.
+	// A job that is due next week does not replace a job that is due now.
 	next := &river.InsertOpts{ScheduledAt: time.Now().Add(7 * 24 * time.Hour)}
 	require.NoError(t, tryLook(a, next))
 	require.NoError(t, tryLook(a, next))
 	require.Equal(t, 1, e.count(t, `river_job`))
 	require.Equal(t, 2, look(a))
 
-	// During an outage, at most eight look jobs wait for an order. If all
-	// eight are running, LookTx inserts a further look job.
+	// During an outage, at most eight jobs for an order are waiting. If all
+	// eight are running, LookTx inserts a further job.
 	for n := range 12 {
 		set("retryable", ", scheduled_at = datetime('now', '+1 hour')")
 		require.Equal(t, min(3+n, 8), look(a))
@@ -191,18 +190,18 @@ func TestMayChange(t *testing.T) {
 
 	id := unpaidOrder(t, gateway, "order-1")
 	require.True(t, mayChange(id), "unpaid")
-	id = authorized(t, gateway, "order-2")
+	id = makeHeldOrder(t, gateway, "order-2")
 	require.True(t, mayChange(id), "on hold")
 	require.NoError(t, gateway.Capture(id, "capture-2", rupees(40)))
 	require.False(t, mayChange(id), "captured in part")
 	_, err = gateway.Refund(id, "refund-2", rupees(40))
 	require.NoError(t, err)
 	require.False(t, mayChange(id), "the captured part is refunded")
-	id = authorized(t, gateway, "order-3")
+	id = makeHeldOrder(t, gateway, "order-3")
 	require.NoError(t, gateway.Cancel(id))
 	require.False(t, mayChange(id), "cancelled")
 
-	id = authorized(t, gateway, "order-4")
+	id = makeHeldOrder(t, gateway, "order-4")
 	require.NoError(t, gateway.Capture(id, "capture-4", pluraltest.Amount{}))
 	require.False(t, mayChange(id), "captured")
 	gateway.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.PendingResult)

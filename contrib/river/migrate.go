@@ -9,9 +9,8 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 )
 
-// The constant migrating is the key of PostgreSQL's advisory lock for
-// migrations.
-const migrating = 5390217447
+// migrationLock is the key of PostgreSQL's advisory lock for migrations.
+const migrationLock = 5390217447
 
 // Migrate creates River's tables, or brings them up to date. On PostgreSQL
 // every process can run Migrate at its start, because the processes wait for
@@ -30,7 +29,7 @@ func Migrate[TTx any](ctx context.Context, driver riverdriver.Driver[TTx]) error
 			return fmt.Errorf("pluralriver: migrate: %w", err)
 		}
 		defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // the transaction only holds the lock
-		if _, err := tx.PGAdvisoryXactLock(ctx, migrating); err != nil {
+		if _, err := tx.PGAdvisoryXactLock(ctx, migrationLock); err != nil {
 			return fmt.Errorf("pluralriver: migrate: lock: %w", err)
 		}
 	}

@@ -13,13 +13,15 @@ import (
 // not made twice, even if Plural does not keep references unique.
 //
 // The first run of a job looks once, because an earlier job may have had the
-// same reference. A later run reads the books until they answer whether there
-// is such a refund, and looks again after a while. It does so because an
-// earlier run may have sent the refund a moment ago, and books lag. The later
-// run sends the refund only if the books showed that they do not have it.
+// same reference. A later run first calls Refunds.Find, which reads the books
+// until several reads agree. If Plural does not have the refund, the run waits
+// a while, and then reads the books again. The run does this because an earlier
+// run may have sent the refund a moment ago, and because Plural may answer with
+// an older state. The later run sends the refund only if the books have shown
+// that Plural does not have the refund.
 func (a RefundArgs) findExisting(ctx context.Context, client *plural.Client, isLaterRun bool) (*result, error) {
 	if isLaterRun {
-		if o, err := a.look(ctx, client); o != nil || err != nil {
+		if o, err := a.findRefund(ctx, client); o != nil || err != nil {
 			return ofOrder(o, err)
 		}
 		select {
@@ -31,7 +33,7 @@ func (a RefundArgs) findExisting(ctx context.Context, client *plural.Client, isL
 	if !a.isInSight(ctx, client) {
 		return nil, nil //nolint:nilnil // the refund is not there, which is not an error
 	}
-	return ofOrder(a.look(ctx, client))
+	return ofOrder(a.findRefund(ctx, client))
 }
 
 // isInSight looks for the refund once. If the books cannot be read, isInSight
@@ -48,14 +50,14 @@ func (a RefundArgs) isInSight(ctx context.Context, client *plural.Client) bool {
 	})
 }
 
-// The method look reads the books. If the job may send the refund, the method
+// findRefund reads the books. If the job may send the refund, findRefund
 // returns no refund and no error. The job must not send the refund in these
 // cases:
 //   - The books show a refund under this reference that has not failed, with
 //     any amount.
 //   - The books show two refunds under this reference.
 //   - The books cannot be read, or are unclear.
-func (a RefundArgs) look(ctx context.Context, client *plural.Client) (*plural.Order, error) {
+func (a RefundArgs) findRefund(ctx context.Context, client *plural.Client) (*plural.Order, error) {
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
 	o, err := client.Refunds.Find(ctx, a.OrderID, a.Reference)

@@ -70,7 +70,7 @@ func asItIs(cfg pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx] { retur
 // refund.
 func (s *refundShop) captured(t *testing.T, order string) pluralriver.RefundArgs {
 	t.Helper()
-	id := authorized(t, s.gateway, order)
+	id := makeHeldOrder(t, s.gateway, order)
 	require.NoError(t, s.gateway.Capture(id, "capture-"+order, pluraltest.Amount{}))
 	return pluralriver.RefundArgs{OrderID: id, Reference: "refund-" + order, Amount: plural.INR(1000)}
 }
@@ -129,7 +129,8 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 			return pluraltest.NoFault
 		}, 1, false,
 	}, {
-		// The books lag for longer than a call looks at them.
+		// Plural answers with an older state for longer than a call reads the
+		// books.
 		"the books lag", func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault {
 			switch {
 			case r.Op == pluraltest.OpRefundsCreate && refunds == 0:
@@ -241,7 +242,7 @@ func TestDailyOnlyWhileInReview(t *testing.T) {
 		}
 		return pluraltest.NoFault
 	})
-	id := authorized(t, s.gateway, "order") // the order is on hold, so a refund may still become possible
+	id := makeHeldOrder(t, s.gateway, "order") // the order is on hold, so a refund may still become possible
 	job := s.insert(t, pluralriver.RefundArgs{OrderID: id, Reference: "early", Amount: plural.INR(1000)})
 	o := <-s.told
 	require.Equal(t, pluralriver.NeedsReview, o.Why)

@@ -41,7 +41,8 @@ func testUnsettled[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Equal(t, 1, s.count(t, `unsettled WHERE why = 'needs review' AND attempt = 1 AND good = 0`))
 	require.Len(t, row.Errors, 1)
 	require.WithinDuration(t, row.Errors[0].At.Add(24*time.Hour), row.ScheduledAt, time.Hour)
-	// After the payer has paid, a person retries the job at once.
+	// After the payer has paid, somebody in the shop retries the job at once,
+	// without waiting for a day.
 	_, err := s.gateway.Pay(order, pluraltest.Approve)
 	require.NoError(t, err)
 	_, err = s.river.JobRetry(t.Context(), id)
@@ -51,7 +52,7 @@ func testUnsettled[TTx any](t *testing.T, e *engine[TTx]) {
 
 	// There is no answer for a while. So the job is reported after the third
 	// try, and after the last try.
-	order = authorized(t, s.gateway, "order-2")
+	order = makeHeldOrder(t, s.gateway, "order-2")
 	s.gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
 		if r.OrderID == order {
 			return pluraltest.UnavailableBeforeApply
@@ -93,7 +94,7 @@ func testCancelled[TTx any](t *testing.T, e *engine[TTx]) {
 		}
 		return pluraltest.NoFault
 	})
-	order = authorized(t, s.gateway, "order-1")
+	order = makeHeldOrder(t, s.gateway, "order-1")
 	id := s.insert(t, pluralriver.CaptureArgs{OrderID: order, Reference: "running", Full: true})
 	<-g.arrived
 	close(g.open)
@@ -137,7 +138,7 @@ func testEndedFails[TTx any](t *testing.T, e *engine[TTx]) {
 		}
 		return cfg
 	})
-	order := authorized(t, s.gateway, "order-1")
+	order := makeHeldOrder(t, s.gateway, "order-1")
 	var job *rivertype.JobInsertResult
 	require.NoError(t, s.transact(t.Context(), func(tx TTx) (err error) {
 		job, err = pluralriver.InsertTx(t.Context(), s.river, tx,

@@ -13,9 +13,10 @@ import (
 )
 
 // Watch makes a periodic job for river.Config.PeriodicJobs. Every minute the
-// job finds the money jobs that were cancelled or given up while no worker had
-// them. It calls [Config.Unsettled] for each of them. Such a job was cancelled
-// by a person, or its worker was killed in the job's last try.
+// job looks for money jobs that ended without an answer while no worker was
+// running them. It calls [Config.Unsettled] for each of these money jobs.
+// Either a person cancelled the money job, or its worker was killed in the last
+// try.
 func Watch() *river.PeriodicJob {
 	return river.NewPeriodicJob(
 		river.PeriodicInterval(time.Minute),
@@ -90,7 +91,7 @@ func (w *watcher[TTx]) report(ctx context.Context, client *river.Client[TTx], id
 		if err := w.cfg.Unsettled(ctx, tx, o, a); err != nil {
 			return err
 		}
-		_, err = write(ctx, client, tx, id, record{State: string(a.Why), Attempt: row.Attempt, Error: a.Err.Error()})
+		_, err = putRecord(ctx, client, tx, id, record{State: string(a.Why), Attempt: row.Attempt, Error: a.Err.Error()})
 		return err
 	})
 	if err != nil {

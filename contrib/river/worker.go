@@ -11,7 +11,7 @@
 //		Unsettled: shop.unsettled, // the shop's own
 //	})
 //
-// The code in which the shop decides has this call:
+// When the shop decides to move money, it makes this call:
 //
 //	_, err = pluralriver.InsertTx(ctx, riverClient, tx, pluralriver.CaptureArgs{
 //		OrderID: id, Reference: reference, Amount: plural.INR(149950),
@@ -27,9 +27,9 @@
 // run finds in Plural's books what was done, and does not repeat it.
 //
 // This package writes the output that River keeps with each job
-// ([rivertype.JobRow.Output]). The output records the job's state, and prevents
-// a second call of Ended. Do not record another output for these jobs, and do
-// not delete these jobs while they may be retried.
+// ([rivertype.JobRow.Output]). This output contains the job's state, and
+// prevents a second call of Ended. Do not record another output for these jobs,
+// and do not delete these jobs while they may be retried.
 package pluralriver
 
 import (
@@ -50,11 +50,11 @@ type Outcome struct {
 	Kind      string // the kind of the job, such as [KindCapture]
 	OrderID   string // the order's id; the link's id if the job cancels a link; "" if the job makes a link
 	Reference string // the merchant's reference; "" for a cancel
-	// Order is the order that the call returned. It is nil if Err is not
-	// nil. For a refund, Order is the refund. The refund's Status may be
-	// PENDING for days, because Plural has accepted the refund, but the
-	// bank may still refuse it. To learn the final status, read the order
-	// again later (see [LookTx]).
+	// Order is the order that the call returned. It is nil if Err is not nil.
+	// If the job makes a refund, Order is the document of that refund. The
+	// refund's Status may be PENDING for days, because Plural has accepted the
+	// refund, but the bank may still refuse it. To learn the final status, read
+	// the order again later (see [LookTx]).
 	Order *plural.Order
 	// Link is the result of a job about a payment link. Such a job has no
 	// Order.
@@ -71,12 +71,12 @@ type Attempt struct {
 	Number int // 1 for the first try; 0 if the job was not tried
 	Why    Why
 	// Err is the reason why the try did not end the job. If Why is
-	// EndedFails, Err wraps the error that the function [Config.Ended]
-	// returned, or the error of the transaction in which Ended was called.
+	// [EndedFails], the function [Config.Ended] or its transaction failed, and
+	// Err wraps the error of that failure.
 	Err error
 }
 
-// A Why is a reason for which [Config.Unsettled] is called.
+// Why is the type of the reasons for a call of [Config.Unsettled].
 type Why string
 
 // The reasons.
@@ -109,23 +109,24 @@ const (
 type Config[TTx any] struct {
 	// Client makes the calls.
 	Client *plural.Client
-	// Transact runs the function work in a transaction of River's database,
-	// and commits the transaction if work returns nil. Use [Pgx] or [SQL].
+	// Transact begins a transaction of River's database, and calls the given
+	// function with the transaction. If that function returns nil, Transact
+	// commits the transaction. Use [Pgx] or [SQL].
 	Transact func(ctx context.Context, work func(tx TTx) error) error
-	// Ended is called once a job has a final answer, in the transaction
-	// that completes the job. So the writes of Ended are made at most once,
-	// even if two workers have the job or somebody retries the job after
-	// its end. If Ended returns an error, the job is tried again. Ended may
-	// be nil.
+	// Ended is called when a job has a final answer, in the transaction that
+	// completes the job. What Ended writes in this transaction is stored at
+	// most once, even if two workers have the job or somebody retries the job
+	// after its end. If Ended returns an error, the job is tried again. Ended
+	// may be nil.
 	Ended func(ctx context.Context, tx TTx, o Outcome) error
-	// Unsettled is called if a job has not ended and a person has to look:
-	// see [Why]. It may be called more than once for one job. After a call
-	// of Ended that returned nil, Unsettled is called only with the reason
-	// [Contradicted]. After a call of Unsettled, the job may still get a
-	// final answer, and then Ended is called. A job may also be cancelled or
-	// given up while no worker has the job. For such a job Unsettled is
-	// called only if [Watch] is one of River's periodic jobs. Unsettled may
-	// be nil.
+	// Unsettled is called if a job has not ended and a person has to look: see
+	// [Why]. It may be called more than once for one job. After Ended has
+	// returned nil and its transaction is committed, the only possible reason
+	// for a call of Unsettled is [Contradicted]. After a call of Unsettled, the
+	// job may still get a final answer, and then Ended is called. A job may
+	// also be cancelled or given up while no worker has the job. For such a job
+	// Unsettled is called only if [Watch] is one of River's periodic jobs.
+	// Unsettled may be nil.
 	Unsettled func(ctx context.Context, tx TTx, o Outcome, a Attempt) error
 	// UnsettledAfter is the number of tries after which Unsettled is called, if
 	// there is no other reason to call it. The default is 8. With River's
@@ -142,7 +143,7 @@ type Config[TTx any] struct {
 const (
 	minTimeout     = 10 * time.Second
 	defaultTimeout = 2 * time.Minute
-	endTimeout     = 10 * time.Second // limit of the transaction after a call, independent of the limit of the try
+	endTimeout     = 10 * time.Second // the time for storing a call's result, even if the try's own time is over
 )
 
 // AddWorkers adds the workers for captures, cancels, refunds and payment links,
@@ -191,8 +192,9 @@ type worker[TTx any, TArgs MoneyArgs] struct {
 // Timeout tells River the time limit of one try.
 func (w *worker[TTx, TArgs]) Timeout(*river.Job[TArgs]) time.Duration { return w.cfg.Timeout }
 
-// NextRetry returns a time a day later if a person has to look. Otherwise River
-// decides when to try again.
+// NextRetry returns the time of the next try. If a person has to look at the
+// job, the next try is a day from now. Otherwise NextRetry returns the zero
+// time, and River decides when to try again.
 func (w *worker[TTx, TArgs]) NextRetry(job *river.Job[TArgs]) time.Time {
 	if r := recordOf(job.JobRow); r.State == string(NeedsReview) && r.Attempt == job.Attempt {
 		return time.Now().Add(w.cfg.daily)
@@ -200,7 +202,8 @@ func (w *worker[TTx, TArgs]) NextRetry(job *river.Job[TArgs]) time.Time {
 	return time.Time{}
 }
 
-// Work makes the call, and ends the job if its answer is final.
+// Work sends the job's request to Plural, unless the books already show the
+// request's effect. If the answer is final, Work ends the job.
 func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) error {
 	w.cfg.step("begun")
 	row, err := river.ClientFromContext[TTx](ctx).JobGet(ctx, job.ID)
@@ -210,7 +213,7 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	case recordOf(row).hasEnded():
 		return nil // another run has already ended the job
 	case !isOurs(row, job.JobRow):
-		return w.leave()
+		return w.yieldJob()
 	}
 	o := Outcome{Kind: job.Kind}
 	o.OrderID, o.Reference = job.Args.subject()
@@ -226,15 +229,15 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	if !isFinal(o.Err) {
-		return w.unsettled(ctx, job, o, Attempt{job.Attempt, w.reviewReason(job, o.Err, cause), o.Err}, wasSent)
+		return w.finishTry(ctx, job, o, Attempt{job.Attempt, w.reviewReason(job, o.Err, cause), o.Err}, wasSent)
 	}
 	err = w.endJob(ctx, job, o)
 	switch {
 	case errors.Is(err, errOther):
-		return w.leave()
+		return w.yieldJob()
 	case err != nil:
 		err = fmt.Errorf("pluralriver: end job %d: %w", job.ID, err)
-		return w.unsettled(ctx, job, o, Attempt{job.Attempt, w.reviewReason(job, o.Err, cause), err}, wasSent)
+		return w.finishTry(ctx, job, o, Attempt{job.Attempt, w.reviewReason(job, o.Err, cause), err}, wasSent)
 	}
 	w.cfg.step("committed")
 	return nil
@@ -284,9 +287,9 @@ func (w *worker[TTx, TArgs]) reviewReason(job *river.Job[TArgs], err, cause erro
 	return StillUnknown
 }
 
-// The method leave returns the result of Work for a worker that has lost its
-// job to another worker. River changes the job's row because of this result,
-// and so also ends the other worker's try. After the result nil, River would
-// complete the job. After an error, River could give the job up. After a
-// snooze, River tries the job again.
-func (w *worker[TTx, TArgs]) leave() error { return river.JobSnooze(w.cfg.Timeout) }
+// yieldJob returns the result of Work for a worker whose job another worker has
+// taken over. Because of this result, River changes the job's row, and that
+// change also ends the other worker's try. If the result were nil, River would
+// complete the job. If the result were an ordinary error, River could give the
+// job up. The result is a snooze, so River tries the job again.
+func (w *worker[TTx, TArgs]) yieldJob() error { return river.JobSnooze(w.cfg.Timeout) }

@@ -37,9 +37,9 @@ func TestMain(m *testing.M) {
 }
 
 // runHotel is the main function of a hotel process. The process runs until it
-// is killed, or until it reads a line. A line stops the process in the same way
-// as a signal. The process has the program's usual settings, but shorter times
-// between tries.
+// is killed, or until it reads a line from its standard input. The line stops
+// the process as a signal would. The process has the program's usual settings,
+// but shorter times between tries.
 func runHotel() {
 	ctx, stop := context.WithCancel(context.Background())
 	go func() {
@@ -77,8 +77,8 @@ func (soon) NextRetry(job *rivertype.JobRow) time.Time {
 	return time.Now().Add(min(time.Duration(job.Attempt)*100*time.Millisecond, time.Second))
 }
 
-// The type chain is one hotel that runs as several processes.
-type chain struct {
+// hotelProcesses is one hotel that runs as several processes.
+type hotelProcesses struct {
 	t         *testing.T
 	gateway   *pluraltest.Server
 	db        *sql.DB
@@ -89,12 +89,12 @@ type chain struct {
 	next      atomic.Uint64
 }
 
-// The function open starts a hotel with an empty database. All its processes
+// startHotel starts a hotel with an empty database. All processes of the hotel
 // start at the same time.
-func open(t *testing.T, gateway *pluraltest.Server, processes int, env ...string) *chain {
+func startHotel(t *testing.T, gateway *pluraltest.Server, processes int, env ...string) *hotelProcesses {
 	t.Helper()
 	postgres, redis := servertest.StartPostgres(t), servertest.StartRedis(t)
-	c := &chain{t: t, gateway: gateway, processes: make([]*servertest.Process, processes)}
+	c := &hotelProcesses{t: t, gateway: gateway, processes: make([]*servertest.Process, processes)}
 	balancer := httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			host := c.addresses[int(c.next.Add(1)%uint64(processes))]
@@ -128,7 +128,7 @@ func open(t *testing.T, gateway *pluraltest.Server, processes int, env ...string
 	return c
 }
 
-func (c *chain) start(i int) {
+func (c *hotelProcesses) start(i int) {
 	c.processes[i] = servertest.StartProcess(c.t, "hotel", append(c.env, "HOTEL_ADDR="+c.addresses[i])...)
 }
 
@@ -140,15 +140,16 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// The type page is the hotel's answer to a request.
-type page struct {
+// webAnswer is the hotel's answer to a request.
+type webAnswer struct {
 	status   int
 	location string
 	body     string
 }
 
-// The method ask sends a request, and repeats it until a process answers.
-func (c *chain) ask(method, path string, form url.Values) page {
+// sendRequest sends a request to the hotel, and repeats the request until a
+// process answers.
+func (c *hotelProcesses) sendRequest(method, path string, form url.Values) webAnswer {
 	client := &http.Client{
 		Timeout:       30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -157,7 +158,7 @@ func (c *chain) ask(method, path string, form url.Values) page {
 		req, err := http.NewRequestWithContext(c.t.Context(), method, c.url+path, strings.NewReader(form.Encode()))
 		if err != nil {
 			c.t.Error(err)
-			return page{}
+			return webAnswer{}
 		}
 		if method == http.MethodPost {
 			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -170,64 +171,64 @@ func (c *chain) ask(method, path string, form url.Values) page {
 		body, err := io.ReadAll(res.Body)
 		_ = res.Body.Close()
 		if err == nil && res.StatusCode < http.StatusInternalServerError {
-			return page{res.StatusCode, res.Header.Get("Location"), html.UnescapeString(string(body))}
+			return webAnswer{res.StatusCode, res.Header.Get("Location"), html.UnescapeString(string(body))}
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	c.t.Errorf("%s %s is never answered", method, path)
-	return page{}
+	return webAnswer{}
 }
 
-// The method book makes a booking. It returns the booking's number, and
-// Plural's id of the order for the booking.
-func (c *chain) book() (number, id string) {
-	p := c.ask(http.MethodPost, "/bookings", url.Values{"room": {"Lake"}, "nights": {"2"}})
+// makeBooking makes a booking. It returns the booking's number, and Plural's id
+// of the order for the booking.
+func (c *hotelProcesses) makeBooking() (number, id string) {
+	p := c.sendRequest(http.MethodPost, "/bookings", url.Values{"room": {"Lake"}, "nights": {"2"}})
 	for range 50 {
 		if orderID, ok := c.atPlural(p.location); ok {
 			return c.queryText(`SELECT number FROM bookings WHERE plural_id = $1`, orderID), orderID
 		}
 		number := strings.TrimPrefix(p.location, "/bookings/") // the guest tries again, because Plural may be down
-		p = c.ask(http.MethodPost, "/bookings/"+number+"/pay", nil)
+		p = c.sendRequest(http.MethodPost, "/bookings/"+number+"/pay", nil)
 	}
 	c.t.Errorf("no way to pay: %v", p)
 	return "", ""
 }
 
-func (c *chain) atPlural(link string) (id string, ok bool) {
+func (c *hotelProcesses) atPlural(link string) (id string, ok bool) {
 	if !strings.HasPrefix(link, c.gateway.URL) {
 		return "", false
 	}
 	return c.queryText(`SELECT plural_id FROM bookings WHERE link = $1`, link), true
 }
 
-// The method pay lets the guest pay at Plural. If comesBack is true, the
-// guest's browser then comes back to the hotel.
-func (c *chain) pay(id string, comesBack bool) {
+// payDeposit makes the guest pay the deposit at Plural. If comesBack is true,
+// the guest's browser then comes back to the hotel.
+func (c *hotelProcesses) payDeposit(id string, comesBack bool) {
 	back, err := c.gateway.Pay(id, pluraltest.Approve)
 	if err != nil {
 		c.t.Errorf("pay: %v", err)
 		return
 	}
 	if comesBack {
-		c.ask(http.MethodPost, "/plural/return", back.Form)
+		c.sendRequest(http.MethodPost, "/plural/return", back.Form)
 	}
 }
 
 // makeHeldBooking books a room and pays the deposit. Then it waits until the
 // hotel knows that the deposit is held.
-func (c *chain) makeHeldBooking(comesBack bool) (number, id string) {
-	number, id = c.book()
-	c.pay(id, comesBack)
+func (c *hotelProcesses) makeHeldBooking(comesBack bool) (number, id string) {
+	number, id = c.makeBooking()
+	c.payDeposit(id, comesBack)
 	c.waitForDesk(number, "check-out")
 	return number, id
 }
 
 // waitForDesk waits until the desk's page of a booking contains the text. Then
 // it returns the page.
-func (c *chain) waitForDesk(number, text string) string {
+func (c *hotelProcesses) waitForDesk(number, text string) string {
 	var body string
 	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if body = c.ask(http.MethodGet, "/desk/"+number, nil).body; strings.Contains(body, text) {
+		if body = c.sendRequest(http.MethodGet, "/desk/"+number, nil).body; strings.Contains(body, text) {
 			return body
 		}
 	}
@@ -237,19 +238,19 @@ func (c *chain) waitForDesk(number, text string) string {
 
 var beforeField = regexp.MustCompile(`name="before" value="([0-9]+)"`)
 
-// The method decide waits until the desk's page has a button for the decision,
-// and presses that button.
-func (c *chain) decide(number, kind, amount string) page {
+// pressButton waits until the desk's page has a button for the decision, and
+// presses that button.
+func (c *hotelProcesses) pressButton(number, kind, amount string) webAnswer {
 	body := c.waitForDesk(number, "/desk/"+number+"/"+kind+`"`)
 	found := beforeField.FindStringSubmatch(body)
 	if found == nil {
-		return page{}
+		return webAnswer{}
 	}
-	return c.ask(http.MethodPost, "/desk/"+number+"/"+kind, url.Values{"before": found[1:], "amount": {amount}})
+	return c.sendRequest(http.MethodPost, "/desk/"+number+"/"+kind, url.Values{"before": found[1:], "amount": {amount}})
 }
 
 // queryText returns the one value that an SQL statement finds.
-func (c *chain) queryText(statement string, args ...any) (value string) {
+func (c *hotelProcesses) queryText(statement string, args ...any) (value string) {
 	if err := c.db.QueryRowContext(c.t.Context(), statement, args...).Scan(&value); err != nil {
 		c.t.Errorf("%s: %v", statement, err)
 	}
@@ -258,7 +259,7 @@ func (c *chain) queryText(statement string, args ...any) (value string) {
 
 // waitForValue repeats an SQL statement until the statement finds the wanted
 // value.
-func (c *chain) waitForValue(want, statement string, args ...any) {
+func (c *hotelProcesses) waitForValue(want, statement string, args ...any) {
 	var got string
 	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if got = c.queryText(statement, args...); got == want {

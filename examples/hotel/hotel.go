@@ -78,11 +78,11 @@ var (
 
 const perNight = 6_000_00
 
-// The method book stores a booking. If the guest did not book by telephone, the
+// storeBooking stores a booking. If the guest did not book by telephone, the
 // parameter mobile is "". The deposit is the price of the nights plus 5,000
 // rupees for extras. The fee for a guest who does not come is the price of one
 // night.
-func (h *hotel) book(ctx context.Context, room string, nights int, mobile string) (number string, err error) {
+func (h *hotel) storeBooking(ctx context.Context, room string, nights int, mobile string) (number string, err error) {
 	number = "booking-" + strings.ToLower(rand.Text()) // not guessable, because anybody who knows it may see the booking
 	_, err = h.pool.Exec(ctx, `INSERT INTO bookings (number, reference, mobile, room, nights, deposit, fee)
 		VALUES ($1, $1, $2, $3, $4, $5, $6)`, number, mobile, room, nights, int64(nights)*perNight+5_000_00, perNight)
@@ -143,11 +143,11 @@ func (b *booking) payable() string {
 	return b.Link
 }
 
-// The method decide stores a decision, together with the job that carries out
-// the decision. The parameter shownDecisions is the number of decisions that
-// the desk's page showed. If this number has changed since then, the method
+// storeDecision stores a decision, together with the job that carries out the
+// decision. The parameter shownDecisions is the number of decisions that the
+// desk's page showed. If this number has changed since then, storeDecision
 // stores nothing. So if a button is clicked twice, only the first click counts.
-func (h *hotel) decide(ctx context.Context, d decision, shownDecisions int) error {
+func (h *hotel) storeDecision(ctx context.Context, d decision, shownDecisions int) error {
 	return h.transact(ctx, func(tx pgx.Tx) error {
 		b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
 			WHERE number = $1 FOR UPDATE`, d.Number))
@@ -195,7 +195,7 @@ func (h *hotel) decide(ctx context.Context, d decision, shownDecisions int) erro
 		if err != nil || tag.RowsAffected() == 0 {
 			return errors.Join(err, errChanged) // the error also rolls back the job
 		}
-		return h.write(ctx, tx, d.Number, "We have noted: "+d.Kind)
+		return h.insertLetter(ctx, tx, d.Number, "We have noted: "+d.Kind)
 	})
 }
 
@@ -221,17 +221,17 @@ func (h *hotel) giveUp(ctx context.Context, number, reference string) error {
 	})
 }
 
-// The method linked stores the link that Plural sent to a guest, and the id of
-// the link's order. If the booking already has a link, the method changes
-// nothing.
-func (h *hotel) linked(ctx context.Context, tx pgx.Tx, reference, pluralID, link string) error {
+// storeLink stores the link that Plural sent to a guest, and the id of the
+// link's order. If the booking already has a link, storeLink changes nothing.
+func (h *hotel) storeLink(ctx context.Context, tx pgx.Tx, reference, pluralID, link string) error {
 	_, err := tx.Exec(ctx, `UPDATE bookings SET plural_id = $2, link = $3
 		WHERE number = (SELECT number FROM decisions WHERE reference = $1) AND link = ''`, reference, pluralID, link)
 	return err
 }
 
-// h.decided stores the result of a decision. For a cancel, the parameter
-// reference is "", and the booking's last cancel gets the result.
+// h.decided stores the result of a decision. If the decision is a cancel, the
+// parameter reference is "". Then the result belongs to the last cancel of the
+// booking.
 func (h *hotel) decided(ctx context.Context, tx pgx.Tx, pluralID, reference, state, note string) error {
 	_, err := tx.Exec(ctx, `UPDATE decisions SET state = $3, note = $4 WHERE reference = $2 OR $2 = '' AND reference = (
 		SELECT decisions.reference FROM decisions JOIN bookings USING (number) WHERE plural_id = $1 AND kind = 'cancel'
@@ -301,8 +301,8 @@ func (h *hotel) storeSight(ctx context.Context, tx pgx.Tx, s sight) error {
 	}
 	const clocksApart = 5 * time.Minute
 	if s.At > time.Now().Add(clocksApart).UnixMicro() {
-		// With a time in the future, this document would make all later
-		// documents seem older. So the hotel ignores the time.
+		// The document's time is in the future. If the hotel stored this time,
+		// all later documents would seem older. So the hotel ignores the time.
 		s.At = 0
 	}
 	tag, err := tx.Exec(ctx, `UPDATE bookings SET plural_id = $2, status = $3, held = $4, may_change = $5,
@@ -316,14 +316,14 @@ func (h *hotel) storeSight(ctx context.Context, tx pgx.Tx, s sight) error {
 	_, err = tx.Exec(ctx, `UPDATE decisions SET state = 'refused', note = 'the bank refused it'
 		WHERE reference = ANY($1) AND state = 'done'`, s.bankRefused())
 	if err == nil && s.IsHeld && !b.Held && b.Status != "AUTHORIZED" {
-		err = h.write(ctx, tx, b.Number, "Your room is booked.")
+		err = h.insertLetter(ctx, tx, b.Number, "Your room is booked.")
 	}
 	return err
 }
 
-// The method lapsing is called when a hold may end on any day. It marks the
-// booking of this hold.
-func (h *hotel) lapsing(ctx context.Context, tx pgx.Tx, pluralID string) error {
+// markLapsing marks a booking whose hold may end soon. It is called if the hold
+// is older than settings.HoldFor.
+func (h *hotel) markLapsing(ctx context.Context, tx pgx.Tx, pluralID string) error {
 	_, err := tx.Exec(ctx, `UPDATE bookings SET lapsing = true WHERE plural_id = $1`, pluralID)
 	return err
 }
@@ -332,11 +332,12 @@ func (h *hotel) lapsing(ctx context.Context, tx pgx.Tx, pluralID string) error {
 // if the hotel does not know the id.
 type orderName struct{ PluralID, Reference string }
 
-// The method quiet returns the orders that the hotel should read again. Some of
+// listQuietOrders returns the orders that the hotel should read again. Some of
 // these orders may still change. For the others a decision was carried out, but
-// the booking's row does not show the effect yet. The method leaves out orders
-// that were read a short time ago, and old bookings without a recent decision.
-func (h *hotel) quiet(ctx context.Context, tx pgx.Tx) ([]*orderName, error) {
+// the booking's row does not show the effect yet. listQuietOrders leaves out
+// orders that were read a short time ago, and old bookings without a recent
+// decision.
+func (h *hotel) listQuietOrders(ctx context.Context, tx pgx.Tx) ([]*orderName, error) {
 	rows, err := tx.Query(ctx, `UPDATE bookings SET looked_at = now() WHERE number IN (
 		SELECT number FROM bookings b WHERE looked_at < now() - $1::interval
 		AND (made_at > now() - interval '60 days' OR EXISTS (SELECT 1 FROM decisions d

@@ -49,7 +49,7 @@ func TestSeason(t *testing.T) {
 			return usual(r)
 		}),
 	)
-	c := open(t, gateway, 2)
+	c := startHotel(t, gateway, 2)
 
 	var guests sync.WaitGroup
 	for i := range 15 {
@@ -57,16 +57,16 @@ func TestSeason(t *testing.T) {
 			number, _ := c.makeHeldBooking(i%2 == 0)
 			switch i % 5 {
 			case 0:
-				c.decide(number, kindCheckOut, "13250.50")
-				c.decide(number, kindRefund, "250.50")
+				c.pressButton(number, kindCheckOut, "13250.50")
+				c.pressButton(number, kindRefund, "250.50")
 			case 1:
-				c.decide(number, kindNoShow, "")
+				c.pressButton(number, kindNoShow, "")
 			case 2:
-				c.decide(number, kindCancel, "")
+				c.pressButton(number, kindCancel, "")
 			case 3: // two people at the desk decide differently
 				var desk sync.WaitGroup
-				desk.Go(func() { c.decide(number, kindCheckOut, "17000") })
-				desk.Go(func() { c.decide(number, kindCancel, "") })
+				desk.Go(func() { c.pressButton(number, kindCheckOut, "17000") })
+				desk.Go(func() { c.pressButton(number, kindCancel, "") })
 				desk.Wait()
 			case 4: // the desk decides nothing, and the hold stays
 			}
@@ -85,7 +85,7 @@ func TestSeason(t *testing.T) {
 	gateway.Flush()
 	require.NoError(t, gateway.WaitWebhooks(t.Context()))
 	c.waitForValue("0", `SELECT count(*) FROM decisions WHERE state = 'under way'`)
-	c.agree()
+	c.waitForAgreement()
 
 	require.Equal(t, "12", c.queryText(`SELECT count(*) FROM decisions WHERE state = 'done' AND kind <> 'refund'`))
 	require.Equal(t, "3", c.queryText(`SELECT count(*) FROM decisions WHERE state = 'done' AND kind = 'refund'`))
@@ -98,8 +98,8 @@ func TestSeason(t *testing.T) {
 	require.LessOrEqual(t, gateway.TokensIssued(), 5, "processes share a token")
 }
 
-// The method agree waits until the hotel's rows agree with Plural's books.
-func (c *chain) agree() {
+// waitForAgreement waits until the hotel's rows agree with Plural's books.
+func (c *hotelProcesses) waitForAgreement() {
 	c.t.Helper()
 	differ := c.differ()
 	for end := time.Now().Add(40 * time.Second); differ != "" && time.Now().Before(end); differ = c.differ() {
@@ -108,7 +108,7 @@ func (c *chain) agree() {
 	require.Empty(c.t, differ)
 }
 
-func (c *chain) differ() string {
+func (c *hotelProcesses) differ() string {
 	c.t.Helper()
 	rows, err := c.db.QueryContext(c.t.Context(), `SELECT plural_id, status, taken, refunded,
 		(SELECT count(*) FROM decisions d WHERE d.number = b.number AND state = 'done' AND kind <> 'link') FROM bookings b`)
@@ -136,8 +136,8 @@ func (c *chain) differ() string {
 func TestAnOutageKeepsNoLetterWaiting(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
-	c := open(t, gateway, 1, "HOTEL_TEST_PATIENT=1") // each call waits so long that none ends during the test
-	const guests = 14                                // more guests than workers
+	c := startHotel(t, gateway, 1, "HOTEL_TEST_PATIENT=1") // each call waits so long that none ends during the test
+	const guests = 14                                      // more guests than workers
 	numbers := make([]string, guests)
 	var wg sync.WaitGroup
 	for i := range guests {
@@ -147,7 +147,7 @@ func TestAnOutageKeepsNoLetterWaiting(t *testing.T) {
 	c.waitForValue(strconv.Itoa(guests), `SELECT count(*) FROM letters WHERE text LIKE 'Your room%'`)
 	gateway.SetFaultPlan(func(pluraltest.Request) pluraltest.Fault { return pluraltest.HangBeforeApply })
 	for _, number := range numbers {
-		require.Equal(t, http.StatusSeeOther, c.decide(number, kindNoShow, "").status)
+		require.Equal(t, http.StatusSeeOther, c.pressButton(number, kindNoShow, "").status)
 	}
 	c.waitForValue(strconv.Itoa(guests), `SELECT count(*) FROM letters WHERE text LIKE 'We have noted%'`)
 	require.Equal(t, "0", c.queryText(`SELECT count(*) FROM river_job WHERE kind = 'plural_capture' AND errors IS NOT NULL`),
@@ -155,10 +155,10 @@ func TestAnOutageKeepsNoLetterWaiting(t *testing.T) {
 	require.Equal(t, strconv.Itoa(guests), c.queryText(`SELECT count(*) FROM decisions WHERE state = 'under way'`))
 }
 
-// The bank releases a hold before the guest leaves. The desk's page warns in
-// time. If Plural then refuses the capture, the page shows that a person has to
-// look. Once Plural's books show that the hold has ended, the page offers no
-// check-out.
+// The bank releases a hold before the guest leaves. Before that, the desk's
+// page shows that the hold may end soon. If Plural then refuses the capture,
+// the page shows that a person has to look. Once Plural's books show that the
+// hold has ended, the page offers no check-out.
 func TestLapsedHolds(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -170,7 +170,9 @@ func TestLapsedHolds(t *testing.T) {
 	}))
 	defer collector.Close()
 	gateway := pluraltest.NewServer(t)
-	c := open(t, gateway, 1, "HOTEL_HOLD_FOR=1ms", "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "OTEL_BSP_SCHEDULE_DELAY=100")
+	c := startHotel(
+		t, gateway, 1, "HOTEL_HOLD_FOR=1ms", "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "OTEL_BSP_SCHEDULE_DELAY=100",
+	)
 
 	// The desk sees the warning before the hold ends.
 	number, _ := c.makeHeldBooking(true)
@@ -181,12 +183,12 @@ func TestLapsedHolds(t *testing.T) {
 	// order.
 	number, id := c.makeHeldBooking(true)
 	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseAtBank))
-	c.decide(number, kindCheckOut, "13250.50")
+	c.pressButton(number, kindCheckOut, "13250.50")
 	c.waitForDesk(number, "check-out ₹13250.50: look needs review")
 	reference := c.queryText(`SELECT reference FROM decisions WHERE number = $1`, number)
 	require.Equal(t, http.StatusSeeOther,
-		c.ask(http.MethodPost, "/desk/"+number+"/give-up", url.Values{"reference": {reference}}).status)
-	c.decide(number, kindCancel, "")
+		c.sendRequest(http.MethodPost, "/desk/"+number+"/give-up", url.Values{"reference": {reference}}).status)
+	c.pressButton(number, kindCancel, "")
 	c.waitForDesk(number, "cancel ₹0.00: done")
 	c.waitForValue("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
 
@@ -194,9 +196,9 @@ func TestLapsedHolds(t *testing.T) {
 	number, id = c.makeHeldBooking(true)
 	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseEverywhere))
 	c.waitForValue("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
-	require.Contains(t, c.ask(http.MethodGet, "/bookings/"+number, nil).body, "taken nothing")
-	require.NotContains(t, c.ask(http.MethodGet, "/desk/"+number, nil).body, "Check out")
-	require.Equal(t, http.StatusConflict, c.ask(http.MethodPost, "/desk/"+number+"/check-out",
+	require.Contains(t, c.sendRequest(http.MethodGet, "/bookings/"+number, nil).body, "taken nothing")
+	require.NotContains(t, c.sendRequest(http.MethodGet, "/desk/"+number, nil).body, "Check out")
+	require.Equal(t, http.StatusConflict, c.sendRequest(http.MethodPost, "/desk/"+number+"/check-out",
 		url.Values{"before": {"0"}, "amount": {"100"}}).status)
 
 	// The bank has released the hold, and Plural's books show that. The hotel
@@ -205,7 +207,7 @@ func TestLapsedHolds(t *testing.T) {
 	number, id = c.makeHeldBooking(true)
 	gateway.HoldWebhooks()
 	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseEverywhere))
-	c.ask(http.MethodPost, "/desk/"+number+"/check-out", url.Values{"before": {"0"}, "amount": {"13250.50"}})
+	c.sendRequest(http.MethodPost, "/desk/"+number+"/check-out", url.Values{"before": {"0"}, "amount": {"13250.50"}})
 	c.waitForValue("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
 	gateway.ReleaseWebhooks(false)
 	require.NotEqual(t, "done", c.queryText(`SELECT COALESCE(max(state), 'none') FROM decisions WHERE number = $1`, number))
@@ -225,12 +227,12 @@ func TestLapsedHolds(t *testing.T) {
 func TestEarlyWebhooksAndReturns(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t, pluraltest.WithWebhookDuplicates(2))
-	c := open(t, gateway, 1)
+	c := startHotel(t, gateway, 1)
 
 	// Plural makes the order, but the answer with the link is lost. The hotel
 	// then makes a new order.
 	gateway.Inject(pluraltest.On(pluraltest.OpOrdersCreate), pluraltest.ResetAfterApply)
-	number, id := c.book()
+	number, id := c.makeBooking()
 	require.NotEmpty(t, id)
 
 	// The event comes before the hotel has stored the order's id.
@@ -242,7 +244,7 @@ func TestEarlyWebhooksAndReturns(t *testing.T) {
 		UNION ALL SELECT '' LIMIT 1`, number)
 
 	// If a signed return is repeated, the hotel does not read the order again.
-	require.Equal(t, "/bookings/"+number, c.ask(http.MethodPost, "/plural/return", back.Form).location)
+	require.Equal(t, "/bookings/"+number, c.sendRequest(http.MethodPost, "/plural/return", back.Form).location)
 	require.NoError(t, gateway.WaitWebhooks(t.Context()))
 	c.waitForValue("0", `SELECT count(*) FROM river_job WHERE kind = 'plural_look' AND finalized_at IS NULL`)
 	reads := func() (n int) {
@@ -255,26 +257,26 @@ func TestEarlyWebhooksAndReturns(t *testing.T) {
 	}
 	before := reads()
 	for range 20 {
-		require.Equal(t, http.StatusSeeOther, c.ask(http.MethodPost, "/plural/return", back.Form).status)
+		require.Equal(t, http.StatusSeeOther, c.sendRequest(http.MethodPost, "/plural/return", back.Form).status)
 	}
 	require.Equal(t, before, reads())
 	forged := url.Values{"order_id": {id}, "status": {"AUTHORIZED"}, "signature": {strings.Repeat("A", 64)}}
-	require.Equal(t, http.StatusNotFound, c.ask(http.MethodPost, "/plural/return", forged).status)
+	require.Equal(t, http.StatusNotFound, c.sendRequest(http.MethodPost, "/plural/return", forged).status)
 
 	// The second click on one page is refused, and so are amounts that cannot
 	// be refunded.
 	for _, want := range []int{http.StatusSeeOther, http.StatusConflict} {
-		p := c.ask(http.MethodPost, "/desk/"+number+"/no-show", url.Values{"before": {"0"}})
+		p := c.sendRequest(http.MethodPost, "/desk/"+number+"/no-show", url.Values{"before": {"0"}})
 		require.Equal(t, want, p.status, p.body)
 	}
 	c.waitForDesk(number, "no-show ₹6000.00: done")
 	for _, amount := range []string{"6000.01", "0.99", "-1", "1e3"} {
-		require.Equal(t, http.StatusConflict, c.decide(number, kindRefund, amount).status, amount)
+		require.Equal(t, http.StatusConflict, c.pressButton(number, kindRefund, amount).status, amount)
 	}
-	require.Equal(t, http.StatusSeeOther, c.decide(number, kindRefund, "6000").status)
+	require.Equal(t, http.StatusSeeOther, c.pressButton(number, kindRefund, "6000").status)
 	c.waitForDesk(number, "refund ₹6000.00: done")
 	c.waitForValue("600000", `SELECT refunded FROM bookings WHERE number = $1`, number)
-	c.agree()
+	c.waitForAgreement()
 	gateway.AssertExactlyOnce(t)
 }
 
@@ -294,10 +296,10 @@ func TestDepositByTelephone(t *testing.T) {
 			return pluraltest.NoFault
 		}),
 	)
-	c := open(t, gateway, 1)
+	c := startHotel(t, gateway, 1)
 	require.Equal(t, http.StatusUnprocessableEntity,
-		c.ask(http.MethodPost, "/desk", url.Values{"room": {"Lake"}, "nights": {"2"}, "mobile": {"12"}}).status)
-	p := c.ask(http.MethodPost, "/desk", url.Values{"room": {"Lake"}, "nights": {"2"}, "mobile": {"9876543210"}})
+		c.sendRequest(http.MethodPost, "/desk", url.Values{"room": {"Lake"}, "nights": {"2"}, "mobile": {"12"}}).status)
+	p := c.sendRequest(http.MethodPost, "/desk", url.Values{"room": {"Lake"}, "nights": {"2"}, "mobile": {"9876543210"}})
 	number := strings.TrimPrefix(p.location, "/desk/")
 	<-made
 	c.processes[0].Kill()
@@ -306,18 +308,18 @@ func TestDepositByTelephone(t *testing.T) {
 	// link.
 	links := gateway.Links()
 	require.Len(t, links, 1)
-	c.pay(links[0].OrderID, false)
+	c.payDeposit(links[0].OrderID, false)
 	c.start(0)
 	require.Equal(t, "open", c.processes[0].Line())
 
 	c.waitForDesk(number, "check-out")
 	require.Equal(t, links[0].OrderID, c.queryText(`SELECT plural_id FROM bookings WHERE number = $1`, number))
 	require.Equal(t, http.StatusConflict,
-		c.ask(http.MethodPost, "/desk/"+number+"/link", url.Values{"before": {"1"}}).status, "there is a link")
-	c.decide(number, kindCheckOut, "13250.50")
+		c.sendRequest(http.MethodPost, "/desk/"+number+"/link", url.Values{"before": {"1"}}).status, "there is a link")
+	c.pressButton(number, kindCheckOut, "13250.50")
 	c.waitForDesk(number, "check-out ₹13250.50: done")
 	c.waitForValue("1325050", `SELECT taken FROM bookings WHERE number = $1`, number)
-	c.agree()
+	c.waitForAgreement()
 	require.Len(t, gateway.Links(), 1)
 	require.Len(t, gateway.Notifications(links[0].ID), 1, "one message")
 	gateway.AssertExactlyOnce(t)
@@ -331,8 +333,8 @@ func TestLinkThatWasGivenUp(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateLinks(pluraltest.DuplicateAccepted))
 	logged := filepath.Join(t.TempDir(), "log")
-	c := open(t, gateway, 1, "HOTEL_TEST_LOG="+logged)
-	p := c.ask(http.MethodPost, "/desk", url.Values{"room": {"Lake"}, "nights": {"2"}, "mobile": {"9876543210"}})
+	c := startHotel(t, gateway, 1, "HOTEL_TEST_LOG="+logged)
+	p := c.sendRequest(http.MethodPost, "/desk", url.Values{"room": {"Lake"}, "nights": {"2"}, "mobile": {"9876543210"}})
 	number := strings.TrimPrefix(p.location, "/desk/")
 	c.waitForValue("done", `SELECT state FROM decisions WHERE number = $1`, number)
 	link := c.queryText(`SELECT link FROM bookings WHERE number = $1`, number)
@@ -343,14 +345,14 @@ func TestLinkThatWasGivenUp(t *testing.T) {
 		require.NoError(t, err)
 	}
 
-	require.Equal(t, http.StatusSeeOther, c.decide(number, kindLink, "").status)
+	require.Equal(t, http.StatusSeeOther, c.pressButton(number, kindLink, "").status)
 	c.waitForValue(link, `SELECT link FROM bookings WHERE number = $1`, number)
 	require.Equal(t, "1", c.queryText(`SELECT count(*) FROM decisions WHERE state = 'done'`))
 	require.Len(t, gateway.Links(), 1)
-	c.pay(gateway.Links()[0].OrderID, true)
+	c.payDeposit(gateway.Links()[0].OrderID, true)
 	c.waitForDesk(number, "check-out")
 
-	require.NotContains(t, c.ask(http.MethodGet, "/bookings/"+number, nil).body, "9876543210")
+	require.NotContains(t, c.sendRequest(http.MethodGet, "/bookings/"+number, nil).body, "9876543210")
 	text, err := os.ReadFile(logged)
 	require.NoError(t, err)
 	require.Contains(t, string(text), "payment_links.create", "the calls are logged")

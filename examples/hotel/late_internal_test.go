@@ -11,13 +11,13 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// The desk can give up a decision long after its job has ended. River deletes a
-// job one day after the job has ended.
+// The desk can give up a decision long after the decision's job has ended.
+// River deletes a job one day after the end of the job.
 func TestGivenUpAfterItsJobIsDeleted(t *testing.T) {
 	t.Parallel()
-	c := open(t, pluraltest.NewServer(t), 1)
+	c := startHotel(t, pluraltest.NewServer(t), 1)
 	number, _ := c.makeHeldBooking(true)
-	c.decide(number, kindCheckOut, "13250.50")
+	c.pressButton(number, kindCheckOut, "13250.50")
 	c.waitForValue("done", `SELECT state FROM decisions WHERE number = $1`, number)
 	for _, statement := range []string{
 		`UPDATE decisions SET state = 'look'`, // the state after an ErrConflict
@@ -27,7 +27,7 @@ func TestGivenUpAfterItsJobIsDeleted(t *testing.T) {
 		require.NoError(t, err)
 	}
 	reference := c.queryText(`SELECT reference FROM decisions WHERE number = $1`, number)
-	p := c.ask(http.MethodPost, "/desk/"+number+"/give-up", url.Values{"reference": {reference}})
+	p := c.sendRequest(http.MethodPost, "/desk/"+number+"/give-up", url.Values{"reference": {reference}})
 	require.Equal(t, http.StatusSeeOther, p.status)
 	require.Equal(t, "given up", c.queryText(`SELECT state FROM decisions WHERE number = $1`, number))
 }
@@ -37,16 +37,16 @@ func TestGivenUpAfterItsJobIsDeleted(t *testing.T) {
 func TestLateRefundOfAnOldBooking(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
-	c := open(t, gateway, 1)
+	c := startHotel(t, gateway, 1)
 	number, _ := c.makeHeldBooking(true)
-	c.decide(number, kindCheckOut, "13250.50")
+	c.pressButton(number, kindCheckOut, "13250.50")
 	c.waitForValue("1325050", `SELECT taken FROM bookings WHERE number = $1`, number)
 	require.NoError(t, gateway.WaitWebhooks(t.Context()))
 	gateway.HoldWebhooks()
 	_, err := c.db.ExecContext(t.Context(), `UPDATE bookings SET made_at = now() - interval '90 days'`)
 	require.NoError(t, err)
 	gateway.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.PendingThenFailed.After(time.Hour))
-	c.decide(number, kindRefund, "250.50")
+	c.pressButton(number, kindRefund, "250.50")
 	c.waitForValue("done", `SELECT state FROM decisions WHERE kind = 'refund' AND number = $1`, number)
 	c.waitForValue("0", `SELECT count(*) FROM river_job WHERE kind = 'plural_look' AND finalized_at IS NULL`)
 	gateway.Flush()
@@ -54,15 +54,16 @@ func TestLateRefundOfAnOldBooking(t *testing.T) {
 }
 
 // A document comes from a server of Plural whose clock is fast. Later documents
-// have earlier times. The hotel must not ignore these later documents.
+// come from servers whose clocks are right, so these documents have earlier
+// times. The hotel must not ignore the later documents.
 func TestADocumentFromTheFuture(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
-	c := open(t, gateway, 1)
+	c := startHotel(t, gateway, 1)
 	gateway.HoldWebhooks()
-	number, id := c.book()
+	number, id := c.makeBooking()
 	gateway.Advance(6 * time.Hour)
-	c.pay(id, false)
+	c.payDeposit(id, false)
 	gateway.Advance(-6 * time.Hour)
 	c.waitForDesk(number, "check-out")
 	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseEverywhere))
@@ -75,12 +76,12 @@ func TestADocumentFromTheFuture(t *testing.T) {
 func TestOneOfTwoRefundsFailed(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateRefunds(pluraltest.DuplicateAccepted))
-	c := open(t, gateway, 1)
+	c := startHotel(t, gateway, 1)
 	number, id := c.makeHeldBooking(true)
-	c.decide(number, kindCheckOut, "13250.50")
+	c.pressButton(number, kindCheckOut, "13250.50")
 	c.waitForValue("1325050", `SELECT taken FROM bookings WHERE number = $1`, number)
 	gateway.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.PendingThenFailed.After(time.Hour))
-	c.decide(number, kindRefund, "250.50")
+	c.pressButton(number, kindRefund, "250.50")
 	c.waitForValue("done", `SELECT state FROM decisions WHERE kind = 'refund' AND number = $1`, number)
 	reference := c.queryText(`SELECT reference FROM decisions WHERE kind = 'refund' AND number = $1`, number)
 	_, err := gateway.Refund(id, reference, pluraltest.Amount{Value: 25050, Currency: "INR"})

@@ -16,9 +16,9 @@ type letterArgs struct {
 // Kind returns the job's name in River's tables.
 func (letterArgs) Kind() string { return "letter" }
 
-// The method write stores a job in the transaction. After the transaction is
+// insertLetter inserts a job in the transaction. After the transaction is
 // committed, the job sends a letter.
-func (h *hotel) write(ctx context.Context, tx pgx.Tx, number, text string) error {
+func (h *hotel) insertLetter(ctx context.Context, tx pgx.Tx, number, text string) error {
 	_, err := h.money.river.InsertTx(ctx, tx, letterArgs{number, text}, nil)
 	return err
 }

@@ -39,8 +39,8 @@ func TestOneFileKnowsOfPlural(t *testing.T) {
 	require.LessOrEqual(t, n, most)
 }
 
-// The code and the tables on docs/together.md are the hotel's own. Their layout
-// and their comments may differ.
+// The code and the tables on docs/together.md are copies of the hotel's code
+// and tables. The layout and the comments of the copies may differ.
 func TestThePageShowsTheHotel(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/together.md")

@@ -5,8 +5,8 @@
 // module of this repository.
 //
 // Everything about Plural is in plural.go. The hotel's rules and its SQL are in
-// hotel.go, web.go has its pages, and letters.go has a job that has nothing to
-// do with Plural. README.md has the settings.
+// hotel.go. The hotel's pages are in web.go. The file letters.go has a job that
+// has nothing to do with Plural. README.md has the settings.
 package main
 
 import (
@@ -44,7 +44,7 @@ type settings struct {
 
 	HoldFor time.Duration // for how long a hold can safely be captured
 	Quiet   time.Duration // if an order may still change, the hotel reads it again after this time
-	Sweep   time.Duration // the time between two searches for orders to read again
+	Sweep   time.Duration // the time between two runs of the periodic job that finds orders which may have changed
 	Try     time.Duration // time limit of one try of a call that moves money
 	Rescue  time.Duration // how long until another process gets the job of a dead process
 	Retry   river.ClientRetryPolicy
@@ -95,7 +95,7 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	config.MaxConns = max(config.MaxConns, 20) // enough for sixteen jobs at once, and for the pages
+	config.MaxConns = max(config.MaxConns, 20) // sixteen jobs can run at once, and requests for pages need connections too
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return err

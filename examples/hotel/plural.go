@@ -25,8 +25,8 @@ import (
 )
 
 // Only moneyService calls Plural, and only moneyService receives Plural's
-// webhooks. It knows nothing about rooms. It tells the hotel what it learns
-// from Plural, always in a database transaction.
+// webhooks. A moneyService knows nothing about rooms. When a moneyService has
+// news from Plural, it calls a method of the hotel in a database transaction.
 type moneyService struct {
 	hotel    *hotel
 	client   *plural.Client
@@ -59,9 +59,9 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 			Client: m.client, Transact: pluralriver.Pgx(h.pool), Ended: m.onEnded, Unsettled: m.onUnsettled, Timeout: set.Try,
 		}),
 		pluralriver.AddLooks(workers, pluralriver.Looks[pgx.Tx]{
-			Client: m.client, Transact: pluralriver.Pgx(h.pool), Seen: m.onSeen, Quiet: m.quiet, Queue: queueLooks,
+			Client: m.client, Transact: pluralriver.Pgx(h.pool), Seen: m.onSeen, Quiet: m.findQuietOrders, Queue: queueLooks,
 			HoldFor: set.HoldFor, Prune: m.prune,
-			Lapsing: func(ctx context.Context, tx pgx.Tx, o *plural.Order) error { return h.lapsing(ctx, tx, o.OrderID) },
+			Lapsing: func(ctx context.Context, tx pgx.Tx, o *plural.Order) error { return h.markLapsing(ctx, tx, o.OrderID) },
 		}),
 	)
 	if err != nil {
@@ -97,10 +97,10 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 	return m, nil
 }
 
-// The method deposit makes the order that holds the deposit for a booking. It
-// returns the order's id, and the link to Plural's page where the guest pays. A
-// guest who booked by telephone does not need this order: the method carryOut
-// stores a job, and Plural sends the guest a payment link.
+// m.deposit makes the order that holds the deposit for a booking. It returns
+// the order's id, and the link to Plural's page where the guest pays. If the
+// guest booked by telephone, the hotel does not call m.deposit. Instead
+// m.carryOut stores a job, and Plural sends the guest a payment link.
 func (m *moneyService) deposit(ctx context.Context, reference string, paise int64) (id, link string, err error) {
 	o, err := m.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: reference,
@@ -180,7 +180,7 @@ func (m *moneyService) onEnded(ctx context.Context, tx pgx.Tx, o pluralriver.Out
 	}
 	err := m.hotel.decided(ctx, tx, o.OrderID, o.Reference, state, note)
 	if o.Link != nil && err == nil {
-		o.OrderID, err = o.Link.OrderID, m.hotel.linked(ctx, tx, o.Reference, o.Link.OrderID, o.Link.PaymentLink)
+		o.OrderID, err = o.Link.OrderID, m.hotel.storeLink(ctx, tx, o.Reference, o.Link.OrderID, o.Link.PaymentLink)
 	}
 	if err != nil || o.OrderID == "" {
 		return err
@@ -203,7 +203,7 @@ func (m *moneyService) onSeen(ctx context.Context, tx pgx.Tx, o *plural.Order) e
 	s := sight{
 		Reference: o.MerchantOrderReference, PluralID: o.OrderID, Deposit: o.OrderAmount.Value, Status: string(o.Status),
 		IsHeld: o.CanCapture(), MayChange: pluralriver.MayChange(o), At: max(o.UpdatedAt.UnixMicro(), 0),
-		Taken: known(o.CapturedAmount()), Refunded: known(o.RefundedAmount()),
+		Taken: knownPaise(o.CapturedAmount()), Refunded: knownPaise(o.RefundedAmount()),
 	}
 	s.MayChange = s.MayChange || s.Taken == nil || s.Refunded == nil // the document may leave out captures or refunds
 	for _, r := range o.Refunds {
@@ -212,18 +212,18 @@ func (m *moneyService) onSeen(ctx context.Context, tx pgx.Tx, o *plural.Order) e
 	return m.hotel.storeSight(ctx, tx, s)
 }
 
-// The function known returns the amount in paise. If Plural's document does not
-// show the amount, the function returns nil.
-func known(a plural.Amount, ok bool) *int64 {
+// knownPaise returns the amount in paise. If Plural's document does not show
+// the amount, knownPaise returns nil.
+func knownPaise(a plural.Amount, ok bool) *int64 {
 	if !ok {
 		return nil
 	}
 	return &a.Value
 }
 
-// The method quiet finds the orders that the hotel should read again.
-func (m *moneyService) quiet(ctx context.Context, tx pgx.Tx) (looks []pluralriver.LookArgs, err error) {
-	names, err := m.hotel.quiet(ctx, tx)
+// findQuietOrders finds the orders that the hotel should read again.
+func (m *moneyService) findQuietOrders(ctx context.Context, tx pgx.Tx) (looks []pluralriver.LookArgs, err error) {
+	names, err := m.hotel.listQuietOrders(ctx, tx)
 	for _, name := range names {
 		looks = append(looks, pluralriver.LookArgs{OrderID: name.PluralID, Reference: name.Reference})
 	}

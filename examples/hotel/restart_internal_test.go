@@ -18,7 +18,7 @@ import (
 // process does not block the transaction, and does not wait for its end.
 func TestAProcessStartsWhileAnotherWrites(t *testing.T) {
 	t.Parallel()
-	c := open(t, pluraltest.NewServer(t), 2)
+	c := startHotel(t, pluraltest.NewServer(t), 2)
 	number, _ := c.makeHeldBooking(true)
 	c.processes[1].Kill()
 	tx, err := c.db.BeginTx(t.Context(), nil)
@@ -46,7 +46,7 @@ func TestAProcessStartsWhileAnotherWrites(t *testing.T) {
 func TestAProcessStops(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
-	c := open(t, gateway, 1)
+	c := startHotel(t, gateway, 1)
 	asked := make(chan struct{})
 	var once sync.Once
 	gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
@@ -83,7 +83,7 @@ func TestAProcessStops(t *testing.T) {
 func TestAGuestLeavesWhileTheOrderIsMade(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
-	c := open(t, gateway, 1)
+	c := startHotel(t, gateway, 1)
 	ctx, leave := context.WithCancel(t.Context())
 	gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
 		if r.Op == pluraltest.OpOrdersCreate {
@@ -100,7 +100,7 @@ func TestAGuestLeavesWhileTheOrderIsMade(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	c.waitForValue("1", `SELECT count(*) FROM bookings WHERE link <> ''`)
 	number := c.queryText(`SELECT number FROM bookings`)
-	p := c.ask(http.MethodPost, "/bookings/"+number+"/pay", nil)
+	p := c.sendRequest(http.MethodPost, "/bookings/"+number+"/pay", nil)
 	require.Equal(t, c.queryText(`SELECT link FROM bookings`), p.location)
 	require.Len(t, gateway.Orders(), 1)
 }

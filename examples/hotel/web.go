@@ -87,7 +87,7 @@ func (h *hotel) postPhoneBooking(w http.ResponseWriter, r *http.Request) {
 	if number == "" {
 		return
 	}
-	if err := h.decide(r.Context(), decision{Number: number, Kind: kindLink}, 0); err != nil {
+	if err := h.storeDecision(r.Context(), decision{Number: number, Kind: kindLink}, 0); err != nil {
 		h.log.ErrorContext(r.Context(), "no link", "booking", number, "error", err) // the desk can ask again
 	}
 	http.Redirect(w, r, "/desk/"+number, http.StatusSeeOther) //nolint:gosec // the hotel made the number itself
@@ -101,7 +101,7 @@ func (h *hotel) bookFor(w http.ResponseWriter, r *http.Request, mobile string) (
 		h.show(w, http.StatusUnprocessableEntity, "message", "You can book a room for 1 to 30 nights.")
 		return ""
 	}
-	if number, err = h.book(r.Context(), r.PostFormValue("room"), nights, mobile); err != nil {
+	if number, err = h.storeBooking(r.Context(), r.PostFormValue("room"), nights, mobile); err != nil {
 		h.failed(w, r, err)
 		return ""
 	}
@@ -216,7 +216,7 @@ func (h *hotel) postDecision(w http.ResponseWriter, r *http.Request) {
 		err = errUnknown
 	}
 	if err == nil {
-		err = h.decide(r.Context(), d, before)
+		err = h.storeDecision(r.Context(), d, before)
 	}
 	h.answer(w, r, err)
 }

@@ -56,15 +56,15 @@ type walk struct {
 	emulator *pluraltest.Server
 	shop     *shop
 	client   *plural.Client
-	captured *plural.Order // the order that the method lostAnswer captured; the method refund gives a part back
-	effects  []effect      // the effects that the emulator's books must show once
+	captured *plural.Order // step 4 captures this order, and step 5 refunds a part of the money
+	effects  []effect      // the emulator's books must show each of these effects exactly one time
 }
 
-// An effect is a change to an order, such as a capture. The function count
-// returns how often the emulator's books show this change.
+// An effect is a change to an order, such as a capture. The function
+// countInBooks returns how often the emulator's books show this change.
 type effect struct {
-	what  string
-	count func() int
+	what         string
+	countInBooks func() int
 }
 
 func (w *walk) expect(what string, count func() int) {
@@ -75,7 +75,7 @@ func (w *walk) expect(what string, count func() int) {
 // books must show each effect once.
 func (w *walk) checkBooks() error {
 	for _, e := range w.effects {
-		if n := e.count(); n != 1 {
+		if n := e.countInBooks(); n != 1 {
 			return fmt.Errorf("the emulator's books show %s %d times", e.what, n)
 		}
 	}

@@ -45,8 +45,9 @@ func TestBooksAreChecked(t *testing.T) {
 	require.ErrorContains(t, w.checkBooks(), "show the capture 0 times")
 }
 
-// wordWriter is a writer. As soon as the written text contains a certain word,
-// the writer calls a function, but only once.
+// wordWriter is an io.Writer that keeps the written text. When the text
+// contains the word for the first time, wordWriter calls the function in the
+// field then.
 type wordWriter struct {
 	strings.Builder
 

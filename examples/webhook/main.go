@@ -59,7 +59,7 @@ func run(ctx context.Context, addr string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	s := &shop{client: client, verifier: verifier, log: log, self: self, orders: map[string]*order{}}
+	s := &shop{client: client, verifier: verifier, log: log, self: self, orders: map[string]*shopOrder{}}
 	server := &http.Server{Handler: s.newHandler(), ReadTimeout: 10 * time.Second, WriteTimeout: 60 * time.Second}
 	idle := make(chan struct{})
 	context.AfterFunc(ctx, func() {

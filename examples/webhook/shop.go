@@ -31,19 +31,19 @@ type shop struct {
 	self     string
 
 	mu     sync.Mutex
-	orders map[string]*order // by order id
+	orders map[string]*shopOrder // by order id
 }
 
-// order has what the shop knows about an order.
-type order struct {
+// shopOrder is the shop's own record of an order at Plural.
+type shopOrder struct {
 	id    string
 	want  plural.Expected // what was ordered
 	state string          // heading of the order's page
 	body  string
 
-	isOver bool               // the order is paid, or has ended unpaid, so the shop need not read it after a return
-	asked  time.Time          // when the shop last read the books because a payer's browser came back
-	saying plural.OrderStatus // the status that the payer's browser brought at that time
+	isOver bool               // the order is paid, or has ended unpaid, so the shop need not read it again
+	asked  time.Time          // the time of the last read of the books after the payer's browser came back
+	saying plural.OrderStatus // the status that the payer's browser brought before that read
 }
 
 // newHandler makes the handler of all requests. The handler refuses forms that
@@ -53,7 +53,7 @@ func (s *shop) newHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.index)
 	mux.HandleFunc("POST /buy", s.buy)
-	mux.HandleFunc("GET /orders/{id}", s.show)
+	mux.HandleFunc("GET /orders/{id}", s.showOrder)
 	mux.HandleFunc("POST /plural/return", s.comeBack)
 	mux.Handle("POST /plural/webhook", plural.NewWebhookHandler(s.verifier, s.event, plural.WithHandlerLogger(s.log)))
 	protection := http.NewCrossOriginProtection()
@@ -109,7 +109,7 @@ func (s *shop) buy(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
-	s.orders[created.OrderID] = &order{
+	s.orders[created.OrderID] = &shopOrder{
 		id:    created.OrderID,
 		want:  plural.Expected{MerchantOrderReference: req.MerchantOrderReference, OrderAmount: req.OrderAmount},
 		state: "Waiting for your payment",
@@ -137,7 +137,8 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.isNews(known.id, callback.Status) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 20*time.Second) // the browser may leave
+		// The shop checks the payment even if the browser closes the connection.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 20*time.Second)
 		defer cancel()
 		paid, err := s.client.Orders.Confirm(ctx, callback, known.want)
 		if err != nil {
@@ -145,22 +146,25 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 		} else {
 			s.log.Info("paid", "order", paid)
 		}
-		s.note(known.id, err)
+		s.storeText(known.id, err)
 	}
 	http.Redirect(w, r, "/orders/"+known.id, http.StatusSeeOther)
 }
 
-// quietTime is a length of time. After a return has made the shop read the
-// books, the shop ignores further returns with the same status for this time.
+// quietTime is the time for which the shop ignores a status after it has read
+// the books because of that status. A payer's browser may come back with the
+// same status again and again.
 const quietTime = 10 * time.Second
 
-// A return is the request with which a payer's browser comes back from Plural's
-// page. isNews reports whether the shop has to read Plural's books after a
-// return. Anybody who has a signed return can send it again at any time. So if
-// the order is paid or has ended unpaid, the shop ignores the return. Otherwise
-// isNews compares the new return with an earlier return: the last one that made
-// the shop read the books. If both have the same status and the earlier return
-// came less than quietTime ago, the shop ignores the new return.
+// isNews reports whether the shop has to read Plural's books because a payer's
+// browser came back from Plural's page with this status. Anybody who has such a
+// signed request can send the request again at any time. So isNews returns
+// false in two cases:
+//   - The order is paid, or has ended unpaid.
+//   - The shop read the books because of the same status less than quietTime
+//     ago, and has not read the books because of another status since then.
+//
+// If isNews returns true, it also stores the time and the status.
 func (s *shop) isNews(id string, status plural.OrderStatus) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,13 +198,13 @@ func (s *shop) event(ctx context.Context, e *plural.Event) error {
 		return err // so Plural delivers the webhook again
 	}
 	s.log.Info("event", "event", e, "order", read, "error", err)
-	s.note(id, err)
+	s.storeText(id, err)
 	return nil
 }
 
-// The method note stores the text for the order's page. The parameter err is
-// the error of the last Confirm or ConfirmEvent.
-func (s *shop) note(id string, err error) {
+// storeText stores the text for the order's page. The parameter err is the
+// error of the last Confirm or ConfirmEvent.
+func (s *shop) storeText(id string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := s.orders[id]
@@ -219,19 +223,19 @@ func (s *shop) note(id string, err error) {
 	}
 }
 
-func (s *shop) find(id string) (order, bool) {
+func (s *shop) find(id string) (shopOrder, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := s.orders[id]
 	if o == nil {
-		return order{}, false
+		return shopOrder{}, false
 	}
 	return *o, true
 }
 
-// The method show writes an order's page. A real shop would check here who asks
-// for the page.
-func (s *shop) show(w http.ResponseWriter, r *http.Request) {
+// showOrder writes an order's page. A real shop would check here who asks for
+// the page.
+func (s *shop) showOrder(w http.ResponseWriter, r *http.Request) {
 	o, ok := s.find(r.PathValue("id"))
 	if !ok {
 		s.write(w, http.StatusNotFound, view{Title: "Nothing here", Body: "We do not know this order."})

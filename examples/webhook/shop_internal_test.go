@@ -17,8 +17,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// open starts a shop that uses an emulator.
-func open(t *testing.T) (*pluraltest.Server, *httptest.Server) {
+// startShop starts a shop that uses an emulator.
+func startShop(t *testing.T) (*pluraltest.Server, *httptest.Server) {
 	t.Helper()
 	emulator := pluraltest.NewServer(t)
 	client, err := plural.NewClient(
@@ -27,7 +27,7 @@ func open(t *testing.T) (*pluraltest.Server, *httptest.Server) {
 	require.NoError(t, err)
 	verifier, err := plural.NewVerifier(emulator.ClientSecret)
 	require.NoError(t, err)
-	s := &shop{client: client, verifier: verifier, log: slog.New(slog.DiscardHandler), orders: map[string]*order{}}
+	s := &shop{client: client, verifier: verifier, log: slog.New(slog.DiscardHandler), orders: map[string]*shopOrder{}}
 	server := httptest.NewServer(s.newHandler())
 	t.Cleanup(server.Close)
 	s.self = server.URL
@@ -62,7 +62,7 @@ func TestReplayedReturns(t *testing.T) {
 	for name, payer := range decisions {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			emulator, shop := open(t)
+			emulator, shop := startShop(t)
 			require.Equal(t, http.StatusSeeOther, send(t, http.MethodPost, shop.URL+"/buy", nil).StatusCode)
 			id := emulator.Orders()[0].ID
 			reads := func() int { return len(emulator.RequestsTo(pluraltest.OpOrdersGet)) }
@@ -85,7 +85,7 @@ func TestReplayedReturns(t *testing.T) {
 
 func TestSecurityHeaders(t *testing.T) {
 	t.Parallel()
-	_, shop := open(t)
+	_, shop := startShop(t)
 	for _, path := range []string{"/", "/nothing", "/orders/x", "/plural/webhook"} {
 		h := send(t, http.MethodGet, shop.URL+path, nil).Header
 		require.Contains(t, h.Get("Content-Security-Policy"), "default-src 'none'", path)
@@ -98,7 +98,7 @@ func TestSecurityHeaders(t *testing.T) {
 // learns of the payment.
 func TestPayerLeavesDuringTheReturn(t *testing.T) {
 	t.Parallel()
-	emulator, shop := open(t)
+	emulator, shop := startShop(t)
 	send(t, http.MethodPost, shop.URL+"/buy", nil)
 	id := emulator.Orders()[0].ID
 	back, err := emulator.Pay(id, pluraltest.Approve)
@@ -132,9 +132,9 @@ func TestPayerLeavesDuringTheReturn(t *testing.T) {
 // the page.
 func TestFailedReadAfterTheEnd(t *testing.T) {
 	t.Parallel()
-	s := &shop{orders: map[string]*order{"v1-1": {id: "v1-1"}}}
-	s.note("v1-1", nil)
-	s.note("v1-1", context.Canceled)
+	s := &shop{orders: map[string]*shopOrder{"v1-1": {id: "v1-1"}}}
+	s.storeText("v1-1", nil)
+	s.storeText("v1-1", context.Canceled)
 	o, _ := s.find("v1-1")
 	require.Equal(t, "Thank you", o.state)
 }

@@ -63,7 +63,7 @@ func TestRiver(t *testing.T) {
 		sc := newScenario(seed)
 		path := filepath.Join(t.TempDir(), "shop.db")
 		require.NoError(t, os.WriteFile(path, empty, 0o600))
-		var s *shop
+		var s *riverShop
 		synctest.Test(t, func(t *testing.T) { s = play(t, sc, path) })
 		rescues += s.rescues
 		for _, c := range s.calls {
@@ -114,8 +114,8 @@ func open(t *testing.T, path string) *sql.DB {
 	return db
 }
 
-// shop is two processes with one database.
-type shop struct {
+// riverShop has two processes that share one database.
+type riverShop struct {
 	oracle
 
 	db      *sql.DB
@@ -126,11 +126,11 @@ type shop struct {
 }
 
 // play runs one scenario in a bubble of testing/synctest.
-func play(t *testing.T, sc *scenario, path string) *shop {
+func play(t *testing.T, sc *scenario, path string) *riverShop {
 	t.Helper()
 	g := newGateway(sc)
 	g.setUp()
-	s := &shop{
+	s := &riverShop{
 		oracle: oracle{gateway: g}, db: open(t, path),
 		ended: map[int64]int{}, reviews: map[pluralriver.Why]int{}, settled: map[int64]bool{},
 	}
@@ -138,7 +138,7 @@ func play(t *testing.T, sc *scenario, path string) *shop {
 	for _, e := range sc.outside {
 		g.runAfter(e.at, func() { g.actAsSomebody(e.what) })
 	}
-	processes := []*river.Client[*sql.Tx]{s.process(t, 0), s.process(t, 1)}
+	processes := []*river.Client[*sql.Tx]{s.startProcess(t, 0), s.startProcess(t, 1)}
 	jobs := map[int64]plan{}
 	for _, p := range slices.SortedFunc(slices.Values(sc.plans), func(a, b plan) int { return int(a.at - b.at) }) {
 		time.Sleep(time.Until(g.start.Add(p.at)))
@@ -179,9 +179,9 @@ func play(t *testing.T, sc *scenario, path string) *shop {
 	return s
 }
 
-// process starts a River client with its own plural client, like a separate
-// process.
-func (s *shop) process(t *testing.T, n int) *river.Client[*sql.Tx] {
+// startProcess starts a River client with a plural client of its own. Together
+// they act like a separate process of the shop.
+func (s *riverShop) startProcess(t *testing.T, n int) *river.Client[*sql.Tx] {
 	t.Helper()
 	opts := []plural.Option{plural.WithHTTPClient(&http.Client{Transport: dozing{s.gateway}})}
 	if s.sc.single {
@@ -222,7 +222,7 @@ func (soon) NextRetry(row *rivertype.JobRow) time.Time {
 
 // runJob makes a new call value for each run of a job. In this value the
 // gateway records what the run saw.
-func (s *shop) runJob(ctx context.Context, job *rivertype.JobRow, work func(context.Context) error) error {
+func (s *riverShop) runJob(ctx context.Context, job *rivertype.JobRow, work func(context.Context) error) error {
 	c := &call{plan: planOf(job), id: fmt.Sprintf("job%d.%d", job.ID, len(job.AttemptedBy)), start: time.Now()}
 	err := work(context.WithValue(ctx, callKey{}, c))
 	s.mu.Lock()
@@ -248,7 +248,7 @@ func planOf(job *rivertype.JobRow) plan {
 
 // insert inserts the job of a plan. If another job with the same reference has
 // not ended, insert waits a little for that job to end.
-func (s *shop) insert(t *testing.T, client *river.Client[*sql.Tx], p plan) (int64, bool) {
+func (s *riverShop) insert(t *testing.T, client *river.Client[*sql.Tx], p plan) (int64, bool) {
 	t.Helper()
 	var args pluralriver.MoneyArgs
 	switch p.op {
@@ -282,7 +282,7 @@ func (s *shop) insert(t *testing.T, client *river.Client[*sql.Tx], p plan) (int6
 
 // rescue gives every running job to another worker. River's rescuer does the
 // same when clocks differ or a worker hangs.
-func (s *shop) rescue(t *testing.T) {
+func (s *riverShop) rescue(t *testing.T) {
 	t.Helper()
 	result, err := s.db.ExecContext(t.Context(), `UPDATE river_job SET state = 'available' WHERE state = 'running'`)
 	require.NoError(t, err)
@@ -295,10 +295,10 @@ func (s *shop) rescue(t *testing.T) {
 }
 
 // standStill sometimes suspends a process just before that process ends a job.
-// The transport below also suspends processes just before they send a request,
-// but only if references are unique: otherwise the package cannot prevent a
-// second refund.
-func (s *shop) standStill(what string) {
+// The transport below also suspends processes, just before they send a request.
+// It does so only if the gateway keeps references unique. If the gateway does
+// not, the package cannot prevent a second refund after such a pause.
+func (s *riverShop) standStill(what string) {
 	s.mu.Lock()
 	rng := s.rng("doze "+what, s.writes)
 	s.mu.Unlock()
@@ -321,7 +321,7 @@ func (d dozing) RoundTrip(r *http.Request) (*http.Response, error) {
 	return d.gateway.RoundTrip(r)
 }
 
-func (s *shop) onEnded(ctx context.Context, _ *sql.Tx, o pluralriver.Outcome) error {
+func (s *riverShop) onEnded(ctx context.Context, _ *sql.Tx, o pluralriver.Outcome) error {
 	c := callOf(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -334,7 +334,7 @@ func (s *shop) onEnded(ctx context.Context, _ *sql.Tx, o pluralriver.Outcome) er
 	return nil
 }
 
-func (s *shop) onUnsettled(ctx context.Context, _ *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
+func (s *riverShop) onUnsettled(ctx context.Context, _ *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
 	c := callOf(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -347,7 +347,7 @@ func (s *shop) onUnsettled(ctx context.Context, _ *sql.Tx, o pluralriver.Outcome
 	return nil
 }
 
-func (s *shop) areSettled(jobs map[int64]plan) bool {
+func (s *riverShop) areSettled(jobs map[int64]plan) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id := range jobs {
