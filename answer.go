@@ -49,10 +49,11 @@ const (
 	classRejected                     // the request was refused, and not carried out
 )
 
-// class looks at the code before the status, because the code is more exact.
-// One code can come with several statuses, and the statuses 429 and 504 can
-// come with codes of opposite meanings.
-func (a *answer) class() answerClass {
+// findClass returns the class of the answer. It looks at Plural's code before
+// the HTTP status, because the code is more exact. One code can come with
+// several statuses, and the statuses 429 and 504 can come with codes of
+// opposite meanings.
+func (a *answer) findClass() answerClass {
 	if a.notSent {
 		return classNotSent
 	}
@@ -159,8 +160,8 @@ func decodeInto(document string, out any) error {
 	case *json.SyntaxError, *wire.DecodeError, *json.InvalidUnmarshalError:
 		return err
 	}
-	// If the caller's own type makes the error, its text may quote the payer's
-	// data.
+	// The error may come from a method of the caller's own type. The text of
+	// such an error may quote the payer's data.
 	return foreign.Under(fmt.Sprintf("a value of the answer cannot be decoded into %T: %T", out, err), err)
 }
 
@@ -250,19 +251,22 @@ func (d *document) details() *ErrorDetails {
 	return &details
 }
 
-// readAnswer reads a response to its end, up to a limit, so its connection can
-// be used again. secret is the secret that authorised the request.
+// readAnswer reads a response up to a limit. If the response ends before the
+// limit, the connection can be used again. The parameter secret is the token or
+// the client secret that authorised the request.
 func readAnswer(resp *http.Response, secret string) *answer {
 	a := &answer{status: resp.StatusCode, header: resp.Header, secret: secret}
 	defer func() { _ = resp.Body.Close() }()
-	// After a switch of protocols, the body is the connection itself. The
-	// end of the context would not stop a read from this body.
+	// After a switch of protocols, the body is the connection itself. Code that
+	// reads this body would still wait after the context has ended. So the body
+	// is not read.
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		a.err = errors.New("the server switches protocols")
 		return a
 	}
-	// The buffer has room for one byte more than the announced body. So the
-	// read that finds the end of the body needs no larger buffer.
+	// The first buffer has room for one byte more than the announced body,
+	// unless the body is large. Without this byte, ReadAll would make a larger
+	// buffer, only to find the end of the body.
 	first := min(resp.ContentLength+1, maxErrorBody)
 	if resp.ContentLength < 0 {
 		first = maxErrorBody / 2

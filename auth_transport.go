@@ -110,16 +110,16 @@ func (t *authTransport) send(
 	return resp, nil
 }
 
-// tracedContext wraps a context, and replaces that context's trace with its
-// own.
+// tracedContext wraps another context, and replaces the trace of that context
+// with the trace in the field trace.
 type tracedContext struct {
 	context.Context //nolint:containedctx // a wrapper has to embed the wrapped context
 
 	trace *httptrace.ClientTrace
 }
 
-// Value returns the wrapped context's value for key. In place of that context's
-// trace, it returns its own trace.
+// Value returns the wrapped context's value for key. If that value is a trace,
+// Value returns the trace in the field trace instead.
 func (c tracedContext) Value(key any) any {
 	v := c.Context.Value(key)
 	if _, isTrace := v.(*httptrace.ClientTrace); isTrace {
@@ -146,8 +146,8 @@ func withoutTokenInTraces(ctx context.Context, try *tryState) context.Context {
 }
 
 // resendBody returns another copy of the request's body. It makes the copy from
-// the call's own bytes. The request of a write has no GetBody, because with it
-// net/http could repeat the write by itself.
+// the call's own bytes. The request of a write has no GetBody. If the request
+// had a GetBody, net/http could repeat the write by itself.
 func resendBody(try *tryState, req *http.Request) io.ReadCloser {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req.Body

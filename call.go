@@ -22,8 +22,8 @@ type pipeline struct {
 	tokens *token.Source // where the authTransport gets its tokens
 }
 
-// The type call is one request with all its tries. The request is encoded once,
-// and may be sent several times.
+// A call sends one request. The request is encoded once, and may be sent
+// several times.
 type call struct {
 	p              *pipeline
 	op             operation
@@ -40,9 +40,9 @@ type call struct {
 	ambiguous      bool // a try of the call may have been carried out
 	cut            bool // the caller's deadline cut a try short, or left no time for another try
 
-	// the clock of a call that the type settlement carries out. The reads of
-	// the books that belong to the call have the same clock. For all other
-	// calls, the field is nil
+	// what the answers show about the server's clock. A call has this field if
+	// a settlement carries out the call. The calls that read the books for the
+	// settlement have the same clock. For all other calls, the field is nil
 	clock *serverClock
 }
 
@@ -147,9 +147,9 @@ func (k *call) exchange(ctx context.Context) *answer {
 	state.over.Store(true)
 	var a *answer
 	if err == nil {
-		a = readAnswer(resp, state.secret())
+		a = readAnswer(resp, state.sentToken())
 	} else {
-		a = &answer{err: state.failed(err), secret: state.secret()}
+		a = &answer{err: state.tryError(err), secret: state.sentToken()}
 	}
 	isStopped := state.stopped.Load()
 	k.cut = k.cut || limit < k.p.cfg.attemptTimeout && tryCtx.Err() != nil && !isStopped
@@ -173,7 +173,7 @@ func (k *call) exchange(ctx context.Context) *answer {
 	return a
 }
 
-// fetchToken is a try that sends only the request for a token.
+// fetchToken tries once to get a token, and sends no other request.
 func (k *call) fetchToken(ctx context.Context) *answer {
 	_, err := k.p.tokens.Get(ctx)
 	switch {
@@ -195,8 +195,9 @@ func endOf(ctx context.Context) error {
 	return err
 }
 
-// settlingCopy returns a copy of k that shares no changing data with k. After k
-// has ended, the copy can ask the books what happened to k.
+// settlingCopy returns a copy of k that shares no changing data with k. After
+// the call k has ended, the copy can read the books to find out what happened
+// to k's request.
 func (k *call) settlingCopy() *call {
 	cfg, clock := *k.cfg, *k.clock
 	cfg.into = nil
@@ -209,10 +210,11 @@ func (k *call) failure(a *answer, acceptErr error) *Error {
 	return a.failure(k.op, k.subject, k.requestID, k.attempts, acceptErr)
 }
 
-// The method observe reports to the observer that a call has ended. Use it with
-// defer. Some reads of the books only find out what happened to another call.
-// The method does not report these reads, because they are part of that call.
-func (k *call) observe(ctx context.Context, began time.Time, err *error) {
+// notifyObserver reports to the observer that a call has ended. Use
+// notifyObserver with defer. If the call only reads the books to find out what
+// happened to another call, notifyObserver does not report it, because it is a
+// part of that other call.
+func (k *call) notifyObserver(ctx context.Context, began time.Time, err *error) {
 	if k.isSettlingRead || k.p.cfg.observer == nil {
 		return
 	}

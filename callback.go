@@ -60,8 +60,8 @@ type verifiedCallback struct {
 	errorMessage string
 }
 
-// isVerified reports whether a Verifier made the Callback and nobody has
-// changed its copied values since.
+// isVerified returns true if a Verifier made the Callback, and if the fields
+// that verifiedCallback copies have not changed since then.
 func (c *Callback) isVerified() bool {
 	return c != nil && c.verified == verifiedCallback{true, c.OrderID, c.Status, c.ErrorCode, c.ErrorMessage}
 }
@@ -74,11 +74,17 @@ func (c *Callback) isVerified() bool {
 // The rule for the signature is in Plural's pre-authorisation guide, section
 // 3.2. The signature is an HMAC-SHA256 of a text. The text has each field
 // except signature, as key=value with the decoded value. The fields are sorted
-// by key and joined with "&". The guide leaves open whether the text has fields
-// without a value, so a signature of either text is accepted. The text is not
-// escaped. So VerifyCallback refuses a form that could be read in two ways. It
-// refuses repeated fields, names with characters outside A-Z, a-z, 0-9 and _,
-// and values that could hold further fields.
+// by key and joined with "&". The guide does not show whether the text includes
+// fields without a value. So VerifyCallback accepts a signature of the text
+// with these fields, and also a signature of the text without them.
+//
+// The text is not escaped. So VerifyCallback refuses a form that could be read
+// in two ways:
+//
+//   - Two fields have the same name.
+//   - A name has a character outside A-Z, a-z, 0-9 and _.
+//   - A part of a value could be read as another field, because the part comes
+//     after an "&".
 //
 // The error is [ErrInvalidSignature] or [ErrMalformedCallback].
 func (v *Verifier) VerifyCallback(form url.Values) (*Callback, error) {
@@ -263,8 +269,8 @@ func isFieldName(name string) bool {
 // could be split into fields in more than one way. The rules:
 //
 //   - The value is valid UTF-8.
-//   - The value of error_message may have "&", because it is free text. Every
-//     other value has no "&".
+//   - The value of error_message may have an "&", because error_message is free
+//     text. The values of all other fields have no "&".
 //   - In error_message, an "&" is not followed by a field name and "=".
 func isFieldValue(name, value string) bool {
 	if !utf8.ValidString(value) {
@@ -297,16 +303,15 @@ func (v *Verifier) callbackKeyOf(fields []callbackField, signature [sha256.Size]
 	var few [2][32]string // enough for eight fields
 	short, whole := signedText(few[0][:0], fields, false), signedText(few[1][:0], fields, true)
 	for i, key := range v.config.callbackKeys {
-		if key.signed(short, signature) || len(whole) > len(short) && key.signed(whole, signature) {
+		if key.hasSigned(short, signature) || len(whole) > len(short) && key.hasSigned(whole, signature) {
 			return i
 		}
 	}
 	return -1
 }
 
-// The method signed reports whether the signature was made from the text with
-// this key.
-func (k Key) signed(text []string, signature [sha256.Size]byte) bool {
+// hasSigned reports whether the signature was made from the text with this key.
+func (k Key) hasSigned(text []string, signature [sha256.Size]byte) bool {
 	sum := k.mac(text, nil)
 	return subtle.ConstantTimeCompare(sum[:], signature[:]) == 1
 }
@@ -393,7 +398,7 @@ func (c Callback) String() string {
 	return fmt.Sprintf("plural.Callback{OrderID: %q, Status: %q, ErrorCode: %q}", c.OrderID, c.Status, c.ErrorCode)
 }
 
-// Format writes the text of String under every verb.
+// Format writes the text that String returns, for every formatting verb.
 func (c Callback) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, c.String()) }
 
 // LogValue returns the fields that have no personal data.

@@ -22,10 +22,11 @@ type CancelService struct{ p *pipeline }
 //   - [ErrNotApplied]: final, and nothing was cancelled. The order has failed,
 //     or all of its money was taken. The error is a [StateError].
 //   - [NeedsReview]: not final, and a person has to look into it. There are
-//     three cases. Plural rejected the cancel, and the books give no final
-//     reason: the order is not paid yet, or only a part of it was captured. Or
-//     Plural answered with success and did nothing. Or the books were read and
-//     are unclear.
+//     three cases. In the first case, Plural rejected the cancel, and the books
+//     do not show a final reason. For example, the order is not paid yet, or
+//     only a part of the money was captured. In the second case, Plural
+//     answered with success and did nothing. In the third case, the books were
+//     read and are unclear.
 //   - any other error: it is not known yet whether the order is cancelled.
 //     Calling again is safe.
 //
@@ -45,9 +46,9 @@ func (s *CancelService) Create(ctx context.Context, orderID string, opts ...Call
 	}
 	settle := settlement{
 		write: write, orderID: orderID, resendable: true,
-		own: ownOrder(decodeOrderOf(otherOrder(orderID)), judgeCancel), look: lookAtOrder(orderID, judgeCancel),
+		own: ownOrder(decodeOrderOf(otherOrder(orderID)), judgeCancel), readOnce: lookAtOrder(orderID, judgeCancel),
 	}
-	return settle.run(ctx)
+	return settle.runWrite(ctx)
 }
 
 // ValidateCancel makes the checks that [CancelService.Create] makes before it

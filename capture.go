@@ -15,7 +15,8 @@ type CaptureService struct{ p *pipeline }
 //   - nil: the books show that the capture was carried out. It is one of
 //     [Order.Captures].
 //   - [ErrNotApplied]: the capture is not in the books, and can no longer be
-//     made. The order is cancelled, failed or captured under another reference.
+//     made. The order is cancelled, or it has failed, or it was captured under
+//     another reference.
 //   - [ErrConflict] and [ErrNoHold]: the money was taken, and the books do not
 //     show under which reference.
 //   - [ErrNotFound]: the capture is not in the books. If a call is still under
@@ -40,9 +41,9 @@ func (s *CaptureService) Find(
 	}
 	settle := settlement{
 		write: ask, isReadOnly: true, orderID: orderID, reference: merchantCaptureReference,
-		look: lookAtOrder(orderID, judge),
+		readOnce: lookAtOrder(orderID, judge),
 	}
-	return settle.run(ctx)
+	return settle.runWrite(ctx)
 }
 
 // CaptureRequest says how much to capture. Exactly one of CaptureAmount and
@@ -68,9 +69,10 @@ type CaptureRequest struct {
 //   - nil: the capture was carried out. The server's books show it, with this
 //     reference and amount.
 //   - [ErrNotApplied]: final. Nothing was carried out under this reference, and
-//     nothing will be, by this call or any other. The books show why: the order
-//     is cancelled, failed or captured under another reference, or less money
-//     is on hold than the request asks for. The error is a [StateError].
+//     nothing will be, by this call or any other. The books show one of four
+//     reasons: the order is cancelled, the order has failed, the order was
+//     captured under another reference, or the request asks for more money than
+//     is on hold. The error is a [StateError].
 //   - [ErrConflict]: final, and a person has to look into it. The books show
 //     something other than what was asked for. The error is a [StateError].
 //     There are two cases. Another amount is booked under this reference. If
@@ -90,21 +92,21 @@ type CaptureRequest struct {
 // wrong. An earlier call may have had an effect.
 //
 // If an answer is lost or unclear, or Plural rejects the capture, Create reads
-// the books. After a lost or unclear answer, it sends the capture again if the
-// books do not show the capture and the order can still be captured. Create is
-// idempotent by reference, across calls, clients and restarts. docs/finals.md
-// lists what makes an answer final.
+// the books. After a lost or unclear answer, Create sends the capture again in
+// one case: the capture is not in the books, and the order can still be
+// captured. Create is idempotent by reference, across calls, clients and
+// restarts. docs/finals.md lists what makes an answer final.
 //
 // Plural answers from replicas that lag behind. Some results depend on several
 // entries in the books. Before Create returns such a result, it reads the books
 // for three seconds, and all these reads have to agree. Give the call at least
 // five seconds, so there is time for these reads.
 //
-// Do not pass an HTTP request's context. It ends when the payer closes the
-// browser, and then it would not be known whether the order was captured. The
-// context's deadline limits the whole call, and part of that time is kept for
-// reading the books. Without a deadline, Create keeps reading the books for at
-// most 60 seconds.
+// Do not pass an HTTP request's context. Such a context ends when the payer
+// closes the browser. Then the call also ends, perhaps before it knows whether
+// the order was captured. The context's deadline limits the whole call, and
+// part of that time is kept for reading the books. Without a deadline, Create
+// keeps reading the books for at most 60 seconds.
 func (s *CaptureService) Create(
 	ctx context.Context, orderID string, req *CaptureRequest, opts ...CallOption,
 ) (*Order, error) {
@@ -119,9 +121,9 @@ func (s *CaptureService) Create(
 	judge := func(o *Order) finding { return judgeCapture(o, reference, amount) }
 	settle := settlement{
 		write: write, orderID: orderID, reference: reference, resendable: true,
-		own: ownOrder(decodeOrderOf(otherOrder(orderID)), judge), look: lookAtOrder(orderID, judge),
+		own: ownOrder(decodeOrderOf(otherOrder(orderID)), judge), readOnce: lookAtOrder(orderID, judge),
 	}
-	return settle.run(ctx)
+	return settle.runWrite(ctx)
 }
 
 // Validate makes the checks that [CaptureService.Create] makes before it sends

@@ -160,7 +160,8 @@ func (c *Client) CloseIdleConnections() { c.p.peer.CloseIdle() }
 //
 // A GET that fails is repeated. A request with any other method is sent again
 // in only two cases: nothing of the request was sent, or Plural refused the
-// token. Because of refused tokens, a request is sent again at most twice.
+// token. After a refused token, the request is sent again with another token,
+// at most twice.
 //
 // A refusal is an [Error]. For a method other than GET, the error is
 // [ErrOutcomeUnknown] in these cases:

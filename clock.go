@@ -11,9 +11,8 @@ import (
 // passed, so a change of our clock during the call has no effect.
 type serverClock struct {
 	began time.Time // when the write was first sent, by our clock
-	// The earliest and the latest time that the server's clock can have
-	// shown when the write was first sent. Both are zero if no answer had a
-	// Date.
+	// When the write was first sent, the server's clock showed a time from
+	// earliest to latest. Both are zero if no answer had a Date.
 	earliest, latest time.Time
 }
 
@@ -21,14 +20,14 @@ type serverClock struct {
 // seconds.
 const dateSpan = time.Second
 
-// clockSlack is the largest difference that we allow for between two clocks of
-// Plural: the clock for the times in documents, and the clock for Date headers.
+// clockSlack is the largest difference that two clocks of Plural may have. One
+// clock gives the times in documents, and the other clock gives the Date
+// headers.
 const clockSlack = 2 * time.Second
 
-// noteDate records the Date header of an answer. The parameters sent and
-// answered are times of our clock: when the request was sent, and when its
-// answer came.
-func (c *serverClock) noteDate(sent, answered time.Time, header http.Header) {
+// noteDate records the Date header of an answer. By our clock, the request was
+// sent at the time sentAt, and its answer came at the time answeredAt.
+func (c *serverClock) noteDate(sentAt, answeredAt time.Time, header http.Header) {
 	if c == nil {
 		return
 	}
@@ -36,7 +35,7 @@ func (c *serverClock) noteDate(sent, answered time.Time, header http.Header) {
 	if err != nil {
 		return
 	}
-	earliest, latest := date.Add(-answered.Sub(c.began)), date.Add(dateSpan-sent.Sub(c.began))
+	earliest, latest := date.Add(-answeredAt.Sub(c.began)), date.Add(dateSpan-sentAt.Sub(c.began))
 	if c.earliest.IsZero() || earliest.After(c.earliest) {
 		c.earliest = earliest
 	}
@@ -54,7 +53,7 @@ func (c *serverClock) serverNow() (time.Time, bool) {
 // isContradictory reports whether the Date headers of the answers contradict
 // each other. If they do, at least one header does not show the server's time.
 // For example, a cache on the way may send the Date of an old answer. Then the
-// fields earliest and latest prove nothing.
+// limits that the serverClock has found are not reliable.
 func (c *serverClock) isContradictory() bool { return c.earliest.Sub(c.latest) > clockSlack }
 
 // isOlder reports whether t is certainly earlier than the sending of the write.

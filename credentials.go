@@ -27,16 +27,16 @@ type Credentials struct {
 // the store gets are hashes. So the store does not have to keep its contents
 // secret.
 //
-// No call fails because of the store. If the store fails, hangs, panics or
-// returns nonsense, the token is fetched without the store after at most two
-// seconds.
+// A broken store does not make a call fail. If the store fails, hangs, panics
+// or returns nonsense, the SDK fetches the token without the store, after at
+// most two seconds.
 type TokenStore interface {
 	// Load returns the bytes that were last saved under the key. It returns
 	// nil, nil when nothing is saved there. While Lock waits, Load is called
 	// ten times a second. If Load finds a token, the wait ends.
 	Load(ctx context.Context, key string) (sealed []byte, err error)
-	// Save stores the encrypted token under the key. The parameter sealed is
-	// the encrypted token, and ttl is how long the store keeps it.
+	// Save stores the encrypted token, which is the parameter sealed, under the
+	// key. The parameter ttl is how long the store keeps the token.
 	Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error
 	// Lock blocks until the caller holds the lock named key, or ctx ends.
 	// The lock must free itself after ttl. The context ctx limits only the

@@ -78,7 +78,7 @@ type MemoryDeduper struct {
 
 	mu      sync.Mutex
 	events  map[string]memoryEvent
-	claims  uint64    // the number of claims so far; the next token is one more
+	claims  uint64    // the number of claims so far, which is also the token of the last claim
 	sweepAt int       // the number of events at which the next sweep is due
 	rested  time.Time // no sweep happens before this time
 }
@@ -168,12 +168,17 @@ func (d *MemoryDeduper) storeEvent(id string, event memoryEvent) {
 const lapsedGrace = time.Hour
 
 // hasRoom reports whether there is room for one more event. It first drops old
-// entries in two cases: when there are twice as many events as after the last
-// sweep, and when there is no room. In the first case, hasRoom keeps a claim
-// for lapsedGrace after the claim's lease has run out. In the second case,
-// hasRoom drops a claim as soon as the claim's lease has run out. A sweep of
-// 262,144 events takes 8 ms. Sweeps take at most a hundredth of the running
-// time.
+// entries in two cases:
+//
+//   - There are twice as many events as after the last sweep. Then hasRoom
+//     drops a claim if the claim's lease ended at least an hour ago
+//     (lapsedGrace).
+//   - There is no room. Then hasRoom drops a claim if the claim's lease has
+//     ended. As soon as there is room again, hasRoom drops other claims as in
+//     the first case.
+//
+// A sweep of 262,144 events takes 8 ms. Sweeps take at most a hundredth of the
+// running time.
 func (d *MemoryDeduper) hasRoom(now time.Time) bool {
 	const fewest = 1024
 	most := cmp.Or(d.most, defaultMemoryEvents)

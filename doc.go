@@ -88,9 +88,9 @@
 //     will not be. This is true for this call, and for every other call that
 //     asks for the same write.
 //   - [ErrConflict]: the books show something other than what was asked for.
-//   - [NeedsReview] is a function. It reports whether a person has to look into
-//     an error that is not final, because further calls may not be enough to
-//     get a final answer.
+//   - [NeedsReview] is a function. It returns true for some errors that are not
+//     final. After such an error, further calls may never give a final answer.
+//     So a person has to look into the error.
 //
 // The merchant's reference makes it possible to find out what happened. Make
 // the reference before the call, store it, and use it again when you repeat the
@@ -143,9 +143,9 @@
 //
 // [Credentials], [Key], [Verifier] and [Client] do not print their contents.
 // The packages fmt and slog print orders and requests without personal data.
-// [encoding/json.Marshal] and RawJSON include that data. So does slog's JSON
-// handler for orders inside slices, maps and structs, because it passes those
-// to json.Marshal. Errors hold neither secrets nor tokens. [Error.Body] and
-// [Error.Header] are what the server sent, and may hold personal data. Logs
-// leave out both.
+// [encoding/json.Marshal] and RawJSON include that data. The JSON handler of
+// slog passes slices, maps and structs to json.Marshal. So the handler also
+// writes the personal data of orders that are inside them. Errors hold neither
+// secrets nor tokens. [Error.Body] and [Error.Header] are what the server sent,
+// and may hold personal data. Logs leave out both.
 package plural

@@ -116,7 +116,7 @@ func (e *Error) Error() string {
 			text += " " + clip(string(e.Code))
 		}
 		if e.Message != "" {
-			text += ": " + printable(e.Message)
+			text += ": " + shortenText(e.Message)
 		}
 	} else if e.Err == nil {
 		text += ": no answer"
@@ -132,9 +132,10 @@ func (e *Error) Error() string {
 	return text
 }
 
-// isOfToken reports whether the request was never sent because the token
-// endpoint refused to give a token. In that case Plural knows only the request
-// id of the token request, which is in the inner error.
+// isOfToken reports whether the token endpoint refused to give a token. Then
+// the request itself was not sent, and Plural does not know the request's id.
+// Plural knows only the id of the request for the token. That id is in the
+// inner error.
 func (e *Error) isOfToken() bool {
 	refused, ok := errors.AsType[*tokenError](e.Err)
 	return ok && e.StatusCode == 0 && tokenAnswerError(refused) != nil
@@ -143,13 +144,13 @@ func (e *Error) isOfToken() bool {
 // Unwrap returns the cause if no usable answer came.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is implements the method that [errors.Is] calls. The method reports whether
-// the error matches a sentinel. [ErrUnauthorized] matches a status of 401.
-// [ErrRateLimited] matches a status of 429 and the code API_RATE_LIMIT.
-// [ErrNotFound] matches the code ORDER_NOT_FOUND, a 404 without a code, and the
-// message "no matching records" after a look-up. The other sentinels match by
-// code alone. A refusal by the token endpoint says nothing about an order or a
-// request, so it matches only ErrUnauthorized and ErrRateLimited.
+// Is supports [errors.Is]. It reports whether the error matches a sentinel.
+// [ErrUnauthorized] matches a status of 401. [ErrRateLimited] matches a status
+// of 429 and the code API_RATE_LIMIT. [ErrNotFound] matches the code
+// ORDER_NOT_FOUND, a 404 without a code, and the message "no matching records"
+// after a look-up. The other sentinels match by code alone. A refusal by the
+// token endpoint says nothing about an order or a request, so it matches only
+// ErrUnauthorized and ErrRateLimited.
 func (e *Error) Is(target error) bool {
 	if e.Op == opToken.name && target != ErrUnauthorized && target != ErrRateLimited {
 		return false
@@ -236,7 +237,7 @@ type FieldError struct {
 // ValidationError lists everything that is wrong with a request. Nothing was
 // sent. The error is an [ErrInvalidRequest].
 type ValidationError struct {
-	Op     string // the operation, for people
+	Op     string // the operation, such as "captures.create"; for Client.Do the method and the path
 	Fields []FieldError
 }
 
@@ -244,7 +245,7 @@ type ValidationError struct {
 func (e *ValidationError) Error() string {
 	faults := make([]string, 0, len(e.Fields))
 	for _, f := range e.Fields {
-		faults = append(faults, printable(f.Field)+" "+printable(f.Rule))
+		faults = append(faults, shortenText(f.Field)+" "+shortenText(f.Rule))
 	}
 	text := subject(e.Op, "") + ": invalid request, nothing was sent"
 	if len(faults) > 0 {
@@ -253,8 +254,7 @@ func (e *ValidationError) Error() string {
 	return text
 }
 
-// Is implements the method that [errors.Is] calls. The method reports whether
-// target is [ErrInvalidRequest].
+// Is supports [errors.Is]. It reports whether target is [ErrInvalidRequest].
 func (e *ValidationError) Is(target error) bool { return target == ErrInvalidRequest }
 
 // OutcomeUnknownError means that a request may or may not have been carried
@@ -275,7 +275,8 @@ type OutcomeUnknownError struct {
 	// The books were read and are unclear. For example, the order is in a
 	// status that this package does not know. Or Plural rejected the write, and
 	// also rejected each request to read its books. Calling again helps only if
-	// the books change. A person must compare Last with Plural's dashboard.
+	// the books change. A person must compare the order in the field Last with
+	// Plural's dashboard.
 	NeedsReview bool
 
 	settle func(context.Context) (*Order, error)
@@ -300,7 +301,7 @@ func (e *OutcomeUnknownError) Settle(ctx context.Context) (*Order, error) {
 func (e *OutcomeUnknownError) Error() string {
 	text := subject(e.Op, e.OrderID) + ": outcome unknown"
 	if e.Reference != "" {
-		text += " (reference " + printable(e.Reference) + ")"
+		text += " (reference " + shortenText(e.Reference) + ")"
 	}
 	if e.Last != nil {
 		text += ", last seen " + clip(string(e.Last.Status))
@@ -320,8 +321,7 @@ func (e *OutcomeUnknownError) Error() string {
 	return text + causeText(e.Err)
 }
 
-// Is implements the method that [errors.Is] calls. The method reports whether
-// target is [ErrOutcomeUnknown].
+// Is supports [errors.Is]. It reports whether target is [ErrOutcomeUnknown].
 func (e *OutcomeUnknownError) Is(target error) bool { return target == ErrOutcomeUnknown }
 
 // Unwrap returns the last cause: the context's error, or the server's last
@@ -342,15 +342,15 @@ func (e *OutcomeUnknownError) Unwrap() error {
 // cancellation of a payment link. There are four cases:
 //
 //   - Plural rejected the write, and its books do not show why.
-//   - Plural answered the write with a success, but that answer and the books
-//     show that nothing was done.
+//   - Plural answered the write with the status of a success. But the document
+//     in that answer and the books show that the write was not carried out.
 //   - The books were read and are unclear.
 //   - For more than five minutes, the books have shown that the write is still
 //     under way.
 //
-// A person should look into such an error once. Calling again is still safe,
-// but do it once a day rather than once a minute. The call returns a final
-// answer as soon as the books show one.
+// A person should look into such an error when it comes for the first time.
+// Calling again is still safe, but do it once a day and not once a minute. The
+// call returns a final answer as soon as the books show one.
 //
 // NeedsReview is false for nil, for every final answer, and for errors that are
 // not from this package. It is also false if the books could not be read for
@@ -371,9 +371,9 @@ func NeedsReview(err error) bool {
 	return ok && rejection.NeedsReview
 }
 
-// StateError is a final answer: the server's books show that the write was not
-// carried out as asked for, and will not be. The error is either
-// [ErrNotApplied] or [ErrConflict], never both:
+// StateError is a final answer. The server's books show that the write was not
+// carried out as asked for, and that it never will be carried out as asked for.
+// The error is either [ErrNotApplied] or [ErrConflict], never both:
 //
 //   - If the field Conflict is false, the error is both [ErrNotApplied] and
 //     [ErrOperationNotAllowed]. Nothing was carried out under the reference,
@@ -398,16 +398,16 @@ type StateError struct {
 	Conflict  bool   // the error is ErrConflict, and not ErrNotApplied
 	Reused    bool   // with Conflict: the error is also ErrReferenceReused
 	NoHold    bool   // with Conflict: the error is also ErrNoHold
-	Err       error  // Plural's rejection, if there was one; nil for an ErrConflict that is not ErrNoHold
+	Err       error  // Plural's rejection, if there was one; nil if Conflict is true and NoHold is false
 }
 
 // Error returns a text with the operation, the order, and the reason why the
 // write was not carried out as asked for.
 func (e *StateError) Error() string {
-	text := subject(e.Op, e.OrderID) + ": " + printable(e.Reason)
+	text := subject(e.Op, e.OrderID) + ": " + shortenText(e.Reason)
 	var about []string
 	if e.Reference != "" {
-		about = append(about, "reference "+printable(e.Reference))
+		about = append(about, "reference "+shortenText(e.Reference))
 	}
 	if id := orEmpty(e.Order).OrderID; id != "" && id != e.OrderID {
 		about = append(about, "order "+clip(id))
@@ -418,9 +418,9 @@ func (e *StateError) Error() string {
 	return text
 }
 
-// Is implements the method that [errors.Is] calls. The method reports whether
-// target is a sentinel that the error matches. The fields Conflict, Reused and
-// NoHold decide which sentinels the error matches.
+// Is supports [errors.Is]. It reports whether target is a sentinel that the
+// error matches. The fields Conflict, Reused and NoHold decide which sentinels
+// the error matches.
 func (e *StateError) Is(target error) bool {
 	if e.isConflict() {
 		return target == ErrConflict || e.Reused && target == ErrReferenceReused || e.NoHold && target == ErrNoHold
@@ -431,9 +431,9 @@ func (e *StateError) Is(target error) bool {
 func (e *StateError) isConflict() bool { return e.Conflict || e.Reused || e.NoHold }
 
 // Unwrap returns Plural's rejection, if the call read the books because of a
-// rejection. If the error is an [ErrConflict], the rejection matches none of
-// this package's sentinels. The rejection explains only why Plural refused the
-// request. It does not explain the conflict that the books show.
+// rejection. If the error is an [ErrConflict], [errors.Is] finds none of this
+// package's sentinels in the rejection. The rejection explains only why Plural
+// refused the request. It does not explain the conflict that the books show.
 func (e *StateError) Unwrap() error {
 	if e.isConflict() && e.Err != nil {
 		return foreign.NoVerdict(e.Err)
@@ -447,7 +447,7 @@ func (e *StateError) Unwrap() error {
 // with Plural. Do not call again.
 type DoubleRefundError struct {
 	OrderID   string // the order that was refunded
-	Reference string // the reference of all Refunds
+	Reference string // the reference, which is the same for each of the Refunds
 	Refunds   []*Order
 }
 
@@ -460,11 +460,10 @@ func (e *DoubleRefundError) Error() string {
 		}
 	}
 	return fmt.Sprintf("%s: reference %s was refunded %d times: %s",
-		subject(opRefund.name, e.OrderID), printable(e.Reference), len(e.Refunds), strings.Join(listed, " "))
+		subject(opRefund.name, e.OrderID), shortenText(e.Reference), len(e.Refunds), strings.Join(listed, " "))
 }
 
-// Is implements the method that [errors.Is] calls. The method reports whether
-// target is [ErrConflict].
+// Is supports [errors.Is]. It reports whether target is [ErrConflict].
 func (e *DoubleRefundError) Is(target error) bool { return target == ErrConflict }
 
 // PaymentLinkError is a final answer about a payment link: the books show
@@ -473,21 +472,21 @@ func (e *DoubleRefundError) Is(target error) bool { return target == ErrConflict
 type PaymentLinkError struct {
 	Op     string       // "payment_links.create" or "payment_links.cancel"
 	Link   *PaymentLink // the link that has the reference, or the link to cancel
-	Order  *Order       // after a cancel: the link's order, for which money is paid or on hold
+	Order  *Order       // after a cancel: the link's order, which was held or paid, in full or in part
 	Reason string       // for people
 }
 
 // Error returns a text that names the link and the reason.
 func (e *PaymentLinkError) Error() string {
 	if e.Link == nil {
-		return subject(e.Op, "") + ": " + printable(e.Reason)
+		return subject(e.Op, "") + ": " + shortenText(e.Reason)
 	}
-	return fmt.Sprintf("%s: %s (reference %s, order %s)", subject(e.Op, e.Link.PaymentLinkID), printable(e.Reason),
-		printable(e.Link.MerchantPaymentLinkReference), clip(e.Link.OrderID))
+	return fmt.Sprintf("%s: %s (reference %s, order %s)", subject(e.Op, e.Link.PaymentLinkID), shortenText(e.Reason),
+		shortenText(e.Link.MerchantPaymentLinkReference), clip(e.Link.OrderID))
 }
 
-// Is implements the method that [errors.Is] calls. The method reports whether
-// target is [ErrConflict] or, after a create, [ErrReferenceReused].
+// Is supports [errors.Is]. It reports whether target is [ErrConflict] or, after
+// a create, [ErrReferenceReused].
 func (e *PaymentLinkError) Is(target error) bool {
 	return target == ErrConflict || target == ErrReferenceReused && e.Op == opCreateLink.name
 }
@@ -496,11 +495,11 @@ func (e *PaymentLinkError) Is(target error) bool {
 // reference, and is the order that was asked for. But Plural does not return
 // the order's checkout link again. The error is an [ErrDuplicateRequest].
 //
-// Some shops store each link and send payers only to a stored link. If such a
-// shop has no stored link for the order, no payer has the link, and nobody can
-// pay the order. Then make an order under another reference. In any other shop,
-// look at Order.Status first. The order may be paid by now, and a payer who has
-// its link can still pay it.
+// Some shops store each link and send payers only to a stored link. Such a shop
+// may find that it has stored no link for the order. In that case no payer has
+// the link, so nobody can pay the order. Then make an order under another
+// reference. In all other cases, look at Order.Status first. The order may be
+// paid by now, and a payer who has its link can still pay it.
 //
 // Plural may also answer a repeated create with the existing order and its
 // link. Then Create returns that link. By default, the emulator answers in this
@@ -514,11 +513,10 @@ type DuplicateOrderError struct {
 func (e *DuplicateOrderError) Error() string {
 	o := orEmpty(e.Order)
 	const text = "plural: create order: reference %s is taken by order %s (%s) and its checkout link cannot be had again"
-	return fmt.Sprintf(text, printable(o.MerchantOrderReference), clip(o.OrderID), clip(string(o.Status)))
+	return fmt.Sprintf(text, shortenText(o.MerchantOrderReference), clip(o.OrderID), clip(string(o.Status)))
 }
 
-// Is implements the method that [errors.Is] calls. The method reports whether
-// target is [ErrDuplicateRequest].
+// Is supports [errors.Is]. It reports whether target is [ErrDuplicateRequest].
 func (e *DuplicateOrderError) Is(target error) bool { return target == ErrDuplicateRequest }
 
 // NotPaidError means that the server's order is not the one expected, or that
@@ -532,8 +530,9 @@ type NotPaidError struct {
 	Mismatch bool   // Order is not the order that was expected
 }
 
-// WasPaid reports whether money was held or paid for the order, and the order
-// is the one that was expected. There are two cases:
+// WasPaid reports whether money was held or paid for the order. If the order is
+// not the expected order, WasPaid returns false. WasPaid returns true in two
+// cases:
 //
 //   - The order is PARTIALLY_CAPTURED, PARTIALLY_REFUNDED or FULLY_REFUNDED.
 //   - The order is AUTHORIZED or PROCESSED, but does not show that the whole
@@ -559,17 +558,16 @@ func (e *NotPaidError) isExpected() bool { return e.Order != nil && !e.Mismatch 
 
 // Error returns a text that names the order and says why it is not confirmed.
 func (e *NotPaidError) Error() string {
-	return subject(opConfirm.name, orEmpty(e.Order).OrderID) + ": not confirmed: " + printable(e.Reason)
+	return subject(opConfirm.name, orEmpty(e.Order).OrderID) + ": not confirmed: " + shortenText(e.Reason)
 }
 
-// Is implements the method that [errors.Is] calls. The method reports whether
-// target is [ErrNotPaid].
+// Is supports [errors.Is]. It reports whether target is [ErrNotPaid].
 func (e *NotPaidError) Is(target error) bool { return target == ErrNotPaid }
 
 // Format, LogValue and MarshalJSON leave out the body and the header, which may
 // hold personal data.
 
-// Format writes the error's text, under every verb.
+// Format writes the error's text, for every formatting verb.
 func (e Error) Format(f fmt.State, verb rune) {
 	if verb == 'v' && f.Flag('#') {
 		_, _ = io.WriteString(f, e.GoString())
@@ -684,8 +682,8 @@ func (e *tokenError) Error() string {
 
 func (e *tokenError) Unwrap() error { return e.err }
 
-// tokenAnswerError finds the token endpoint's answer inside a failure. It
-// returns nil if the failure has no such answer.
+// tokenAnswerError returns the [Error] of the token endpoint that err wraps. If
+// err wraps no such error, tokenAnswerError returns nil.
 func tokenAnswerError(err error) *Error {
 	e, _ := errors.AsType[*Error](err)
 	return e

@@ -20,7 +20,7 @@ const defaultUserAgent = "plural-go/" + version
 // the caller's headers, which are in the parameter callerHeader. The token and
 // the time are added when the request is sent.
 func newHeader(userAgent, requestID string, callerHeader http.Header, hasBody bool) http.Header {
-	h := make(http.Header, len(callerHeader)+7) // with room for the token and the time
+	h := make(http.Header, len(callerHeader)+7) // the map also has room for Authorization and Request-Timestamp
 	maps.Copy(h, callerHeader)
 	h.Set("Accept", "application/json")
 	h.Set("User-Agent", userAgent)

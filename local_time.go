@@ -13,10 +13,10 @@ import (
 // as UTC, and be wrong by 5½ hours.
 type LocalTime string
 
-// In returns the time that the text stands for, in a location such as [India].
-// If the text has a zone of its own, the method uses that zone, and converts
-// the time to the location. The method fails if the text is not a time or the
-// location is nil.
+// In reads the text as a time in the given location, such as [India]. If the
+// text has a zone of its own, the method uses that zone, and converts the time
+// to the location. The method fails if the text is not a time or the location
+// is nil.
 func (t LocalTime) In(place *time.Location) (time.Time, error) {
 	if place == nil {
 		return time.Time{}, fmt.Errorf("plural: local time %q: the location is nil", clip(string(t)))
@@ -39,9 +39,10 @@ func India() *time.Location { return india }
 //nolint:gochecknoglobals // this value never changes
 var india = time.FixedZone("IST", int((5*time.Hour + 30*time.Minute).Seconds()))
 
-// Days is a range of whole calendar days. The day of First is the first day,
-// and the day of Last is the last day. Both days are included. The day of each
-// time is the date in its own Location. The time of day does not matter.
+// Days is a range of whole calendar days. The field First is a time on the
+// first day, and the field Last is a time on the last day. Both days are
+// included. Which day a time is on depends on the Location of that time. The
+// time of day does not matter.
 type Days struct{ First, Last time.Time }
 
 // dateOf returns the date of a time as midnight in UTC, because in UTC every

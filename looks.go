@@ -12,34 +12,34 @@ import (
 // to a write, if the caller's context has no deadline.
 const settleWindow = 60 * time.Second
 
-// A look is one read of the books. Plural answers from replicas that lag
-// behind, so a single look may show an old state. Many results need several
-// looks. lookSpan is how long these looks go on, and all of them have to agree.
+// lookSpan is for results that count only if the books show them several times.
+// Plural's replicas may answer with an older state, so the call reads the books
+// again and again for at least lookSpan. All these reads have to agree.
 const lookSpan = 3 * time.Second
 
-// minLooks is the smallest number of looks during lookSpan. If the request of a
-// look fails, the look may send the request up to minLooks times, even if the
-// options allow fewer tries.
+// minLooks is the smallest number of times that the call reads the books during
+// lookSpan. If one of these reads fails, its request may be sent up to minLooks
+// times, even if the options allow fewer tries.
 const minLooks = 4
 
-// A streak is a series of consecutive looks that have something in common. For
-// example, all of them had the same result.
+// A streak counts consecutive reads of the books that have something in common.
+// For example, all of them had the same result.
 type streak struct {
-	looks int       // the number of looks in the series
-	since time.Time // the time of the first look in the series
+	reads int       // the number of reads in the series
+	since time.Time // the time of the first read in the series
 }
 
 func (s *streak) count() {
-	if s.looks == 0 {
+	if s.reads == 0 {
 		s.since = time.Now()
 	}
-	s.looks++
+	s.reads++
 }
 
-// countIf adds one look to the streak if the look belongs to the streak.
-// Otherwise it ends the streak, and the number of looks is zero again.
-func (s *streak) countIf(belongs bool) {
-	if !belongs {
+// If isInSeries is true, countIf adds one read to the series. Otherwise countIf
+// ends the series, so the number of reads is zero again.
+func (s *streak) countIf(isInSeries bool) {
+	if !isInSeries {
 		*s = streak{}
 		return
 	}
@@ -47,21 +47,22 @@ func (s *streak) countIf(belongs bool) {
 }
 
 func (s *streak) lasted(span time.Duration) bool {
-	return s.looks >= minLooks && time.Since(s.since) >= span
+	return s.reads >= minLooks && time.Since(s.since) >= span
 }
 
-// waitToLook waits before look number n+1. The retry policy sets the length of
-// the wait. Then these rules limit the length, in this order:
+// waitForNextRead waits after read number n of the books, before the next read.
+// The retry policy sets the length of the wait. Then these rules limit the
+// length, in this order:
 //
-//   - The wait is at least lookSpan/(2*minLooks), to spread the looks over
+//   - The wait is at least lookSpan/(2*minLooks), to spread the reads over
 //     lookSpan.
 //   - If n is at most 2*minLooks, the wait is at most half of lookSpan.
 //   - If there is a deadline, the wait is at most half of the time until the
-//     deadline, so the last look is near the deadline. But if the policy's
+//     deadline, so the last read is near the deadline. But if the policy's
 //     MinDelay is longer than half of that time, the wait is at most MinDelay.
 //
-// waitToLook returns false if there is no time for another look.
-func (k *call) waitToLook(ctx, window context.Context, n int) bool {
+// waitForNextRead returns false if there is no time for another read.
+func (k *call) waitForNextRead(ctx, window context.Context, n int) bool {
 	policy := k.p.cfg.retry
 	wait := max(policy.Backoff(n), lookSpan/(2*minLooks))
 	if n <= 2*minLooks {
@@ -74,15 +75,15 @@ func (k *call) waitToLook(ctx, window context.Context, n int) bool {
 	return retry.Wait(window, wait)
 }
 
-// isPassing reports whether a look failed for one of two reasons: the
-// credentials are refused, or the server fails again and again. Such a reason
-// may go away later, and shows nothing about the write.
-func isPassing(err error) bool {
+// isTemporary reports whether the books could not be read for one of two
+// reasons: Plural refused the credentials, or the server failed again and
+// again. Such a reason may go away later, and shows nothing about the write.
+func isTemporary(err error) bool {
 	return errors.Is(err, ErrUnauthorized) || isExhausted(err)
 }
 
-// isExhausted reports whether a look failed although its request was repeated
-// as often as allowed.
+// isExhausted reports whether the books could not be read, although the request
+// was repeated as often as allowed.
 func isExhausted(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Retryable()

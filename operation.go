@@ -21,9 +21,9 @@ type operation struct {
 
 // The operations. The last five, from opFindCapture on, have no requests of
 // their own. Their names are in errors, and two of the names (captures.find and
-// refunds.find) are also in observations. Four of the five operations send the
-// requests of orders.get and orders.get_by_reference. The other one,
-// orders.check, sends nothing.
+// refunds.find) are also in observations. The operation orders.check sends
+// nothing. The other four read the books: they make the requests that
+// orders.get and orders.get_by_reference make.
 //
 //nolint:gochecknoglobals // these values never change
 var (
@@ -95,7 +95,7 @@ func phraseOf(op string) string {
 	if op == "" {
 		return "request"
 	}
-	return printable(op)
+	return shortenText(op)
 }
 
 // isLookup reports whether an error's operation looks up something that may not

@@ -63,12 +63,12 @@ func WithBaseURL(base string) Option {
 
 // WithHTTPClient makes the SDK send its requests through your HTTP client. The
 // SDK uses the client's Transport, Timeout and Jar, and never follows
-// redirects. The SDK copies the client and does not change it. The Timeout
-// limits one try, if it is shorter than the limit of [WithAttemptTimeout]. The
-// Transport must not repeat requests by itself. After a try without an answer,
-// the SDK closes the Transport's idle connections. So a Transport that wraps
-// another transport should pass CloseIdleConnections on to it. A nil Transport
-// means the SDK's own, not [http.DefaultTransport].
+// redirects. The SDK copies the client and does not change it. If the client's
+// Timeout is shorter than the limit of [WithAttemptTimeout], the Timeout limits
+// each try. The Transport must not repeat requests by itself. After a try
+// without an answer, the SDK closes the Transport's idle connections. So a
+// Transport that wraps another transport should pass CloseIdleConnections on to
+// it. A nil Transport means the SDK's own, not [http.DefaultTransport].
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {
@@ -169,10 +169,11 @@ func WithLogger(l *slog.Logger) Option {
 
 // WithObserver calls a function when a call or a request for an access token
 // has ended. Use it to count attempts, unknown outcomes and requests for
-// tokens. Middleware, in contrast, sees each try. The function is called before
-// the call returns, so it should be quick. Its panics are ignored. The function
-// is not called if validation refuses the call. For Confirm, ConfirmEvent and
-// Wait, the function is called for each read that they make.
+// tokens. Middleware, in contrast, sees each try. The SDK's call returns only
+// after the function has returned, so the function should be quick. Its panics
+// are ignored. The function is not called if validation refuses the call. For
+// Confirm, ConfirmEvent and Wait, the function is called for each read that
+// they make.
 func WithObserver(observe func(ctx context.Context, o Observation)) Option {
 	return optionIf(observe != nil, "the observer is nil", func(c *config) { c.observer = observe })
 }
@@ -231,8 +232,8 @@ type Response struct {
 	Header     http.Header // of the answer
 	RequestID  string      // the Request-ID that was sent
 	// Attempts is the number of tries. A try that is sent again with a new
-	// token counts once. Reads of the books, to find out what happened to a
-	// write, are not counted.
+	// token counts once. Some calls also read the books to find out what
+	// happened to a write. These reads are not counted.
 	Attempts int
 	Body     []byte // the answer's body as sent, up to 4 MiB; may hold personal data
 }
@@ -265,14 +266,15 @@ func WithoutValidation() CallOption {
 	return func(c *callConfig) { c.withoutValidation = true }
 }
 
-// optionIf makes an option that calls the function set. If ok is false, the
-// option is an error with the given text instead.
-func optionIf(ok bool, problem string, set func(*config)) Option {
+// optionIf makes an option. If isValid is true, the option calls the function
+// applyTo. If isValid is false, the option returns an error with the text in
+// the parameter problem.
+func optionIf(isValid bool, problem string, applyTo func(*config)) Option {
 	return func(c *config) error {
-		if !ok {
+		if !isValid {
 			return errors.New(problem)
 		}
-		set(c)
+		applyTo(c)
 		return nil
 	}
 }

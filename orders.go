@@ -92,7 +92,7 @@ func (s *OrderService) Create(
 	if err != nil {
 		return nil, err
 	}
-	defer write.observe(ctx, time.Now(), &err)
+	defer write.notifyObserver(ctx, time.Now(), &err)
 	var created *CheckoutOrder
 	accept := func(a *answer) (err error) {
 		created, err = decodeCheckoutOrder(a)
@@ -188,11 +188,11 @@ type Expected struct {
 // requires that the order is held or paid. Held means AUTHORIZED after a
 // pre-authorisation. Paid means PROCESSED. If the order lists captures, they
 // must cover the full amount. The held or paid amounts have to add up to the
-// order's amount less its coupon. If a paid order has an offer or a fee, its
+// order's amount minus its coupon. If a paid order has an offer or a fee, its
 // amounts may differ, and Check trusts Plural's status. [OrderService.Confirm]
-// makes the same check after it has read the order. Use Check if no callback
-// came, for example after a webhook. The error is a [NotPaidError], or a
-// [ValidationError] if o is nil or e is incomplete.
+// makes the same check after it has read the order. Use Check for an order that
+// you have read without a callback, for example after a webhook. The error is a
+// [NotPaidError], or a [ValidationError] if o is nil or e is incomplete.
 func (e Expected) Check(o *Order) error {
 	check := e.check()
 	check.must(o != nil, "order", "is required")
@@ -292,7 +292,7 @@ func (e Expected) check() requestCheck {
 //   - [ErrInvalidSignature]: no [Verifier] made the Callback, or the Callback
 //     was changed, or it was decoded from JSON.
 //   - the errors of [OrderService.Get]. A [ValidationError] may also mean that
-//     the parameter want is incomplete.
+//     the [Expected] in the parameter want is incomplete.
 //
 // A payer who closes the browser sends no callback. So use webhooks as well:
 // see [OrderService.ConfirmEvent].
@@ -309,11 +309,12 @@ func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected,
 	if err != nil {
 		return nil, err
 	}
-	return want.accept(o)
+	return want.acceptOrder(o)
 }
 
-// accept returns the order if it is the expected order and is held or paid.
-func (e Expected) accept(o *Order) (*Order, error) {
+// acceptOrder returns the order if it is the expected order and is held or
+// paid.
+func (e Expected) acceptOrder(o *Order) (*Order, error) {
 	if err := e.Check(o); err != nil {
 		return nil, err
 	}
@@ -372,7 +373,7 @@ func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected
 			Err: errors.New("the books do not show the payment of the event yet"),
 		}
 	}
-	return want.accept(o)
+	return want.acceptOrder(o)
 }
 
 // The shortest and the longest time between two reads that Wait makes.
@@ -419,9 +420,9 @@ func (s *OrderService) Wait(
 	}
 }
 
-// An order that exists may not be found at once, because replicas lag. So the
-// order is read again for missingSpan, with a wait of missingWait between two
-// reads.
+// Plural may not find a new order at once, because replicas answer with an
+// older state. missingSpan is how long such an order is read again, and
+// missingWait is the wait between two reads.
 const (
 	missingSpan = 2 * time.Second
 	missingWait = missingSpan / minLooks
@@ -432,9 +433,8 @@ const (
 // reports that the document may be out of date. After missingSpan, getReal
 // returns the result of the last read.
 //
-// A 404 that does not come from the orders API, such as a gateway's page, does
-// not show that the order does not exist. So the error for such a 404 does not
-// match [ErrNotFound].
+// A 404 may come from a gateway and not from the orders API. Such a 404 shows
+// nothing about the order, so its error does not match [ErrNotFound].
 func (s *OrderService) getReal(
 	ctx context.Context, orderID string, isBehind func(*Order) bool, opts []CallOption,
 ) (*Order, error) {
@@ -490,7 +490,9 @@ func judgeOrder(o *Order, req *CreateOrderRequest) finding {
 		return unclear("the order does not say its amount")
 	case o.OrderAmount != req.OrderAmount:
 		return final(rowOrderDiffers, "the reference belongs to an order of %s", o.OrderAmount)
-	case o.saysPreAuth() && o.PreAuth != req.PreAuth && o.isUnpaid(): // Plural's samples of paid orders have it wrong
+	// In Plural's samples, paid orders show a wrong pre_auth. So the field
+	// counts only for an unpaid order.
+	case o.saysPreAuth() && o.PreAuth != req.PreAuth && o.isUnpaid():
 		return final(rowOrderDiffers, "the reference belongs to an order with pre_auth %t", o.PreAuth)
 	}
 	return applied()

@@ -83,7 +83,7 @@ const (
 func readPages[R any](read func(page int) (*sheet[R], error), takeRow func(row *R) rowResult) error {
 	var first fingerprint
 	want, got, pages := 0, 0, 0
-	isOdd := false   // a row was odd, or the rows changed during the reading
+	isOdd := false   // takeRow returned rowIsOdd for a row, or the first page has changed
 	isOfAll := false // the total counts the rows of all pages
 	isGone := false  // a page has no rows, although the number of pages includes this page
 	for page := 1; ; page++ {
@@ -140,7 +140,7 @@ type fingerprint [16]byte
 
 // fingerprintOf returns the fingerprint of a document.
 func fingerprintOf(document any) (f fingerprint) {
-	text, _ := json.Marshal(document) //nolint:errchkjson // documents have this package's types, which can be encoded
+	text, _ := json.Marshal(document) //nolint:errchkjson // the types in a document are this package's, and can be encoded
 	sum := sha256.Sum256(text)
 	copy(f[:], sum[:])
 	return f

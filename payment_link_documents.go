@@ -62,7 +62,8 @@ func (l *PaymentLink) UnmarshalJSON(data []byte) error {
 // RawJSON returns the document that the link was decoded from, as sent, without
 // an envelope. It returns nil for a PaymentLink made by hand. The document
 // holds the customer's personal data. The texts of a PaymentLink are parts of
-// the document, and keep the whole document in memory.
+// the document, and not copies. As long as one of these texts is in use, the
+// whole document stays in memory.
 func (l *PaymentLink) RawJSON() json.RawMessage {
 	if l.raw == "" {
 		return nil

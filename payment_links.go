@@ -81,9 +81,9 @@ func (l *PaymentLink) Expected() Expected {
 // calls, clients and restarts. The results:
 //
 //   - nil: the books have this link, with this reference and amount. An earlier
-//     call may have made it, so look at its Status. Create does not compare
-//     ExpireBy. So the link may expire at another time than the one in the
-//     request.
+//     call may have made it, so look at its Status. Create does not compare the
+//     time at which the link expires. So this time may differ from ExpireBy in
+//     the request.
 //   - [ErrConflict]: final. From Create, such an error also matches
 //     [ErrReferenceReused]. There are two cases. In the first case, a link has
 //     this reference, and its amount or its pre_auth differs from the request.
@@ -127,8 +127,8 @@ func (s *PaymentLinkService) Create(
 		write: write, reference: reference, isOfLink: true, makes: true, slowly: true,
 		resendable: !s.p.cfg.singleRefundSend,
 		own:        ownLink(decodeLinkWith(reference), judge),
-		look:       lookAtLinkReference(reference, judge),
-		lastLook:   lookForDoubleLink(reference),
+		readOnce:   lookAtLinkReference(reference, judge),
+		finalCheck: lookForDoubleLink(reference),
 	}
 	return settle.runLink(ctx)
 }
@@ -201,8 +201,8 @@ func (s *PaymentLinkService) Cancel(
 	judge := func(l *PaymentLink) finding { return judgeLinkCancel(l, nil) }
 	settle := settlement{
 		write: write, orderID: paymentLinkID, isOfLink: true, resendable: true,
-		own: ownLink(decodeLinkOf(paymentLinkID), judge), look: lookAtLink(paymentLinkID),
-		lastLook: lookForPayer,
+		own: ownLink(decodeLinkOf(paymentLinkID), judge), readOnce: lookAtLink(paymentLinkID),
+		finalCheck: lookForPayer,
 	}
 	return settle.runLink(ctx)
 }
@@ -302,10 +302,10 @@ func judgeLink(l *PaymentLink, amount Amount, preAuth bool) finding {
 	return applied()
 }
 
-// judgeLinkCancel judges what a link and its order show about a cancel of the
-// link. The order is nil if it was not read. A payment counts more than the
-// link's status: a shop that withdraws a link has to learn that the link was
-// paid.
+// judgeLinkCancel looks at a link and its order, and judges whether the link
+// was cancelled. The order is nil if it was not read. A payment counts more
+// than the link's status: a shop that withdraws a link has to learn that the
+// link was paid.
 func judgeLinkCancel(l *PaymentLink, o *Order) finding {
 	isCancelled := l.Status == PaymentLinkStatusCancelled
 	switch {
@@ -344,10 +344,10 @@ func judgeLinkCancel(l *PaymentLink, o *Order) finding {
 	return unclear("the payment link is " + clip(string(l.Status)) + ", and its order is " + string(o.Status))
 }
 
-// runLink carries out a write about a payment link in the same way as the
-// method run, and returns the link.
+// runLink calls runWrite for a write about a payment link, and returns the
+// link.
 func (s *settlement) runLink(ctx context.Context) (*PaymentLink, error) {
-	if _, err := s.run(ctx); err != nil {
+	if _, err := s.runWrite(ctx); err != nil {
 		return nil, err
 	}
 	return s.done, nil
@@ -371,7 +371,7 @@ func ownLink(
 
 // lookAtLinkReference returns a function that looks in the books for a new
 // link.
-func lookAtLinkReference(reference string, judge func(*PaymentLink) finding) look {
+func lookAtLinkReference(reference string, judge func(*PaymentLink) finding) booksReader {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
 		l, err := write.askLink(ctx, reference)
 		switch {
@@ -387,8 +387,8 @@ func lookAtLinkReference(reference string, judge func(*PaymentLink) finding) loo
 // lookForDoubleLink looks once for another link under the reference, if the
 // request was tried more than once. If Plural keeps several links under one
 // reference, the look-up shows the newest link.
-func lookForDoubleLink(reference string) func(context.Context, *settlement, *books) error {
-	return func(ctx context.Context, s *settlement, b *books) error {
+func lookForDoubleLink(reference string) func(context.Context, *settlement, *booksResult) error {
+	return func(ctx context.Context, s *settlement, b *booksResult) error {
 		if s.write.attempts > 1 {
 			ask := s.write.settlingCopy()
 			ask.cfg.tries = 1
@@ -403,7 +403,7 @@ func lookForDoubleLink(reference string) func(context.Context, *settlement, *boo
 		for _, l := range s.links {
 			ids = append(ids, clip(l.PaymentLinkID))
 		}
-		return s.ruledOut(books{
+		return s.ruledOut(booksResult{
 			order:   b.order,
 			finding: withLink(b.link, final(rowLinkDouble, "the reference has two payment links: %s", strings.Join(ids, ", "))),
 		}, nil)
@@ -413,16 +413,16 @@ func lookForDoubleLink(reference string) func(context.Context, *settlement, *boo
 // lookForPayer reads the order of a link after the cancel's own answer has
 // shown the link as CANCELLED. The payer may still have paid before the cancel,
 // for example a part of the amount.
-func lookForPayer(ctx context.Context, s *settlement, b *books) (err error) {
+func lookForPayer(ctx context.Context, s *settlement, b *booksResult) (err error) {
 	if b.order != nil {
 		return nil
 	}
 	again := *s
-	again.write, again.lastLook = s.write.settlingCopy(), nil
-	again.look = func(ctx context.Context, write *call) (*Order, finding, error) {
+	again.write, again.finalCheck = s.write.settlingCopy(), nil
+	again.readOnce = func(ctx context.Context, write *call) (*Order, finding, error) {
 		return lookAtOrderOf(ctx, write, b.link)
 	}
-	b.order, err = again.conclude(ctx, again.read(ctx), nil)
+	b.order, err = again.conclude(ctx, again.readBooks(ctx), nil)
 	return err
 }
 
@@ -433,9 +433,9 @@ func withLink(l *PaymentLink, f finding) finding {
 
 // lookAtLink returns a function that looks up in the books what happened to the
 // cancel of a link. The function reads the link and its order.
-func lookAtLink(linkID string) look {
+func lookAtLink(linkID string) booksReader {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
-		k, err := write.settlingRead(opGetLink, pathOfLink(linkID), linkID)
+		k, err := write.newSettlingRead(opGetLink, pathOfLink(linkID), linkID)
 		if err != nil {
 			return nil, finding{}, err
 		}
@@ -450,8 +450,8 @@ func lookAtLink(linkID string) look {
 	}
 }
 
-// lookAtOrderOf reads the order of a link that was already read, to find out
-// what happened to the cancel of the link.
+// lookAtOrderOf reads the order of the link l. The caller has read the link
+// itself. Together, the link and its order show whether the link was cancelled.
 func lookAtOrderOf(ctx context.Context, write *call, l *PaymentLink) (*Order, finding, error) {
 	o, err := write.askOrder(ctx, l.OrderID)
 	switch {
@@ -466,7 +466,7 @@ func lookAtOrderOf(ctx context.Context, write *call, l *PaymentLink) (*Order, fi
 // askLink looks up a link by its reference, to find out what happened to a
 // write. It may return both an error and a link, as decodeLink does.
 func (k *call) askLink(ctx context.Context, reference string) (*PaymentLink, error) {
-	ask, err := k.settlingRead(opGetLinkByReference, pathOfLinkReference(reference), reference)
+	ask, err := k.newSettlingRead(opGetLinkByReference, pathOfLinkReference(reference), reference)
 	if err != nil {
 		return nil, err
 	}

@@ -60,10 +60,10 @@ func documentOrError[T any](document *T, err error) (*T, error) {
 	return document, nil
 }
 
-// settlingRead makes a read of the books that finds out what happened to a
-// write. The read uses the options of the write. It is repeated after failures,
-// even if the write may be sent only once.
-func (k *call) settlingRead(op operation, path, subject string) (*call, error) {
+// newSettlingRead makes a call that reads the books, to find out what happened
+// to the write k. The new call has the options of the write. A request that
+// fails is repeated, even if the options allow only one try of the write.
+func (k *call) newSettlingRead(op operation, path, subject string) (*call, error) {
 	ask, err := k.p.callWith(k.cfg, op, path, nil)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func (k *call) settlingRead(op operation, path, subject string) (*call, error) {
 
 // askOrder reads an order by its id, to find out what happened to a write.
 func (k *call) askOrder(ctx context.Context, id string) (*Order, error) {
-	ask, err := k.settlingRead(opGetOrder, pathOfOrder(id), id)
+	ask, err := k.newSettlingRead(opGetOrder, pathOfOrder(id), id)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (k *call) askOrder(ctx context.Context, id string) (*Order, error) {
 // happened to a write. It may return both an error and a document, as
 // readDocument does.
 func (k *call) askReference(ctx context.Context, reference string) (*Order, error) {
-	ask, err := k.settlingRead(opGetByReference, pathByReference(reference), reference)
+	ask, err := k.newSettlingRead(opGetByReference, pathByReference(reference), reference)
 	if err != nil {
 		return nil, err
 	}

@@ -14,8 +14,8 @@ import (
 const MaxReference = 50
 
 // Reference makes a reference from parts, such as Reference("refund", orderNo,
-// line). The same parts always make the same reference, in every process.
-// Different parts make different references.
+// line). The same parts always make the same reference, in every process. Two
+// calls with different parts make different references.
 //
 // If every part is made of A-Z a-z 0-9 and -, and the joined text has at most
 // [MaxReference] characters, the parts are joined with "_". Otherwise the

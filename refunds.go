@@ -43,10 +43,11 @@ type RefundRequest struct {
 //     and amount. The refund is PROCESSED or on its way, so its Status may
 //     still be PENDING.
 //   - [ErrNotApplied]: final. Nothing was or will be given back under this
-//     reference. There are three cases. The refund has FAILED or was CANCELLED,
-//     and a new refund needs a new reference. Or less money is left to refund
-//     than was asked for. Or no money was ever taken for the order. The error
-//     is a [StateError].
+//     reference. There are three cases. In the first case, the refund has
+//     FAILED or was CANCELLED. Then a new refund needs a new reference. In the
+//     second case, the request asks for more money than is left to refund. In
+//     the third case, no money was ever taken for the order. The error is a
+//     [StateError].
 //   - [ErrConflict]: final, and a person has to look into it. There are two
 //     cases. Either the reference belongs to another order, to a refund of
 //     another order, or to a refund of another amount. Then the error is a
@@ -93,10 +94,10 @@ func (s *RefundService) Create(
 		slowly:     true,
 		makes:      true,
 		own:        ownRefund(orderID, reference, amount, judge),
-		look:       lookAtRefund(orderID, reference, amount, judge),
-		lastLook:   lookForDouble(orderID, reference),
+		readOnce:   lookAtRefund(orderID, reference, amount, judge),
+		finalCheck: lookForDouble(orderID, reference),
 	}
-	return settle.run(ctx)
+	return settle.runWrite(ctx)
 }
 
 // Find looks for a refund of an order in the books. It sends nothing that moves
@@ -132,10 +133,10 @@ func (s *RefundService) Find(
 	}
 	settle := settlement{
 		write: ask, isReadOnly: true, makes: true, orderID: orderID, reference: merchantOrderReference,
-		look:     lookAtRefund(orderID, merchantOrderReference, Amount{}, judge),
-		lastLook: lookForDouble(orderID, merchantOrderReference),
+		readOnce:   lookAtRefund(orderID, merchantOrderReference, Amount{}, judge),
+		finalCheck: lookForDouble(orderID, merchantOrderReference),
 	}
-	return settle.run(ctx)
+	return settle.runWrite(ctx)
 }
 
 // Get reads a refund by its own order id. A request that fails is repeated.
@@ -192,12 +193,15 @@ func insistOnRefund(op operation, o *Order, err error) (*Order, error) {
 }
 
 // lookAtRefund returns a function that looks in the books for a refund. The
-// function first looks up the reference. If this look-up finds a document that
-// shows the refund as carried out and names the parent order, the function
-// reads nothing else. If the look-up fails and the error does not show that the
-// reference is unknown, the function returns the error. In all other cases, the
-// function also reads the parent order.
-func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) finding) look {
+// function first looks up the reference. Then there are three cases:
+//
+//   - The look-up finds a document that shows the refund as carried out, and
+//     the document has the id of a parent order. Then the function reads
+//     nothing else.
+//   - The look-up fails, and the error does not show that the reference is
+//     unknown. Then the function returns the error.
+//   - In all other cases, the function also reads the parent order.
+func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) finding) booksReader {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
 		r, err := write.askReference(ctx, reference)
 		if err != nil && !provesAbsence(err) {
@@ -269,8 +273,8 @@ func chooseEntry(refunds []*Order, judge func(*Order) finding) (found *Order, f 
 
 // lookForDouble reads the parent order once, to find further refunds under the
 // reference. If the parent order cannot be read, only the known refunds count.
-func lookForDouble(parentID, reference string) func(context.Context, *settlement, *books) error {
-	return func(ctx context.Context, s *settlement, b *books) error {
+func lookForDouble(parentID, reference string) func(context.Context, *settlement, *booksResult) error {
+	return func(ctx context.Context, s *settlement, b *booksResult) error {
 		alive, ask := noteRefund(slices.Clone(s.alive), b.order), s.write.settlingCopy()
 		ask.cfg.tries = 1
 		parent, err := ask.askOrder(ctx, parentID)

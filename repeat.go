@@ -10,16 +10,16 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// The method send tries the request one or more times. Each answer with the
-// status of a success is passed to the function in the parameter accept. The
-// tries end when that function returns nil for an answer, or when no other try
-// is allowed or possible. The first result shows what the last answer means for
-// the request. If the last answer was not accepted, the second result is the
-// error.
+// The method send tries the request one or more times. It passes each answer
+// with the status of a success to the function in the parameter accept. If that
+// function returns nil, the answer is accepted, and the method sends nothing
+// more. The method also stops if no other try is allowed or possible. The first
+// result shows what the last answer means for the request. If the last answer
+// was not accepted, the second result is the error.
 func (k *call) send(ctx context.Context, accept func(*answer) error, repeats policy) (answerClass, *Error) {
 	for {
 		a := k.try(ctx)
-		class, acceptErr := a.class(), error(nil)
+		class, acceptErr := a.findClass(), error(nil)
 		if class == classOK {
 			if acceptErr = accept(a); acceptErr == nil {
 				return classOK, nil
@@ -103,9 +103,9 @@ func (k *call) maxAttempts() int {
 // the context's error without the cause. If the context did not end the call,
 // both results are nil.
 //
-// If the context's deadline cut a try short, or left too little time for
-// another try, the context has also ended the call. Then both results are
-// [context.DeadlineExceeded].
+// The context's deadline may have ended the call before the context itself
+// ended: the deadline cut a try short, or left too little time for another try.
+// In this case both results are [context.DeadlineExceeded].
 func (k *call) contextErrors(ctx context.Context) (withCause, withoutCause error) {
 	if withCause = endOf(ctx); withCause == nil && k.cut {
 		return context.DeadlineExceeded, context.DeadlineExceeded
@@ -123,10 +123,10 @@ func (k *call) orEnded(ctx context.Context, err *Error) *Error {
 }
 
 // This method sends a request that has no effect. It tries the request until
-// the function in the parameter decode accepts an answer, or until no other try
-// is allowed or possible.
+// the function in the parameter decode returns nil for an answer. The method
+// stops earlier if no other try is allowed or possible.
 func (k *call) read(ctx context.Context, decode func(*answer) error) (err error) {
-	defer k.observe(ctx, time.Now(), &err)
+	defer k.notifyObserver(ctx, time.Now(), &err)
 	if _, failure := k.send(ctx, decode, repeatRead); failure != nil {
 		return failure
 	}
@@ -136,7 +136,7 @@ func (k *call) read(ctx context.Context, decode func(*answer) error) (err error)
 // sendOnce sends a request that must reach Plural at most once. It tries again
 // only if nothing was sent.
 func (k *call) sendOnce(ctx context.Context, decode func(*answer) error) (err error) {
-	defer k.observe(ctx, time.Now(), &err)
+	defer k.notifyObserver(ctx, time.Now(), &err)
 	isWhole := false // the answer is complete JSON, but decode does not accept it
 	class, failure := k.send(ctx, func(a *answer) error {
 		err := decode(a)

@@ -59,7 +59,7 @@ func (r Rupees) Sub(other Rupees) (Rupees, error) { return r.combine(other, (*bi
 // Cmp returns -1 if r is less than other, 0 if they are equal, and 1 if r is
 // more. "1.50" and "1.5" are equal. It fails if one of them is not a number.
 func (r Rupees) Cmp(other Rupees) (int, error) {
-	a, b, _, err := r.align(other)
+	a, b, _, err := r.alignDecimals(other)
 	if err != nil {
 		return 0, err
 	}
@@ -67,7 +67,7 @@ func (r Rupees) Cmp(other Rupees) (int, error) {
 }
 
 func (r Rupees) combine(other Rupees, op func(z, x, y *big.Int) *big.Int) (Rupees, error) {
-	a, b, scale, err := r.align(other)
+	a, b, scale, err := r.alignDecimals(other)
 	if err != nil {
 		return "", err
 	}
@@ -89,11 +89,11 @@ func (r Rupees) combine(other Rupees, op func(z, x, y *big.Int) *big.Int) (Rupee
 	return Rupees(text), nil
 }
 
-// align gives both figures the same number of decimals, and returns them
-// without the decimal point. The result scale is the number of decimals. For
-// example, align changes "1.5" and "1.25" to 1.50 and 1.25. So a is 150, b is
-// 125, and scale is 2.
-func (r Rupees) align(other Rupees) (a, b *big.Int, scale int, err error) {
+// alignDecimals gives both figures the same number of decimals, and returns
+// them without the decimal point. It also returns this number of decimals. For
+// example, the figures "1.5" and "1.25" become 1.50 and 1.25. So the results
+// are 150, 125 and 2.
+func (r Rupees) alignDecimals(other Rupees) (a, b *big.Int, decimals int, err error) {
 	a, scaleA, err := r.parse()
 	if err != nil {
 		return nil, nil, 0, err
@@ -102,8 +102,8 @@ func (r Rupees) align(other Rupees) (a, b *big.Int, scale int, err error) {
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	scale = max(scaleA, scaleB)
-	return a.Mul(a, tenTo(scale-scaleA)), b.Mul(b, tenTo(scale-scaleB)), scale, nil
+	decimals = max(scaleA, scaleB)
+	return a.Mul(a, tenTo(decimals-scaleA)), b.Mul(b, tenTo(decimals-scaleB)), decimals, nil
 }
 
 // parse returns the figure as an integer n and its number of decimals, which is

@@ -11,27 +11,26 @@ import (
 )
 
 // The type settlement carries out a write. It has nothing to do with the
-// exported type [Settlement], which is a payout. The method run sends the
-// request of the write. If the answer leaves anything open, the method reads
-// the books until they show what happened to the write, or until the attempts
-// or the time run out. The error is nil only if the books show the write as
-// carried out.
+// exported type [Settlement], which is a payout. The method runWrite sends the
+// request. If the answer leaves anything open, the method reads the books until
+// they show what happened to the write, or until the attempts or the time run
+// out. The error is nil only if the books show the write as carried out.
 type settlement struct {
 	write      *call
 	orderID    string
 	reference  string
-	isReadOnly bool // there is no write: only read the books to find out what other calls did
+	isReadOnly bool // the call sends no write, and only reads the books to find out what other calls did
 	resendable bool // the write can be sent again without a second effect, even if Plural may have received it
-	slowly     bool // the write is sent again only if all looks over lookSpan agree that it was not carried out
-	makes      bool // the call makes, or looks for, a refund or a payment link with the reference
+	slowly     bool // before the write is sent again, all reads during lookSpan must show that it was not carried out
+	makes      bool // the call makes a refund or a payment link with the reference, or looks for such a refund
 
-	own  func(*answer) (*Order, finding, error) // returns what the write's own answer shows
-	look look                                   // reads the books once
+	own      func(*answer) (*Order, finding, error) // returns what the write's own answer shows
+	readOnce booksReader                            // reads the books once
 
-	// the last look at the books, before the call returns nil. This look
-	// can find a second effect, or a payment that came before the cancel of
-	// a link. The field may be nil
-	lastLook func(context.Context, *settlement, *books) error
+	// a function that is called before the call returns nil. The function may
+	// find a second effect, or a payment that came before a link was cancelled.
+	// The field may be nil
+	finalCheck func(context.Context, *settlement, *booksResult) error
 
 	rejected bool      // the last answer to the write was a refusal
 	undone   bool      // the last answer was a success, but its document shows that the write was not carried out
@@ -40,31 +39,31 @@ type settlement struct {
 
 	// the id of the failed refund in the write's own answer. The field is
 	// set only if the refund may have been made after the write was sent
-	failed string
+	failedID string
 
 	alive []*Order       // the refunds of the reference that were seen and did not fail
 	links []*PaymentLink // the payment links of the reference that were seen
 	// the ids of the refunds and payment links that were seen and may be
 	// ours. A document may be ours if it has our reference or no reference.
 	// The ids of refunds that have failed are left out
-	shown []string
-	done  *PaymentLink // the payment link that the books show as made, or as cancelled
+	shownIDs []string
+	done     *PaymentLink // the payment link that the books show as made, or as cancelled
 }
 
-// A look reads the books once, to find out what happened to a write. The Order
-// may be nil.
-type look func(ctx context.Context, write *call) (*Order, finding, error)
+// A booksReader reads the books once, to find out what happened to a write. The
+// Order may be nil.
+type booksReader func(ctx context.Context, write *call) (*Order, finding, error)
 
-// The type books holds what Plural's books have shown.
-type books struct {
+// A booksResult holds what Plural's books have shown.
+type booksResult struct {
 	order *Order
 	finding
-	err error // why the last look failed, if it did
+	err error // why the last read of the books failed, if it did
 	// the books were read several times, for at least lookSpan. Either all of
-	// these looks agreed, or none of them led to a result
+	// these reads agreed, or none of them led to a result
 	whole bool
-	// the call's time is over, and something is under way. The looks have
-	// shown this for at least lookSpan
+	// the call's time is over, and something is still under way. The books have
+	// shown for at least lookSpan that it is under way
 	drags bool
 }
 
@@ -72,28 +71,28 @@ type books struct {
 // conditions hold:
 //
 //   - The books were read for at least lookSpan, and this led to no result.
-//   - The last look could read the books.
-//   - The last look found the books unclear, and nothing under way.
-func (b books) isStuck() bool {
+//   - The last read of the books did not fail.
+//   - In the last read, the books were unclear, and showed nothing that is
+//     still under way.
+func (b booksResult) isStuck() bool {
 	return b.whole && b.err == nil && b.verdict == verdictUnclear && !b.pending
 }
 
-// The method run sends the write, and finds out what happened to the write. If
-// the field isReadOnly is true, there is no write, and the method only reads
-// the books.
-func (s *settlement) run(ctx context.Context) (o *Order, err error) {
+// runWrite sends the write, and finds out what happened to the write. If the
+// field isReadOnly is true, runWrite sends no write, and only reads the books.
+func (s *settlement) runWrite(ctx context.Context) (o *Order, err error) {
 	began := time.Now()
 	s.write.clock = &serverClock{began: began}
 	s.write.reference = s.reference
-	defer s.write.observe(ctx, began, &err)
+	defer s.write.notifyObserver(ctx, began, &err)
 	if s.isReadOnly {
-		return s.conclude(ctx, s.read(ctx), nil)
+		return s.conclude(ctx, s.readBooks(ctx), nil)
 	}
 	repeats := repeatNotTaken
 	if !s.resendable {
 		repeats = repeatUnsent
 	}
-	var own books
+	var own booksResult
 	accept := func(a *answer) (err error) {
 		own, err = s.judgeAnswer(a)
 		return err
@@ -110,7 +109,7 @@ func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 		if s.rejected = class == classRejected; s.rejected {
 			s.refused = failure.Code
 		}
-		b := s.read(ctx)
+		b := s.readBooks(ctx)
 		if b.verdict == verdictOpen && s.write.ambiguous && s.resendable && s.write.waitToRepeat(ctx, failure) {
 			continue
 		}
@@ -120,27 +119,27 @@ func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 
 // judgeAnswer judges the document in the write's own answer. The error explains
 // why that document does not show what happened.
-func (s *settlement) judgeAnswer(a *answer) (books, error) {
+func (s *settlement) judgeAnswer(a *answer) (booksResult, error) {
 	o, f, err := s.own(a)
 	s.remember(o, f)
 	if err != nil {
-		return books{}, err
+		return booksResult{}, err
 	}
 	switch {
 	case f.verdict == verdictApplied, f.verdict == verdictFinal && !f.row.needsAgreement:
-		return books{order: o, finding: f}, nil
+		return booksResult{order: o, finding: f}, nil
 	case f.row == rowRefundFailed && s.write.clock.mayBeNewer(f.since):
-		s.failed = o.OrderID
+		s.failedID = o.OrderID
 	}
 	s.undone = f.verdict == verdictOpen || f.verdict == verdictNotYet
-	return books{}, errors.New(f.reason)
+	return booksResult{}, errors.New(f.reason)
 }
 
-// maybeRefund reports whether a document may be about our refund, and does not
-// show that the refund has failed. Callers must not pass the document of the
-// order itself. If the status of a refund is unknown, the refund may have
-// reached the payer. If a document does not say its type or its reference, it
-// may be about our refund.
+// maybeRefund reports whether a document may be about our refund. If the
+// document shows that the refund has failed, maybeRefund returns false. Callers
+// must not pass the document of the order itself. If the status of a refund is
+// unknown, the refund may have reached the payer. If a document does not say
+// its type or its reference, it may be about our refund.
 func (s *settlement) maybeRefund(o *Order) bool {
 	isOurs := o.MerchantOrderReference == s.reference || o.MerchantOrderReference == "" && o.OrderID != ""
 	return o.Type != OrderTypeCharge && isOurs && !hasRefundFailed(o.Status)
@@ -167,10 +166,10 @@ func needsNoLook(class answerClass, failure *Error) bool {
 // The method conclude turns what the books have shown into the result of the
 // call. The parameter answerErr is the error from the write's own answer. It is
 // nil if that answer was not an error.
-func (s *settlement) conclude(ctx context.Context, b books, answerErr *Error) (*Order, error) {
+func (s *settlement) conclude(ctx context.Context, b booksResult, answerErr *Error) (*Order, error) {
 	switch b.verdict {
 	case verdictApplied:
-		return s.lookedAgain(ctx, b)
+		return s.runFinalCheck(ctx, b)
 	case verdictFinal:
 		return nil, s.ruledOut(b, answerErr)
 	case verdictOpen, verdictNotYet:
@@ -188,22 +187,22 @@ func (s *settlement) conclude(ctx context.Context, b books, answerErr *Error) (*
 	return nil, s.unknown(ctx, b, answerErr)
 }
 
-// settle reads the books again, to find out what happened to a write that may
-// have been carried out. It does not send the write again. It shares no
-// changing data with the call that ended.
-func (s *settlement) settle(ctx context.Context) (*Order, error) {
+// settleAgain reads the books again after a call has ended with an unknown
+// outcome. It does not send the write again. It shares no changing data with
+// the call that ended.
+func (s *settlement) settleAgain(ctx context.Context) (*Order, error) {
 	again := *s
-	again.write, again.alive, again.shown = s.write.settlingCopy(), slices.Clone(s.alive), slices.Clone(s.shown)
+	again.write, again.alive, again.shownIDs = s.write.settlingCopy(), slices.Clone(s.alive), slices.Clone(s.shownIDs)
 	again.write.ambiguous = true
-	return again.conclude(ctx, again.read(ctx), nil)
+	return again.conclude(ctx, again.readBooks(ctx), nil)
 }
 
-// lookedAgain makes the last look, and returns the document that shows the
-// write as carried out. If the last look shows something else, such as a second
-// refund, it returns an error.
-func (s *settlement) lookedAgain(ctx context.Context, b books) (*Order, error) {
-	if s.lastLook != nil {
-		if err := s.lastLook(ctx, s, &b); err != nil {
+// runFinalCheck calls the function finalCheck, if there is one, and returns the
+// document that shows the write as carried out. If finalCheck finds something
+// else, such as a second refund, runFinalCheck returns an error.
+func (s *settlement) runFinalCheck(ctx context.Context, b booksResult) (*Order, error) {
+	if s.finalCheck != nil {
+		if err := s.finalCheck(ctx, s, &b); err != nil {
 			return nil, err
 		}
 	}
@@ -242,47 +241,48 @@ func (s *settlement) remember(o *Order, f finding) {
 func (s *settlement) noteRefund(r *Order) {
 	s.alive = noteRefund(s.alive, r)
 	if r.OrderID != "" && hasRefundFailed(r.Status) {
-		s.shown = slices.DeleteFunc(s.shown, func(id string) bool { return id == r.OrderID })
+		s.shownIDs = slices.DeleteFunc(s.shownIDs, func(id string) bool { return id == r.OrderID })
 	}
 }
 
-// noteShown adds an id to the field shown, unless the field already has this
+// noteShown adds an id to the list shownIDs, unless the list already has this
 // id. It stores a copy, because the id itself would keep the whole document in
 // memory.
 func (s *settlement) noteShown(id string) {
-	if !slices.Contains(s.shown, id) {
-		s.shown = append(s.shown, strings.Clone(id))
+	if !slices.Contains(s.shownIDs, id) {
+		s.shownIDs = append(s.shownIDs, strings.Clone(id))
 	}
 }
 
-// hasShownOther reports whether a refund other than o was seen, and is not
-// known to have failed.
+// hasShownOther reports whether a refund other than o was seen. Refunds that
+// are known to have failed do not count.
 func (s *settlement) hasShownOther(o *Order) bool {
-	return slices.ContainsFunc(s.shown, func(id string) bool { return id != o.OrderID }) ||
+	return slices.ContainsFunc(s.shownIDs, func(id string) bool { return id != o.OrderID }) ||
 		slices.ContainsFunc(s.alive, func(r *Order) bool { return r.OrderID != o.OrderID })
 }
 
 // isNew reports whether it is certain that the refund o, which has failed, is
-// newer than the write. The parameter since is the time at which the refund was
-// made. There are two ways to be certain:
+// newer than the write. The parameter madeAt is the time at which the refund
+// was made. There are two ways to be certain:
 //
 //   - By the server's clock, the refund was made after the write was sent.
 //   - The refund was in the write's own answer, and may have been made after
 //     the write was sent. Also, the Date headers of the answers do not
 //     contradict each other.
-func (s *settlement) isNew(o *Order, since time.Time) bool {
+func (s *settlement) isNew(o *Order, madeAt time.Time) bool {
 	clock := s.write.clock
-	return clock.isNewer(since) || o.OrderID == s.failed && !clock.isContradictory()
+	return clock.isNewer(madeAt) || o.OrderID == s.failedID && !clock.isContradictory()
 }
 
-// This method replaces a finding that proves nothing about this write. All
-// other findings stay as they are. These findings prove nothing:
+// weighFinding replaces a finding that is not enough to show what happened to
+// this write. The new finding is not final. All other findings stay as they
+// are. These findings are replaced:
 //
 //   - A refund has failed, but another refund was seen. The other refund may be
 //     ours, and is not known to have failed.
 //   - A refund has failed, but the refund may be older than the write.
-//   - A refund has failed, and there is no write (the field isReadOnly is
-//     true). Then another call may still make a refund.
+//   - A refund has failed, and this call sends no write (the field isReadOnly
+//     is true). Then another call may still make a refund.
 //   - The books show that the amount of the write is too large. But Plural
 //     refused the write because of the order's state or an earlier request, and
 //     not because of the amount. So something is missing in the books.
@@ -290,7 +290,7 @@ func (s *settlement) isNew(o *Order, since time.Time) bool {
 //     So the books are not complete.
 //   - Money was taken, and the order has no capture entries. But the write may
 //     have been carried out. Then this write itself may have taken the money.
-func (s *settlement) weigh(o *Order, f finding) finding {
+func (s *settlement) weighFinding(o *Order, f finding) finding {
 	switch {
 	case f.row == rowRefundFailed && s.hasShownOther(o):
 		return unclear(f.reason + ", but another one was seen that has not failed")
@@ -300,7 +300,7 @@ func (s *settlement) weigh(o *Order, f finding) finding {
 		return unclear(f.reason + ", but may be older than this call")
 	case (f.row == rowCaptureTooMuch || f.row == rowRefundTooMuch) && s.refused.speaksOfState():
 		return notYet(f.reason)
-	case (len(s.shown) > 0 || len(s.alive) > 0) && f.restsOnAbsence():
+	case (len(s.shownIDs) > 0 || len(s.alive) > 0) && f.restsOnAbsence():
 		what := "refund"
 		if s.isOfLink {
 			what = "payment link"
@@ -319,25 +319,26 @@ func (f finding) restsOnAbsence() bool {
 		f.row == rowRefundTooMuch || f.row == rowRefundOfNothing
 }
 
-// This method looks at the books until they show what happened to the write.
+// readBooks reads the books until they show what happened to the write.
 //
-// One look is enough in these cases:
+// Reading the books once is enough in these cases:
 //
 //   - The books show the write as carried out.
 //   - The books show what a row of evidence describes, and this row needs only
-//     one look (the row's field needsAgreement is false).
-//   - The look shows that the write was not carried out, and the write can be
+//     one read of the books (the row's field needsAgreement is false).
+//   - The books show that the write was not carried out, and the write can be
 //     sent again at once (see resendsAtOnce). Only a capture or a cancel is
 //     sent again at once, because it cannot have a second effect.
-//   - The look has failed, although it repeated its request as often as
-//     allowed.
+//   - The books could not be read, although the request was repeated as often
+//     as allowed.
 //
-// Any other result counts only if several looks agree over lookSpan, because
-// replicas lag behind. If the call has less time than lookSpan, such a result
-// cannot count. If something is under way, the method keeps looking until the
-// call's time is over. If the books are unclear for another reason, or an
-// answer cannot be used, the method keeps looking until lookSpan is over.
-func (s *settlement) read(ctx context.Context) books {
+// Any other result counts only if the books show it again and again for at
+// least lookSpan, because replicas may answer with an older state. If the call
+// has less time than lookSpan, such a result cannot count. If something is
+// under way, the method keeps reading until the call's time is over. If the
+// books are unclear for another reason, or an answer cannot be used, the method
+// keeps reading until lookSpan is over.
+func (s *settlement) readBooks(ctx context.Context) booksResult {
 	s.write.askedBooks = true
 	window := ctx
 	_, isBounded := ctx.Deadline()
@@ -346,14 +347,14 @@ func (s *settlement) read(ctx context.Context) books {
 		window, cancel = context.WithTimeout(ctx, settleWindow)
 		defer cancel()
 	}
-	var b books
+	var b booksResult
 	var agreed, inVain, underWay streak
 	for n := 1; ; n++ {
 		before := b.finding
 		var o *Order
-		o, b.finding, b.err = s.look(window, s.write)
+		o, b.finding, b.err = s.readOnce(window, s.write)
 		s.remember(o, b.finding)
-		b.finding = s.weigh(o, b.finding)
+		b.finding = s.weighFinding(o, b.finding)
 		// A document that has no id or no status shows only that the order
 		// exists.
 		if o != nil && o.OrderID != "" && o.Status != "" {
@@ -385,7 +386,7 @@ func (s *settlement) read(ctx context.Context) books {
 				return b
 			}
 		}
-		if !s.write.waitToLook(ctx, window, n) {
+		if !s.write.waitForNextRead(ctx, window, n) {
 			break
 		}
 	}
@@ -397,29 +398,30 @@ func (s *settlement) read(ctx context.Context) books {
 	return b
 }
 
-// resendsAtOnce reports whether the write may be sent again after a single
-// look. The caller checks that the look has shown the write as not carried out.
+// resendsAtOnce reports whether the write may be sent again after the books
+// were read only once. The caller checks that the books show the write as not
+// carried out.
 func (s *settlement) resendsAtOnce() bool {
 	return s.write.ambiguous && s.resendable && !s.slowly && s.write.attempts < s.write.maxAttempts()
 }
 
-// patience is how long something may be under way before a person should look
+// stallLimit is how long something may be under way before a person should look
 // at it.
-const patience = 5 * time.Minute
+const stallLimit = 5 * time.Minute
 
-// hasStalled reports whether an order has not changed for a time that is longer
-// than the constant patience. It is also true if the order's times or the
-// server's clock are not known.
+// hasStalled reports whether an order has not changed for longer than
+// stallLimit. It is also true if the order's times or the server's clock are
+// not known.
 func (s *settlement) hasStalled(o *Order) bool {
 	changed := o.UpdatedAt.Time
 	if changed.IsZero() {
 		changed = o.CreatedAt.Time
 	}
 	now, isKnown := s.write.clock.serverNow()
-	return !isKnown || changed.IsZero() || now.Sub(changed) > patience
+	return !isKnown || changed.IsZero() || now.Sub(changed) > stallLimit
 }
 
-func (s *settlement) ruledOut(b books, rejection *Error) error {
+func (s *settlement) ruledOut(b booksResult, rejection *Error) error {
 	if b.link != nil && b.row.isConflict() {
 		return &PaymentLinkError{Op: s.write.op.op(), Link: b.link, Order: b.order, Reason: b.reason}
 	}
@@ -433,16 +435,16 @@ func (s *settlement) ruledOut(b books, rejection *Error) error {
 		NoHold:    b.row == rowNoHold,
 	}
 	state.Reused = state.Conflict && !state.NoHold && s.write.clock.isOlder(b.since)
-	// The rejection does not explain a conflict that the books show. So the
-	// error of a conflict leaves out the rejection. The error of a missing
-	// hold is an exception: it includes the rejection.
+	// The rejection does not explain a conflict that the books show. So after a
+	// conflict, state.Err stays nil. But if the hold is missing (NoHold),
+	// state.Err is the rejection, although this is a conflict too.
 	if rejection != nil && s.rejected && (!state.Conflict || state.NoHold) {
 		state.Err = rejection
 	}
 	return state
 }
 
-func (s *settlement) unknown(ctx context.Context, b books, answerErr *Error) error {
+func (s *settlement) unknown(ctx context.Context, b booksResult, answerErr *Error) error {
 	var causes []error
 	if answerErr != nil {
 		causes = append(causes, s.write.orEnded(ctx, answerErr))
@@ -455,9 +457,9 @@ func (s *settlement) unknown(ctx context.Context, b books, answerErr *Error) err
 	case b.reason != "" && (answerErr == nil || answerErr.Err == nil || answerErr.Err.Error() != b.reason):
 		causes = append(causes, errors.New(b.reason))
 	}
-	settle := s.settle
+	settle := s.settleAgain
 	if s.isOfLink {
-		settle = nil // settle cannot return a link
+		settle = nil // settleAgain cannot return a link
 	}
 	return &OutcomeUnknownError{
 		Op:        s.write.op.op(),
@@ -467,7 +469,7 @@ func (s *settlement) unknown(ctx context.Context, b books, answerErr *Error) err
 		Err:       errors.Join(causes...),
 		settle:    settle,
 
-		NeedsReview: b.isStuck() || b.whole && (s.rejected || s.undone) && !isPassing(b.err) ||
+		NeedsReview: b.isStuck() || b.whole && (s.rejected || s.undone) && !isTemporary(b.err) ||
 			b.drags && s.hasStalled(b.order),
 	}
 }
@@ -487,7 +489,7 @@ func ownOrder(decode decoder, judge func(*Order) finding) func(*answer) (*Order,
 
 // lookAtOrder returns a function that looks in the books for a capture or a
 // cancel. The function reads the order.
-func lookAtOrder(orderID string, judge func(*Order) finding) look {
+func lookAtOrder(orderID string, judge func(*Order) finding) booksReader {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
 		o, err := write.askOrder(ctx, orderID)
 		switch {

@@ -141,7 +141,7 @@ type settlementList struct {
 
 	days  Days
 	seen  map[string]seenSettlement // by UTR
-	pass  int                       // a pass reads one window once; the number of passes so far, over all windows
+	pass  int                       // the number of passes so far, over all windows; each pass reads one window once
 	yield func(*Settlement) bool
 }
 
@@ -160,16 +160,17 @@ func (l *settlementList) read(ctx context.Context) error {
 		if most := first.AddDate(0, 0, maxWindow-1); end.After(most) {
 			end = most
 		}
-		if err := l.window(ctx, first, end); err != nil || end.After(last) {
+		if err := l.readWindow(ctx, first, end); err != nil || end.After(last) {
 			return err
 		}
 		first = end.AddDate(0, 0, -1)
 	}
 }
 
-// The method window reads the settlements of some days, and reads them again if
-// their rows changed during the reading.
-func (l *settlementList) window(ctx context.Context, first, end time.Time) error {
+// readWindow reads the settlements of some days. If rows are missing or have
+// changed meanwhile, readWindow reads these days again. It reads the days at
+// most three times in all.
+func (l *settlementList) readWindow(ctx context.Context, first, end time.Time) error {
 	const passes = 3
 	for n := 1; ; n++ {
 		err := l.readOnce(ctx, first, end)
@@ -199,8 +200,9 @@ func (l *settlementList) readOnce(ctx context.Context, first, end time.Time) err
 }
 
 // This method passes each new settlement to the caller. A settlement is new if
-// no earlier row had its UTR. If a UTR comes again with other data, the reading
-// is incomplete, because the caller already has the earlier data.
+// no earlier row had its UTR. If a UTR comes again with other data, the method
+// returns rowIsOdd, because the caller already has the earlier data. Then the
+// list counts as incomplete.
 func (l *settlementList) takeRow(row *Settlement) rowResult {
 	now := fingerprintOf(row)
 	key := strings.Clone(row.UTRNumber)
@@ -303,7 +305,8 @@ func decodeSettlement(a *answer, utr string) (*SettlementDetail, *sheet[Settleme
 	}, nil
 }
 
-// pager makes the requests of one reading. Each request is a call of its own.
+// A pager reads the pages of one list or of one settlement. It makes at least
+// one call for each page.
 type pager struct {
 	p     *pipeline
 	op    operation

@@ -31,10 +31,9 @@ const (
 // [Base64Key]. The zero Key is refused everywhere. If a Key is printed, logged
 // or encoded, a placeholder appears in place of the secret.
 type Key struct {
-	// The secret is inside a function, because fmt prints at most the
-	// address of a function. With a pointer in place of the function, fmt
-	// would print the secret of a Key that is in an unexported field of a
-	// struct.
+	// The secret is inside a function, because fmt prints at most the address
+	// of a function. If this field were a pointer, fmt would print the secret
+	// in one case: the Key is in an unexported field of a struct.
 	secret func() *keySecret
 }
 
@@ -322,7 +321,7 @@ func (k Key) String() string {
 // GoString returns the text of String, so %#v shows no secret.
 func (k Key) GoString() string { return k.String() }
 
-// Format writes the text of String under every verb.
+// Format writes the text that String returns, for every formatting verb.
 func (k Key) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, k.String()) }
 
 // LogValue returns the text of String.
@@ -346,7 +345,7 @@ func (v Verifier) String() string {
 // GoString returns the text of String, so %#v shows no secret.
 func (v Verifier) GoString() string { return v.String() }
 
-// Format writes the text of String under every verb.
+// Format writes the text that String returns, for every formatting verb.
 func (v Verifier) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
 
 // LogValue returns the text of String.
@@ -389,8 +388,8 @@ const (
 	ReasonSignatureMalformed VerificationReason = "signature_malformed" // not 32 bytes in strict hex or base64
 	ReasonSignatureVersion   VerificationReason = "signature_version"   // no signature of version v1
 	ReasonSignatureMismatch  VerificationReason = "signature_mismatch"  // well formed, but wrong
-	ReasonTimestampPast      VerificationReason = "timestamp_past"      // older than the tolerance
-	ReasonTimestampFuture    VerificationReason = "timestamp_future"    // further ahead than the tolerance
+	ReasonTimestampPast      VerificationReason = "timestamp_past"      // earlier than now by more than the tolerance
+	ReasonTimestampFuture    VerificationReason = "timestamp_future"    // later than now by more than the tolerance
 	// the webhook-id header is absent, repeated or malformed.
 	ReasonWebhookID VerificationReason = "webhook_id"
 	// the webhook-timestamp header is absent, repeated or malformed.
@@ -456,10 +455,10 @@ func malformedWebhook(reason VerificationReason) error {
 }
 
 // bodyError makes the error for a body that could not be read. The error
-// matches kind, which is one of the sentinels.
-func bodyError(kind, err error) error {
+// matches the given sentinel.
+func bodyError(sentinel, err error) error {
 	if errors.Is(err, incoming.ErrBodyTooLarge) {
-		return &VerificationError{kind: kind, reason: ReasonBodyTooLarge}
+		return &VerificationError{kind: sentinel, reason: ReasonBodyTooLarge}
 	}
-	return &VerificationError{kind: kind, reason: ReasonBodyUnreadable, cause: foreign.Wrap(err)}
+	return &VerificationError{kind: sentinel, reason: ReasonBodyUnreadable, cause: foreign.Wrap(err)}
 }

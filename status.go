@@ -50,9 +50,9 @@ func (s OrderStatus) IsKnown() bool { return orderStatuses[s] != "" }
 
 // IsTerminal reports whether an order in this status never changes again:
 // CANCELLED, FAILED or FULLY_REFUNDED. A paid order is not terminal, because it
-// can be refunded. A PROCESSED refund does not change any more, but it counts
-// as not terminal, because this function cannot tell a refund from an order. An
-// unknown status is not terminal.
+// can be refunded. A refund that is PROCESSED never changes again. But the
+// status alone does not show whether it belongs to a refund or to an order. So
+// PROCESSED is not terminal. An unknown status is not terminal.
 func (s OrderStatus) IsTerminal() bool {
 	return s == OrderStatusCancelled || s == OrderStatusFailed || s == OrderStatusFullyRefunded
 }
@@ -119,8 +119,8 @@ const (
 	PaymentMethodBNPL        PaymentMethod = "BNPL"
 )
 
-// IntegrationMode is how the checkout is shown. It is an open enum. Requests
-// and responses have different values.
+// IntegrationMode is how the checkout is shown. It is an open enum. Some values
+// occur only in requests, and SEAMLESS occurs only in responses.
 type IntegrationMode string
 
 // The integration modes. Requests take REDIRECT (the default), IFRAME (needed
@@ -158,7 +158,7 @@ const (
 	EventRefundFailed    EventType = "REFUND_FAILED"
 
 	// Plural's documentation does not name these two events. Other sources name
-	// them, but nobody publishes their contents.
+	// these events, but no source shows what the events contain.
 	EventOrderSettled            EventType = "ORDER_SETTLED"
 	EventOrderSettlementRejected EventType = "ORDER_SETTLEMENT_REJECTED"
 

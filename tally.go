@@ -155,15 +155,15 @@ func holdsData(raw []byte) bool {
 // CapturedAmount returns the amount that was taken from the payer. That is the
 // amount to book as paid. After a partial capture it is less than OrderAmount.
 // The amount is the sum of the capture entries of the settled payments. If the
-// order was paid outright (without a hold), by methods that cannot hold money
-// (UPI, NETBANKING, WALLET), the amount is the sum of the settled payments.
+// order was paid without a hold, by methods that cannot hold money (UPI,
+// NETBANKING, WALLET), the amount is the sum of the settled payments.
 //
-// The second result is false if the document does not show the amount. If a
-// sale was paid outright by card, the second result is always false. The reason
-// is that the document of a hold may leave out the capture. Then a captured
-// hold looks the same as a sale that was paid outright by card. For such a
-// sale, use the amount of your own order, which [OrderService.Confirm] has
-// compared with the payment.
+// The second result is false if the document does not show the amount. For a
+// sale by card without a hold, the second result is always false. The reason is
+// that the document of a captured hold may leave out the capture. Then the
+// document looks the same as that of a sale by card without a hold. For such a
+// sale by card, use the amount of your own order, which [OrderService.Confirm]
+// has compared with the payment.
 //
 // The second result is false in these cases:
 //
@@ -179,7 +179,7 @@ func holdsData(raw []byte) bool {
 //   - there is no capture entry, but the money may have been on hold, for
 //     example because a payment used a method that can hold money, such as
 //     CARD;
-//   - the order was paid outright, and the payments do not add up to
+//   - the order was paid without a hold, and the payments do not add up to
 //     OrderAmount minus CartCouponDiscountAmount. Fees and offers are never
 //     included.
 //
@@ -333,9 +333,10 @@ func (o *Order) refundedAmount() (refunds, sum) {
 }
 
 // RefundedAmount returns the sum of the order's refunds that are PROCESSED,
-// PENDING or CREATED. That is the money that was given back or is on its way.
-// [Order.RefundingAmount] returns only what is on its way.
-// [Order.RefundableAmount] returns what can still be refunded.
+// PENDING or CREATED. That is the money that was given back or is on its way to
+// the payer. [Order.RefundingAmount] returns only the sum of the refunds that
+// are PENDING or CREATED. [Order.RefundableAmount] returns what can still be
+// refunded.
 //
 // The second result is false if the document does not show the amount, for
 // example in these cases:
@@ -351,9 +352,9 @@ func (o *Order) RefundedAmount() (Amount, bool) {
 	return amountIfKnown(total)
 }
 
-// RefundingAmount returns the part of [Order.RefundedAmount] that is on its
-// way: the sum of the refunds that are PENDING or CREATED. The bank may still
-// refuse them.
+// RefundingAmount returns the sum of the refunds that are PENDING or CREATED.
+// This money is on its way to the payer, and is a part of
+// [Order.RefundedAmount]. The bank may still refuse these refunds.
 func (o *Order) RefundingAmount() (Amount, bool) {
 	r, total := o.refundedAmount()
 	r.underWay.unknown = r.underWay.unknown || total.unknown
@@ -372,9 +373,9 @@ func amountIfKnown(s sum) (Amount, bool) {
 // The second result is false when the document does not show one of the two
 // amounts.
 //
-// For a sale that was paid outright by card, the second result is always false,
-// because the captured amount is not known. Keep your own sum of the refunds of
-// such a sale, compare it with the order's amount, and ask [Order.CanRefund].
+// For a sale by card without a hold, the second result is always false, because
+// the captured amount is not known. Keep your own sum of the refunds of such a
+// sale, compare it with the order's amount, and ask [Order.CanRefund].
 //
 // To refund the rest, choose a reference and store it before you read the
 // order. Then call [RefundService.Create] with that reference until the answer

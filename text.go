@@ -19,9 +19,9 @@ func clip(s string) string {
 
 func allDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// The function printable limits a server's message to one line and a reasonable
-// length.
-func printable(s string) string {
+// shortenText puts a text, such as a server's message, on one line. It keeps at
+// most the first 200 bytes of the text.
+func shortenText(s string) string {
 	const most = 200
 	return clean.Shorten(s, most)
 }

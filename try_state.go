@@ -30,14 +30,14 @@ type tryState struct {
 	body               []byte
 	stop               context.CancelFunc // ends the try. It is nil unless the request is a write without a body
 
-	trace    httptrace.ClientTrace // this package's own trace
+	trace    httptrace.ClientTrace // this package's own trace, which records how far the sending has come
 	isTraced bool                  // the caller's context has a trace as well
 
 	token                      atomic.Pointer[token.Token] // the last token that was sent
 	tokenless                  atomic.Pointer[tokenError]  // why there was no token
 	conn                       atomic.Pointer[net.Conn]
 	stopped                    atomic.Bool
-	over                       atomic.Bool // the call no longer waits for the try
+	over                       atomic.Bool // the HTTP client has returned, and nothing may be sent any more
 	stage                      atomic.Int32
 	wantedConn, gotConn, wrote atomic.Bool
 	earlier                    atomic.Bool // middleware repeats the request, which may have been sent before
@@ -50,9 +50,9 @@ const (
 	tryReturned              // the base transport has returned
 )
 
-// enterTransport records that the base transport now gets the request. It
-// returns false if the call no longer waits for the try. Then the request must
-// not be sent.
+// enterTransport records that the base transport now gets the request. If the
+// HTTP client has already returned (the field over), enterTransport returns
+// false. Then the request must not be sent.
 func (s *tryState) enterTransport() bool {
 	before := s.stage.Swap(tryInside)
 	if s.over.Load() {
@@ -66,8 +66,8 @@ func (s *tryState) leaveTransport() { s.stage.Store(tryReturned) }
 
 // This method records that the request has come out of the middleware.
 // Middleware must not repeat a request. If middleware repeats a request anyway,
-// this method runs again. Then it also records that the request may have gone
-// out before.
+// this method runs again. Then the method also records that the request may
+// have been sent before.
 func (s *tryState) begin() {
 	if s.stage.Load() != tryOutside && !s.notSent(false) {
 		s.earlier.Store(true)
@@ -93,30 +93,31 @@ func (s *tryState) noToken(err error) error {
 	return why
 }
 
-// The method secret returns the token that was sent, or "".
-func (s *tryState) secret() string {
+// sentToken returns the last token that was sent, or "" if no token was sent.
+func (s *tryState) sentToken() string {
 	if t := s.token.Load(); t != nil {
 		return t.Value
 	}
 	return ""
 }
 
-// This method makes the error of the try from the error that came out of the
-// middleware. Errors of this package in that error are hidden, because they are
-// from other calls. There is one exception: if the try got no token, the try's
-// own error about the token is not hidden.
-func (s *tryState) failed(err error) error {
+// tryError makes the error of this try. The parameter err is the error that
+// came out of the middleware. If err wraps errors of this package, tryError
+// hides them, because these errors are from other calls. There is one
+// exception: if this try got no token, err may wrap the error that explains
+// why, and tryError keeps that error.
+func (s *tryState) tryError(err error) error {
 	if sent, ok := err.(*url.Error); ok { //nolint:errorlint // only the HTTP client's own error is unwrapped
 		err = sent.Err
 	}
 	why := s.tokenless.Load()
 	switch {
 	case why == nil:
-		return foreign.Wrap(err, s.secret())
+		return foreign.Wrap(err, s.sentToken())
 	case err == error(why): //nolint:errorlint // a wrapped error must not match here
 		return err
 	}
-	return foreign.Around(err, why, s.secret())
+	return foreign.Around(err, why, s.sentToken())
 }
 
 type tryKey struct{}
@@ -185,10 +186,14 @@ func (s *tryState) newBody() io.ReadCloser {
 	return io.NopCloser(bytes.NewReader(s.body))
 }
 
-// notSent reports whether it is certain that no byte of the request was or will
-// be sent. It returns false if the transport does not report through httptrace,
-// if the transport is still working, or if the try was cut off after it had its
-// connection.
+// notSent returns true only if it is certain that no byte of the request was
+// sent, and that no byte will be sent. So it also returns false in these cases:
+//
+//   - Middleware repeats the request, which may have been sent before.
+//   - The base transport has the request, and has not returned yet.
+//   - The base transport does not report its steps through httptrace.
+//   - The request got a connection, and then the try was cut off (the parameter
+//     cutOff is true).
 func (s *tryState) notSent(cutOff bool) bool {
 	switch stage := s.stage.Load(); {
 	case s.earlier.Load():

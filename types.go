@@ -88,10 +88,11 @@ var _ = wire.Keep(func(o *Order, raw string) { o.raw = raw })
 // returns nil for an Order made by hand. The document holds the payer's
 // personal data.
 //
-// The texts of an Order are parts of this document, and keep the whole document
-// in memory. If you keep an id for longer than the Order, keep a
-// [strings.Clone] of the id. The ids and types of an [Event], the result of
-// [Event.OrderID], and the texts of a [Callback] are copies.
+// The texts of an Order are parts of this document, and not copies. As long as
+// one of these texts is in use, the whole document stays in memory. If you keep
+// an id for longer than the Order, keep a [strings.Clone] of the id. The ids
+// and types of an [Event], the result of [Event.OrderID], and the texts of a
+// [Callback] are copies.
 func (o *Order) RawJSON() json.RawMessage {
 	if o.raw == "" {
 		return nil
@@ -255,9 +256,11 @@ type PurchaseDetails struct {
 	Customer         *Customer         `json:"customer,omitzero"`
 	MerchantMetadata map[string]string `json:"merchant_metadata,omitzero"` // up to 10 pairs of at most 256 characters
 	CartDetails      *CartDetails      `json:"cart_details,omitzero"`
-	Product          []Product         `json:"product,omitzero"`  // the published schema's name; for EMI and offers only
-	Products         []Product         `json:"products,omitzero"` // the name that Plural's shop plugins send
-	SplitInfo        *SplitInfo        `json:"split_info,omitzero"`
+	// the goods, for EMI and offers only; Plural's published schema has this
+	// name
+	Product   []Product  `json:"product,omitzero"`
+	Products  []Product  `json:"products,omitzero"` // the goods, under the name that Plural's shop plugins send
+	SplitInfo *SplitInfo `json:"split_info,omitzero"`
 }
 
 // AccountDetails holds bank details, one level deeper than

@@ -30,8 +30,8 @@ const segmentRule = `must be 1 to 200 printable characters without spaces and / 
 
 // requestCheck collects the faults of a request in two lists. If the list
 // severeFaults has a fault, the request must not be sent. The list limitFaults
-// has the faults that only break a documented limit. [WithoutValidation]
-// removes the faults of this second list.
+// has the faults that only break a documented limit. With [WithoutValidation],
+// the faults in limitFaults do not count.
 type requestCheck struct {
 	severeFaults, limitFaults []FieldError
 }
@@ -48,8 +48,9 @@ func (c *requestCheck) limit(ok bool, field, rule string) {
 	}
 }
 
-// addPart checks a part of the request, unless it is nil. The part's check names
-// the fields inside the part, and addPart puts the part's name before them.
+// addPart checks a part of the request, unless the part is nil. The function in
+// the parameter check adds faults with the names of fields inside the part.
+// Then addPart puts the part's name before each of these names.
 func addPart[T any](c *requestCheck, name string, part *T, check func(*T, *requestCheck)) {
 	if part == nil {
 		return
@@ -89,15 +90,15 @@ func (c *requestCheck) encode(request any) []byte {
 	return body
 }
 
-// encodingFault describes an error of the encoder. If the caller's own type
-// made the error, its text may quote the payer's data, so only the types are
-// shown.
+// encodingFault describes an error of the encoder. If a method of the caller's
+// own type returned the error, the text of the error may quote the payer's
+// data. In this case the description has only the names of the types.
 func encodingFault(err error) string {
 	by, isByType := errors.AsType[*json.MarshalerError](err)
 	if !isByType {
 		return foreign.Describe(err)
 	}
-	if _, isSyntax := by.Err.(*json.SyntaxError); isSyntax { //nolint:errorlint // only callers' types wrap such an error
+	if _, isSyntax := by.Err.(*json.SyntaxError); isSyntax { //nolint:errorlint // a wrapped one is from a caller's type
 		return foreign.Describe(err)
 	}
 	return fmt.Sprintf("a value of type %v returned an error: %T", by.Type, by.Err)

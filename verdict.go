@@ -19,8 +19,8 @@ const (
 	verdictFinal
 )
 
-// otherOrder makes a check that returns an error for a document about another
-// order.
+// otherOrder returns a function that checks documents. That function returns an
+// error if a document is about an order other than orderID.
 func otherOrder(orderID string) func(*Order) error {
 	return func(o *Order) error {
 		if o.OrderID != orderID {
@@ -38,8 +38,8 @@ type finding struct {
 
 	pending bool      // unclear now, but later reads will show what happened
 	since   time.Time // for a final verdict: the time of the entry in the books, if the entry has a time
-	seen    []*Order  // for a refund: the listed refunds with its reference
-	maybe   []string  // for a refund: the ids of listed refunds without a reference, which may be this refund
+	seen    []*Order  // for a refund: all entries in the books that have our reference
+	maybe   []string  // for a refund: the ids of listed refunds that have no reference; one of them may be our refund
 
 	link *PaymentLink // for a payment link: the document that was read
 }
@@ -73,9 +73,9 @@ func (e *evidence) isConflict() bool { return !errors.Is(e.is, ErrNotApplied) }
 //   - a captured amount that equals the ordered amount, if the payer paid with
 //     points and a card
 //
-// So judgeCapture adds up the capture entries under our reference on settled
-// payments. While a payment is PENDING or AUTHORIZED, more entries may come, so
-// nothing is final.
+// So judgeCapture adds up capture entries. An entry counts if it has our
+// reference and is on a settled payment. While a payment is PENDING or
+// AUTHORIZED, more entries may come, so nothing is final.
 func judgeCapture(o *Order, reference string, amount Amount) finding {
 	t := tallyOf(o)
 	switch o.Status {
@@ -96,7 +96,7 @@ func judgeCapture(o *Order, reference string, amount Amount) finding {
 		return f
 	case OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded:
 		c := capturesUnder(o, reference)
-		return c.judge(o, &t, amount)
+		return c.judgePaid(o, &t, amount)
 	case OrderStatusPending:
 		return pending("the order is PENDING")
 	}
@@ -116,15 +116,16 @@ func (t *tally) judgeUnpaid(o *Order) finding {
 }
 
 // judgeHold judges an order whose status says that money is on hold. It is for
-// captures and cancels. The parameter done is "captured" or "cancelled".
-func (t *tally) judgeHold(done string) finding {
+// captures and cancels. The parameter outcome is "captured" or "cancelled", and
+// is a part of the finding's reason.
+func (t *tally) judgeHold(outcome string) finding {
 	switch {
 	case t.strange > 0:
 		return unclear("a payment of the order is in an unknown status")
 	case t.hasMovedOn():
 		return pending("the order is AUTHORIZED but its payments do not fit that status")
 	}
-	return open("the order is not " + done)
+	return open("the order is not " + outcome)
 }
 
 // A captureSummary is a summary of an order's capture entries. It is made for
@@ -144,8 +145,8 @@ type captureSummary struct {
 	lost        bool // one of our entries is on a payment that ended without success
 	without     bool // a settled payment has none of our entries
 	short, over bool // our entries on a payment add up to less, or to more, than its amount
-	unsized     bool // a settled payment has our entries, but does not show its amount in their currency
-	repeated    bool // our entries have the same sum on each payment, perhaps one capture shown several times
+	unsized     bool // a settled payment has our entries, but no amount in the currency of these entries
+	repeated    bool // on each of several payments, our entries have the same sum; they may all be one capture
 }
 
 func capturesUnder(o *Order, reference string) captureSummary {
@@ -208,8 +209,9 @@ func (c *captureSummary) add(p *Payment, reference string) (own sum, count int) 
 	return own, count
 }
 
-// The method judge judges the captures of an order that was paid.
-func (c *captureSummary) judge(o *Order, t *tally, amount Amount) finding {
+// judgePaid is for an order that was paid. It judges the order's capture
+// entries.
+func (c *captureSummary) judgePaid(o *Order, t *tally, amount Amount) finding {
 	switch {
 	case t.strange > 0:
 		return unclear("a payment of the order is in an unknown status")
@@ -236,7 +238,7 @@ func (c *captureSummary) judge(o *Order, t *tally, amount Amount) finding {
 	case c.total.Currency != amount.Currency:
 		return unclear("the capture is in another currency")
 	case c.total.Value != amount.Value:
-		return c.otherAmount(amount.Value)
+		return c.judgeOtherAmount(amount.Value)
 	}
 	return applied()
 }
@@ -248,9 +250,9 @@ func (c *captureSummary) judgeFull(o *Order, t *tally) finding {
 	case c.over:
 		return unclear("more is captured than was held")
 	case c.short:
-		return c.otherAmount(0)
+		return c.judgeOtherAmount(0)
 	case o.Status == OrderStatusPartiallyCaptured && isPart:
-		return c.otherAmount(0)
+		return c.judgeOtherAmount(0)
 	case o.Status == OrderStatusPartiallyCaptured:
 		return unclear("the order is PARTIALLY_CAPTURED but captured in full")
 	case c.unsized && !isWhole:
@@ -261,15 +263,15 @@ func (c *captureSummary) judgeFull(o *Order, t *tally) finding {
 	return applied()
 }
 
-// otherAmount judges our entries if they do not add up to the amount of the
-// request. The parameter asked is the amount of the request, or 0 for the whole
-// hold. Perhaps an entry is missing, or one capture is listed with each
-// payment. If that could explain the difference, the finding is unclear.
-func (c *captureSummary) otherAmount(asked int64) finding {
+// judgeOtherAmount judges our entries if they do not add up to the amount of
+// the request. The parameter askedAmount is the amount of the request, or 0 for
+// the whole hold. Perhaps an entry is missing, or one capture is listed with
+// each payment. If that could explain the difference, the finding is unclear.
+func (c *captureSummary) judgeOtherAmount(askedAmount int64) finding {
 	switch {
-	case c.without && (asked == 0 || c.total.Value < asked):
+	case c.without && (askedAmount == 0 || c.total.Value < askedAmount):
 		return unclear("a payment of the order does not show how much of it was captured")
-	case c.payments > 1 && (c.over || c.repeated && asked > 0):
+	case c.payments > 1 && (c.over || c.repeated && askedAmount > 0):
 		return unclear("the captures on the order's payments may be one capture, listed with each payment")
 	}
 	row := rowCaptureDiffers

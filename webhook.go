@@ -43,11 +43,11 @@ type Event struct {
 	Timestamp time.Time       `json:"timestamp"` // the webhook-timestamp header, UTC
 	Type      EventType       `json:"event_type"`
 	Data      json.RawMessage `json:"data,omitzero"` // as Plural sent it
-	// KeyIndex is the index of the key that made the signature, in the list
-	// given to WithWebhookKeys. Without such a list, the Verifier has made
-	// the keys from the secret. If the secret is hex, key 0 is its hex
-	// form, and key 1 is its characters. If the secret is not hex, key 0 is
-	// its characters.
+	// KeyIndex is the index of the key that made the signature. If
+	// WithWebhookKeys was given, the index is the key's position in its list.
+	// Otherwise NewVerifier has made the keys from the secret. If the secret is
+	// hex, key 0 is made with HexKey, and key 1 is made with RawKey. If the
+	// secret is not hex, the only key is key 0, made with RawKey.
 	KeyIndex int `json:"-"`
 
 	raw string
@@ -255,8 +255,8 @@ func (v *Verifier) verifyBody(head *webhookHead, body []byte) error {
 	if len(body) == 0 {
 		return errWebhookBodyEmpty
 	}
-	// Reading the clock takes longer after the HMAC was calculated, so the
-	// clock is read first.
+	// The clock is read before the HMAC is calculated, because this order is
+	// faster.
 	now := v.config.now()
 	if head.key = v.webhookKeyOf(head, body); head.key < 0 {
 		return errSignatureMismatch
@@ -270,7 +270,7 @@ func (v *Verifier) verifyBody(head *webhookHead, body []byte) error {
 func (v *Verifier) webhookKeyOf(head *webhookHead, body []byte) int {
 	signed := [...]string{head.id, ".", head.digits, "."}
 	for i, key := range v.config.webhookKeys {
-		if head.given.contains(key.mac(signed[:], body)) {
+		if head.given.includesMAC(key.mac(signed[:], body)) {
 			return i
 		}
 	}
@@ -330,8 +330,8 @@ func (s *webhookSignatures) parse(list string) error {
 // refuse them.
 func decodeSignature(sum *[sha256.Size]byte, encoded string) bool {
 	var text [encodedSignatureBytes]byte
-	// The array is one byte longer than sum: without padding, 44 characters
-	// of base64 are 33 bytes.
+	// The array has 33 bytes, because 44 characters of base64 stand for 33
+	// bytes if there is no padding. A signature has only 32 bytes.
 	var decoded [encodedSignatureBytes / 4 * 3]byte
 	if len(encoded) != len(text) {
 		return false
@@ -342,11 +342,11 @@ func decodeSignature(sum *[sha256.Size]byte, encoded string) bool {
 	return err == nil && n == len(sum)
 }
 
-// contains reports whether sum is among the signatures.
-func (s *webhookSignatures) contains(sum [sha256.Size]byte) bool {
+// includesMAC reports whether mac is one of the signatures.
+func (s *webhookSignatures) includesMAC(mac [sha256.Size]byte) bool {
 	match := 0
 	for i := range s.sums[:s.count] {
-		match |= subtle.ConstantTimeCompare(sum[:], s.sums[i][:])
+		match |= subtle.ConstantTimeCompare(mac[:], s.sums[i][:])
 	}
 	return match == 1
 }
@@ -358,7 +358,7 @@ func (e Event) String() string {
 		e.ID, e.Timestamp.Format(time.RFC3339), clip(string(e.Type)))
 }
 
-// Format writes the text of String under every verb.
+// Format writes the text that String returns, for every formatting verb.
 func (e Event) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.String()) }
 
 // LogValue returns the id, the time and the type. If the type is long,

@@ -14,7 +14,7 @@ import (
 const (
 	defaultLease = time.Minute
 	minLease     = 2 * leaseReserve
-	leaseReserve = 5 * time.Second // time kept back from the lease, for the commit
+	leaseReserve = 5 * time.Second // the time from the deadline of the user's function to the end of the lease
 	keepHandled  = 72 * time.Hour  // handled events are remembered at least this long; Plural redelivers for 28 hours
 
 	deduperTimeout = leaseReserve
@@ -25,23 +25,24 @@ type HandlerOption func(*webhookHandler)
 
 // NewWebhookHandler makes an [http.Handler] for the webhook URL. The handler
 // checks the headers, reads the body up to a limit, and verifies the signature.
-// It skips events that were handled before, and calls the function handle for
-// the others. If handle returns nil, the event is done. If handle returns an
-// error, Plural delivers the event again. So handle should return nil for a
-// type of event that it does not know.
+// It skips events that were handled before, and calls your function (the
+// parameter handle) for the others. If your function returns nil, the event is
+// done. If it returns an error, Plural delivers the event again. So your
+// function should return nil for a type of event that it does not know.
 //
 // Plural waits 5 seconds for the answer (Plural's webhook documentation,
-// delivery). If Plural disconnects, handle goes on. The context of handle has
-// the values of the request's context, but is not cancelled with it. The
-// context of handle ends 5 seconds before the lease ends ([WithLease]). If
-// handle takes longer than its lease, another worker may handle a redelivery.
-// Then the late success of the first worker is not recorded. The handler
-// recovers from a panic of handle, and the panic counts as an error.
+// delivery). If Plural disconnects, your function continues. Its context has
+// the values of the request's context, but is not cancelled with the request's
+// context. The context of your function ends 5 seconds before the lease ends
+// ([WithLease]). If your function takes longer than the lease, another worker
+// may handle a redelivery. Then the late success of the first worker is not
+// recorded. If your function panics, the handler recovers, and the panic counts
+// as an error.
 //
-// Each event reaches the function handle at least once, and perhaps more than
-// once. If a process dies after handle has succeeded and before the success is
-// recorded, handle gets the event again. If a second delivery would do harm,
-// record the event and do the work in one database transaction.
+// Each event reaches your function at least once, and perhaps more than once.
+// If a process dies after your function has succeeded and before the success is
+// recorded, your function gets the event again. If a second delivery would do
+// harm, record the event and do the work in one database transaction.
 //
 // The handler answers with these statuses:
 //
@@ -51,7 +52,7 @@ type HandlerOption func(*webhookHandler)
 //   - 405: the request is not a POST.
 //   - 409: another worker has the event.
 //   - 413: the body is too large.
-//   - 500: handle failed, or its success could not be recorded.
+//   - 500: your function failed, or its success could not be recorded.
 //   - 503: the [Deduper] failed or is full.
 //
 // A nil Verifier, function, option, Deduper or logger is a programming mistake,
@@ -106,8 +107,8 @@ func WithDeduper(d Deduper) HandlerOption {
 	}
 }
 
-// WithMerchant sets the name of the merchant that the handler is for, such as
-// the merchant id. The handler then claims each event under the name
+// WithMerchant sets the name of the handler's merchant. For example, use the
+// merchant id as the name. The handler then claims each event under the name
 // "merchant/webhook-id". If several merchants share one [Deduper], each of
 // their handlers needs a name. Each merchant's key signs only that merchant's
 // webhook-ids. Without names, one merchant could send the id of another
@@ -126,10 +127,10 @@ func WithMerchant(name string) HandlerOption {
 
 // WithLease sets the lease: the time during which only one worker can handle an
 // event. The default is 60 seconds. The lease must be longer than the longest
-// run of the function handle. After the lease, another worker can handle a
-// redelivery, even if the first worker is still busy. The time limit of handle
-// is 5 seconds shorter than the lease. A lease below 10 seconds counts as 10
-// seconds. Zero or less means the default.
+// run of your function. After the lease, another worker can handle a
+// redelivery, even if the first worker is still busy. The time limit of your
+// function is 5 seconds shorter than the lease. A lease below 10 seconds counts
+// as 10 seconds. Zero or less means the default.
 func WithLease(lease time.Duration) HandlerOption {
 	return func(h *webhookHandler) {
 		if lease <= 0 {
@@ -151,7 +152,7 @@ func WithMaxBody(most int64) HandlerOption {
 }
 
 // WithHandlerLogger sets the logger. The handler logs refused webhooks, with
-// the reason. It also logs failures, with the errors and panics of the handle
+// the reason. It also logs failures, with the errors and panics of your
 // function. Without a logger, the handler logs only programming mistakes, to
 // [slog.Default]. The handler never logs bodies, signatures or the data of an
 // event.
@@ -176,7 +177,7 @@ type webhookHandler struct {
 	logs     bool // log was set by WithHandlerLogger
 
 	mistakes []string // mistakes in how the handler was made
-	broken   int      // the status of every answer after a mistake; 0: no mistake
+	broken   int      // if there is a mistake, the status of every answer; otherwise 0
 }
 
 // This method records a mistake in the arguments of [NewWebhookHandler] or of
@@ -229,7 +230,7 @@ func (h *webhookHandler) serve(r *http.Request) (status int) {
 		h.log.LogAttrs(ctx, slog.LevelWarn, "webhook refused", slog.Int("status", status), slog.Any("error", err))
 		return status
 	}
-	return h.process(ctx, event)
+	return h.processEvent(ctx, event)
 }
 
 func refusalStatus(err error) int {
@@ -243,11 +244,11 @@ func refusalStatus(err error) int {
 	return http.StatusBadRequest
 }
 
-// The method process claims the event, and calls the function handle if the
-// claim succeeds. The method computes the deadline for this function before it
-// makes the claim. The lease begins later, with the claim. So the lease ends at
-// least leaseReserve after the deadline.
-func (h *webhookHandler) process(ctx context.Context, event *Event) int {
+// processEvent claims the event. If the claim succeeds, processEvent calls the
+// user's function. The deadline for this function is computed before the claim
+// is made. The lease begins later, with the claim. So the lease ends at least
+// leaseReserve after the deadline.
+func (h *webhookHandler) processEvent(ctx context.Context, event *Event) int {
 	deadline := time.Now().Add(h.lease - leaseReserve)
 	claim, err := h.claim(ctx, h.nameOf(event))
 	if err != nil {
@@ -266,7 +267,7 @@ func (h *webhookHandler) process(ctx context.Context, event *Event) int {
 	}
 
 	failed := true
-	defer func() { // this also runs if handle ends its goroutine
+	defer func() { // this also runs if the user's function calls runtime.Goexit
 		if failed {
 			h.release(ctx, event, claim.Token)
 		}
