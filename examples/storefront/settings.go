@@ -52,7 +52,7 @@ type pace struct {
 	Poll    time.Duration // the time between two polls for jobs
 	Timeout time.Duration // time limit of one try of a job
 	Rescue  time.Duration // a job that runs for longer than this is tried again, because its process seems to be dead
-	Sweep   time.Duration // the time between two searches for orders to read again
+	Sweep   time.Duration // how often the shop searches for orders that it has to read again
 	Look    time.Duration // after this time, an order that may still change is read again
 	Hold    time.Duration // for how long a hold can safely be captured
 	Bank    time.Duration // the time between two runs of the nightly job
