@@ -126,8 +126,8 @@ the shorter list.
 `
 
 // namesNote explains the names of some cases and suites.
-const namesNote = `The first column of figures in each table is the baseline. "By hand" means code that was written by hand
-for this comparison.
+const namesNote = `The first column of figures in each table is the baseline. "By hand" means code that was
+written by hand for this comparison.
 
 In the table "Connections", each client uses its own default transport ("as shipped"). The code written by
 hand is measured twice: with a connection pool that has room for all connections ("a sized pool"), and with

@@ -148,20 +148,20 @@ func (s *decisionSums) refundable(o *order) plural.Amount {
 	return plural.INR(o.Captured.Value - max(o.Refunded.Value, s.refunded.Value) - waiting)
 }
 
-// decisionProblem is an error with a text for the operator. The text explains
+// decisionError is an error with a text for the operator. The text explains
 // why a decision cannot be made.
-type decisionProblem string
+type decisionError string
 
-func (p decisionProblem) Error() string { return string(p) }
+func (p decisionError) Error() string { return string(p) }
 
 const (
-	errChanged     = decisionProblem("This order has changed since you opened it. Look at it again, then decide.")
-	errNoHold      = decisionProblem("There is no hold to capture or cancel.")
-	errTooMuch     = decisionProblem("That is more than can be taken or given back.")
-	errTooLittle   = decisionProblem("Plural moves no less than one rupee.")
-	errAmount      = decisionProblem("Enter an amount in rupees, such as 499.50.")
-	errStillEnding = decisionProblem("An earlier decision has not ended yet. Try again in a minute.")
-	errNotInDoubt  = decisionProblem("Nobody has to look at this decision, so there is nothing to write off.")
+	errChanged     = decisionError("This order has changed since you opened it. Look at it again, then decide.")
+	errNoHold      = decisionError("There is no hold to capture or cancel.")
+	errTooMuch     = decisionError("That is more than can be taken or given back.")
+	errTooLittle   = decisionError("Plural moves no less than one rupee.")
+	errAmount      = decisionError("Enter an amount in rupees, such as 499.50.")
+	errStillEnding = decisionError("An earlier decision has not ended yet. Try again in a minute.")
+	errNotInDoubt  = decisionError("Nobody has to look at this decision, so there is nothing to write off.")
 )
 
 // least is the smallest sum that Plural captures or refunds, in paise. The shop

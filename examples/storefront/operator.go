@@ -69,7 +69,7 @@ func (s *staffPages) showOrder(w http.ResponseWriter, r *http.Request) {
 	s.showOrderWith(w, r, http.StatusOK, "")
 }
 
-func (s *staffPages) showOrderWith(w http.ResponseWriter, r *http.Request, status int, p decisionProblem) {
+func (s *staffPages) showOrderWith(w http.ResponseWriter, r *http.Request, status int, p decisionError) {
 	o, err := s.orderOf(r)
 	if err != nil {
 		s.showError(w, r, "show order", err)
@@ -166,7 +166,7 @@ func (s *staffPages) decide(w http.ResponseWriter, r *http.Request) {
 // answerOperator sends the operator back to the order's page. If the decision
 // is not possible, answerOperator shows that page with the reason.
 func (s *staffPages) answerOperator(w http.ResponseWriter, r *http.Request, what string, err error) {
-	if p, ok := errors.AsType[decisionProblem](err); ok {
+	if p, ok := errors.AsType[decisionError](err); ok {
 		s.showOrderWith(w, r, http.StatusConflict, p)
 		return
 	}

@@ -90,7 +90,7 @@ type Header struct {
 	isMixed bool // the map has several spellings of the name
 }
 
-// The function Find searches the map for the wanted headers, and sets the field
+// Find searches the map for the wanted headers, and sets the field
 // Values of each header that it finds. It goes over the map only once. It
 // ignores the case of the names, because some adaptors do not write the names
 // as Go does.
@@ -108,7 +108,7 @@ func Find(h http.Header, wanted ...*Header) {
 	}
 }
 
-// The method Rejoined returns the value of a header. It returns "" if the
+// Rejoined returns the value of a header. It returns "" if the
 // header was not sent. An adaptor, such as one for AWS Lambda, may have split
 // the value at its commas. Then no part has a comma, and Rejoined joins the
 // parts with commas.

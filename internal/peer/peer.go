@@ -59,7 +59,7 @@ func (p *Peer) RoundTrip(req *http.Request) (*http.Response, error) {
 // that.
 const idleDelay = 10 * time.Millisecond
 
-// The method Distrust is for a connection that gave no answer. After a call of
+// Distrust is for a connection that gave no answer. After a call of
 // Distrust, the next request uses none of the connections that are idle. They
 // may be dead as well, for example after a failover, or because a NAT router no
 // longer knows them. Then each dead connection would use up a whole try.

@@ -84,7 +84,7 @@ func AttemptTimeout(ctx context.Context, now time.Time, maxTime time.Duration, w
 	return min(maxTime, left-max(left/4, min(2*time.Second, left/2)))
 }
 
-// The function After returns the wait that a Retry-After header asks for. The
+// After returns the wait that a Retry-After header asks for. The
 // value of the header is a number of seconds, with or without a fraction, or a
 // date. If it is a date, the wait is the time from now until that date. The
 // header Date of the answer is taken as the current time. If the answer has no

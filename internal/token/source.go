@@ -162,7 +162,7 @@ func (s *Source) Invalidate(t *Token) {
 	}
 }
 
-// The method Dead reports whether the server has recently refused the token
+// Dead reports whether the server has recently refused the token
 // with this value.
 func (s *Source) Dead(value string) bool {
 	s.mu.Lock()
