@@ -15,6 +15,11 @@ import (
 // lifetime.
 const DefaultLifetime = 5 * time.Minute
 
+// A Source begins to replace a token before the token expires. refreshMargin
+// returns how long before: a minute or a tenth of the lifetime, whichever is
+// shorter.
+func refreshMargin(lifetime time.Duration) time.Duration { return min(time.Minute, lifetime/10) }
+
 // Lifetime returns how long a token lives, counted from the start of the
 // request for the token. It tries expiresAt first, then expiresIn (seconds),
 // then the exp claim if the token is a JWT. It uses the first that gives a

@@ -24,11 +24,6 @@ func New(value string, startTime time.Time, lifetime time.Duration) *Token {
 	return &Token{Value: value, Expires: expires, Refresh: expires.Add(-refreshMargin(lifetime))}
 }
 
-// A Source begins to replace a token before the token expires. refreshMargin
-// returns how long before: a minute or a tenth of the lifetime, whichever is
-// shorter.
-func refreshMargin(lifetime time.Duration) time.Duration { return min(time.Minute, lifetime/10) }
-
 // FetchTimeout limits the time of one fetch. A fetch does not end when the
 // callers that wait for it give up.
 const FetchTimeout = 30 * time.Second
