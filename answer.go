@@ -31,7 +31,7 @@ type answer struct {
 	err     error // why no answer came, or why it is not complete
 	notSent bool  // it is certain that no byte of the request was sent
 
-	secret string // the secret that authorised the request; if the answer repeats the secret, errors must not show it
+	secret string // the secret that authorised the request; errors do not show an answer that repeats this secret
 
 	brokeOff bool // the body broke off before its end
 
@@ -44,15 +44,15 @@ type answerClass int
 const (
 	classAmbiguous answerClass = iota // the request may or may not have been carried out
 	classNotSent                      // nothing was sent
-	classOK                           // a 2xx answer with a JSON document, which the caller judges
+	classOK                           // a 2xx answer that has data or no known error code; the caller judges it
 	classThrottled                    // the request was refused for now, and not carried out
 	classRejected                     // the request was refused, and not carried out
 )
 
-// findClass returns the class of the answer. It looks at Plural's code before
-// the HTTP status, because the code is more exact. One code can come with
-// several statuses, and the statuses 429 and 504 can come with codes of
-// opposite meanings.
+// findClass returns the class of the answer. The class depends on Plural's code
+// and on the HTTP status. The code alone is not enough, because one code can
+// come with several statuses. The status alone is not enough either, because
+// the statuses 429 and 504 can come with codes of opposite meanings.
 func (a *answer) findClass() answerClass {
 	if a.notSent {
 		return classNotSent
@@ -101,9 +101,9 @@ func (a *answer) class2xx(code ErrorCode) answerClass {
 	return classOK
 }
 
-// The method failure makes an error from an answer that is not the one asked
-// for. If a 2xx answer was not accepted, the parameter acceptErr is the reason.
-// For any other answer, acceptErr is nil.
+// The method failure makes the error of a request that failed. The fields of
+// the error come from the answer. If a 2xx answer was not accepted, the
+// parameter acceptErr is the reason. For any other answer, acceptErr is nil.
 func (a *answer) failure(op operation, subject, requestID string, attempts int, acceptErr error) *Error {
 	e := &Error{
 		Op: op.op(), OrderID: subject, StatusCode: a.status, RequestID: requestID, Attempts: attempts,
@@ -339,12 +339,12 @@ func decodeOrderWith(reference string) decoder {
 }
 
 // decodeOrderOf makes a decoder that refuses any order other than the one asked
-// for. isOther returns an error for such an order.
-func decodeOrderOf(isOther func(*Order) error) decoder {
+// for. The function checkOrder returns an error for an order to refuse.
+func decodeOrderOf(checkOrder func(*Order) error) decoder {
 	return func(a *answer) (*Order, error) {
 		o, err := decodeOrder(a)
-		if err == nil && isOther(o) != nil {
-			return nil, isOther(o)
+		if err == nil && checkOrder(o) != nil {
+			return nil, checkOrder(o)
 		}
 		return o, err
 	}

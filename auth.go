@@ -83,9 +83,9 @@ type tokenAnswer struct {
 	ExpiresIn   string `json:"expires_in"`
 }
 
-// fetch gets a token from Plural with one request (Plural's pre-authorisation
-// guide, section 1). In the answers seen so far, the token's lifetime is in
-// expires_at or in expires_in.
+// The method fetch gets a token from Plural with one request (Plural's
+// pre-authorisation guide, section 1). In the answers seen so far, the token's
+// lifetime is in expires_at or in expires_in.
 func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 	request := tokenRequest{f.creds.ClientID, f.creds.ClientSecret, "client_credentials"}
 	body, err := json.Marshal(request) //nolint:gosec // the request for a token has to carry the secret

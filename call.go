@@ -40,9 +40,10 @@ type call struct {
 	ambiguous      bool // a try of the call may have been carried out
 	cut            bool // the caller's deadline cut a try short, or left no time for another try
 
-	// what the answers show about the server's clock. A call has this field if
-	// a settlement carries out the call. The calls that read the books for the
-	// settlement have the same clock. For all other calls, the field is nil
+	// what the answers show about the server's clock. The field is set for the
+	// main call of a settlement, and for the calls that read the books for this
+	// settlement. All of these calls share one clock. For all other calls, the
+	// field is nil
 	clock *serverClock
 }
 
@@ -94,9 +95,9 @@ var errAttemptTimeout = errors.New("no answer within the attempt timeout")
 // errWouldRepeat ends a try that net/http was about to send a second time.
 var errWouldRepeat = errors.New("the connection broke off before an answer came")
 
-// This is one try: it sends the request once, and fills the Response of
-// [WithResponseInto].
-func (k *call) try(ctx context.Context) *answer {
+// tryOnce makes one try of the call. It sends the request once, and fills the
+// Response of [WithResponseInto].
+func (k *call) tryOnce(ctx context.Context) *answer {
 	k.attempts++
 	sent := time.Now()
 	a := k.exchange(ctx)
@@ -114,7 +115,7 @@ func (k *call) try(ctx context.Context) *answer {
 	return a
 }
 
-// exchange sends the request once, within the time limit of one try.
+// The method exchange sends the request once, within the time limit of one try.
 func (k *call) exchange(ctx context.Context) *answer {
 	if err := endOf(ctx); err != nil {
 		return &answer{err: err, notSent: true}
@@ -189,7 +190,7 @@ func (k *call) fetchToken(ctx context.Context) *answer {
 // if the caller gave one. It returns nil while the context has not ended.
 func endOf(ctx context.Context) error {
 	err := ctx.Err()
-	if cause := context.Cause(ctx); cause != err { //nolint:errorlint // if the caller gave no cause, it is err itself
+	if cause := context.Cause(ctx); cause != err { //nolint:errorlint // if the caller gave no cause, cause is err
 		return fmt.Errorf("%w: %w", err, foreign.Wrap(cause))
 	}
 	return err
@@ -211,9 +212,9 @@ func (k *call) failure(a *answer, acceptErr error) *Error {
 }
 
 // notifyObserver reports to the observer that a call has ended. Use
-// notifyObserver with defer. If the call only reads the books to find out what
-// happened to another call, notifyObserver does not report it, because it is a
-// part of that other call.
+// notifyObserver with defer. Some calls only read the books, to find out what
+// happened to another call. notifyObserver does not report such a call, because
+// the call is a part of that other call.
 func (k *call) notifyObserver(ctx context.Context, began time.Time, err *error) {
 	if k.isSettlingRead || k.p.cfg.observer == nil {
 		return

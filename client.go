@@ -60,13 +60,13 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 	}, nil
 }
 
-// assemble builds the chain of transports that each try of a request goes
-// through. It begins at the end of the chain, with the transport that talks to
-// the network.
+// The function assemble builds the chain of transports that each try of a
+// request goes through. It begins at the end of the chain, with the transport
+// that talks to the network.
 func assemble(cfg *config, creds Credentials) (*pipeline, error) {
 	hc := cfg.httpClient()
-	// base wraps the user's transport or the SDK's own, and knows the state of
-	// its connections.
+	// This peer wraps the user's transport, or the SDK's own transport. It
+	// knows the state of that transport's connections.
 	base := peer.New(hc.Transport)
 	// Access tokens are fetched directly through base, so no middleware sees
 	// the client secret.
@@ -83,8 +83,8 @@ func assemble(cfg *config, creds Credentials) (*pipeline, error) {
 			return nil, errors.New("plural: new client: a middleware returned no transport")
 		}
 	}
-	// The http.Client is kept for its cookie jar. It does not follow a
-	// redirect, but returns it as the answer.
+	// The http.Client is kept for its cookie jar. If an answer is a redirect,
+	// the http.Client returns this answer, and does not follow the redirect.
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	// The http.Client gets no timeout of its own. call.go limits the time of
 	// each try, and repeat.go repeats the request.

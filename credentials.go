@@ -12,7 +12,7 @@ import (
 //
 //   - fmt shows credentials that are in an unexported field of another struct.
 //   - fmt shows credentials that are printed with %p, or with %w in the wrong
-//     place. The command go vet reports both mistakes.
+//     place. The command go vet reports such a %p and such a %w.
 //
 // So give the credentials to [NewClient] and keep no copy.
 type Credentials struct {
@@ -23,8 +23,9 @@ type Credentials struct {
 // TokenStore lets the processes of a fleet share one access token, so only one
 // of them has to fetch it. The store gets only opaque bytes. The token is
 // encrypted with AES-GCM, under a key that is derived from the client secret.
-// The encrypted token is bound to the base URL and the client id. The keys that
-// the store gets are hashes. So the store does not have to keep its contents
+// The encrypted token is bound to the base URL and the client id. The methods
+// of the store get a parameter named key. This parameter is a hash, and not the
+// key that encrypts the token. So the store does not have to keep its contents
 // secret.
 //
 // A broken store does not make a call fail. If the store fails, hangs, panics

@@ -6,8 +6,8 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// extendable is a request that can carry extra fields, which this package does
-// not name.
+// The type extendable is a request that can carry extra fields, which this
+// package does not name.
 type extendable interface {
 	// The method parts has two results. The first is a pointer to a struct
 	// with the request's own fields. The pointer's type has none of the
@@ -15,7 +15,7 @@ type extendable interface {
 	parts() (fields any, extra map[string]any)
 }
 
-// encode writes JSON without HTML escapes.
+// The function encode writes JSON without HTML escapes.
 func encode(in any) ([]byte, error) {
 	if request, ok := in.(extendable); ok { // encoding/json would check the output of MarshalJSON a second time
 		return encodeParts(request)

@@ -22,8 +22,8 @@ type Observation struct {
 
 // OperationFromContext returns the name of the operation that a request belongs
 // to, such as "captures.create" or "do". It returns "" for a request that this
-// package did not make. It is for middleware. There are only a few names, so
-// you can use them as span names and metric labels.
+// package did not make. OperationFromContext is for middleware. There are only
+// a few names, so you can use them as span names and metric labels.
 func OperationFromContext(ctx context.Context) string {
 	if s := tryFrom(ctx); s != nil {
 		return s.op
@@ -62,7 +62,7 @@ func AttemptFromContext(ctx context.Context) (number int, isSettlingRead bool) {
 // client has no observer.
 type observer func(ctx context.Context, o Observation)
 
-// notify calls the observer, and recovers from its panics.
+// The method notify calls the observer, and recovers from its panics.
 func (o observer) notify(ctx context.Context, seen Observation) {
 	if o == nil {
 		return

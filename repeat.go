@@ -18,7 +18,7 @@ import (
 // was not accepted, the second result is the error.
 func (k *call) send(ctx context.Context, accept func(*answer) error, repeats policy) (answerClass, *Error) {
 	for {
-		a := k.try(ctx)
+		a := k.tryOnce(ctx)
 		class, acceptErr := a.findClass(), error(nil)
 		if class == classOK {
 			if acceptErr = accept(a); acceptErr == nil {
