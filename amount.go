@@ -53,8 +53,9 @@ func ParseAmount(decimal string, c Currency) (Amount, error) {
 }
 
 // String writes the currency and the amount in the major unit, such as "INR
-// 1499.50". [ParseAmount] turns the number back into the same Amount, unless it
-// is negative.
+// 1499.50". If the amount is not negative and its currency is a code of three
+// capital letters, [ParseAmount] turns the number and the currency back into
+// the same Amount.
 func (a Amount) String() string {
 	if a.Currency == "" {
 		return a.decimal()

@@ -50,8 +50,8 @@ type Callback struct {
 	verified verifiedCallback
 }
 
-// verifiedCallback is a copy of signed values. From this copy the package sees
-// whether a Callback was made or changed by other code.
+// verifiedCallback is a copy of signed values. The package compares a Callback
+// with this copy, to recognise a Callback that other code has made or changed.
 type verifiedCallback struct {
 	ok           bool
 	orderID      string
@@ -72,11 +72,12 @@ func (c *Callback) isVerified() bool {
 // callback URL is not signed.
 //
 // The rule for the signature is in Plural's pre-authorisation guide, section
-// 3.2. The signature is an HMAC-SHA256 of a text. The text has each field
-// except signature, as key=value with the decoded value. The fields are sorted
-// by key and joined with "&". The guide does not show whether the text includes
-// fields without a value. So VerifyCallback accepts a signature of the text
-// with these fields, and also a signature of the text without them.
+// 3.2. The signature is an HMAC-SHA256 of a text. The text has one key=value
+// for each field, except for the field with the signature. The values are
+// decoded, as in the parameter form. The fields are sorted by key and joined
+// with "&". The guide does not show whether the text includes fields without a
+// value. So VerifyCallback accepts a signature of the text with these fields,
+// and also a signature of the text without them.
 //
 // The text is not escaped. So VerifyCallback refuses a form that could be read
 // in two ways:
@@ -110,10 +111,10 @@ func (v *Verifier) VerifyCallback(form url.Values) (*Callback, error) {
 // The request comes from Plural's page, so it is cross-site. Protection against
 // request forgery, such as [http.CrossOriginProtection], refuses a cross-site
 // request with 403. Exempt the path of the callback URL from that protection,
-// because the signature protects this request. The browser does not send a
-// session cookie with SameSite=Lax with this request. So find the order by the
-// callback's OrderID, and redirect with 303 (See Other) to a page of your own.
-// The browser sends the cookie when it opens that page.
+// because the signature protects this request. If your session cookie has
+// SameSite=Lax, the browser does not send the cookie with this request. So find
+// the order by the callback's OrderID, and redirect with 303 (See Other) to a
+// page of your own. The browser sends the cookie when it opens that page.
 //
 // The error is [ErrInvalidSignature] or [ErrMalformedCallback]. This package
 // does not limit how long the sender takes, so set the server's ReadTimeout.
@@ -254,7 +255,8 @@ func checkCallbackFields(fields []callbackField) error {
 }
 
 // isFieldName reports whether a name has only allowed characters. "&" and "="
-// are not allowed, because a name with them could be read as two fields.
+// are not allowed, because then the signed text could be split into names and
+// values in more than one way.
 func isFieldName(name string) bool {
 	for i := range len(name) {
 		if !isNameByte(name[i]) {

@@ -17,8 +17,8 @@ type CaptureService struct{ p *pipeline }
 //   - [ErrNotApplied]: the capture is not in the books, and can no longer be
 //     made. The order is cancelled, or it has failed, or it was captured under
 //     another reference.
-//   - [ErrConflict] and [ErrNoHold]: the money was taken, and the books do not
-//     show under which reference.
+//   - [ErrNoHold], which is an [ErrConflict]: the money was taken, and the
+//     books do not show under which reference.
 //   - [ErrNotFound]: the capture is not in the books. If a call is still under
 //     way elsewhere, that call may still make the capture.
 //   - [ErrOutcomeUnknown]: the books are unclear or cannot be read.
@@ -75,16 +75,18 @@ type CaptureRequest struct {
 //     is on hold. The error is a [StateError].
 //   - [ErrConflict]: final, and a person has to look into it. The books show
 //     something other than what was asked for. The error is a [StateError].
-//     There are two cases. Another amount is booked under this reference. If
-//     that amount was booked before this call, the error is also
-//     [ErrReferenceReused]. Or the money was taken, and the books do not show
-//     by which capture. Then the error is also [ErrNoHold].
+//     There are two cases. In the first case, another amount is booked under
+//     this reference. If that amount was booked before this call, the error is
+//     also [ErrReferenceReused]. In the second case, the money was taken, and
+//     the books do not show by which capture. Then the error is also
+//     [ErrNoHold].
 //   - [NeedsReview]: not final, and a person has to look into it. There are
-//     three cases. Plural rejected the capture, and the books do not show why.
-//     Then the error is an [Error], unless an earlier try of this call may have
-//     been carried out. Or Plural answered with success and did nothing. Or the
-//     books were read and are unclear. In these two cases, and after such an
-//     earlier try, the error is an [OutcomeUnknownError].
+//     three cases. In the first case, Plural rejected the capture, and the
+//     books do not show why. Then the error is an [Error]. But if an earlier
+//     try of this call may have been carried out, the error is an
+//     [OutcomeUnknownError]. In the second case, Plural answered with success
+//     and did nothing. In the third case, the books were read and are unclear.
+//     In the second and third case, the error is an [OutcomeUnknownError].
 //   - any other error: it is not known yet what happened. Call again with the
 //     same reference.
 //

@@ -104,14 +104,14 @@
 //
 // A call checks its request before it sends anything. If the request is not
 // valid, nothing is sent, and the error is a [ValidationError] that names every
-// invalid field. An answer other than the one asked for, or no answer at all,
-// is an [Error]. It has the operation, the status, Plural's code, the request
-// id and the number of attempts. [StateError], [DuplicateOrderError] and
-// [NotPaidError] carry the server's order. The documentation of each error
-// names the sentinels that it matches in [errors.Is]. An unknown outcome
-// matches [ErrOutcomeUnknown] and none of the other sentinels. If the context
-// ended the call, the error also matches the context's error, so test for
-// [ErrOutcomeUnknown] first.
+// invalid field. If Plural answers with an error, if its answer cannot be used,
+// or if no answer comes, the error is an [Error]. An [Error] has the operation,
+// the status, Plural's code, the request id and the number of attempts.
+// [StateError], [DuplicateOrderError] and [NotPaidError] carry the server's
+// order. The documentation of each error names the sentinels that it matches in
+// [errors.Is]. An unknown outcome matches [ErrOutcomeUnknown] and none of the
+// other sentinels. If the context ended the call, the error also matches the
+// context's error, so test for [ErrOutcomeUnknown] first.
 //
 // # Money and times
 //

@@ -71,8 +71,8 @@ var (
 	ErrNoHold = foreign.Sentinel("plural: the money is not on hold any more")
 )
 
-// Error means that Plural gave an answer other than the one asked for, or no
-// answer at all.
+// Error means one of three things: Plural answered with an error, its answer
+// could not be used, or no answer came.
 //
 // Depending on the answer, the error matches [ErrUnauthorized], [ErrNotFound],
 // [ErrDuplicateRequest], [ErrOperationNotAllowed], [ErrInvalidRequest] or
@@ -132,10 +132,10 @@ func (e *Error) Error() string {
 	return text
 }
 
-// isOfToken reports whether the token endpoint refused to give a token. Then
-// the request itself was not sent, and Plural does not know the request's id.
-// Plural knows only the id of the request for the token. That id is in the
-// inner error.
+// isOfToken reports whether the request failed because the request for a token
+// failed. Then the error's text leaves out the request's own id, because Plural
+// may never have received this id. The text shows the id of the request for the
+// token, which is in the inner error.
 func (e *Error) isOfToken() bool {
 	refused, ok := errors.AsType[*tokenError](e.Err)
 	return ok && e.StatusCode == 0 && tokenAnswerError(refused) != nil
@@ -146,11 +146,12 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Is supports [errors.Is]. It reports whether the error matches a sentinel.
 // [ErrUnauthorized] matches a status of 401. [ErrRateLimited] matches a status
-// of 429 and the code API_RATE_LIMIT. [ErrNotFound] matches the code
-// ORDER_NOT_FOUND, a 404 without a code, and the message "no matching records"
-// after a look-up. The other sentinels match by code alone. A refusal by the
-// token endpoint says nothing about an order or a request, so it matches only
-// ErrUnauthorized and ErrRateLimited.
+// of 429, or the code API_RATE_LIMIT with any status. [ErrNotFound] matches the
+// code ORDER_NOT_FOUND, a 404 without a code, or the message "no matching
+// records" after a look-up. An error that matches [ErrNotFound] never matches
+// [ErrInvalidRequest]. Apart from this exception, the other sentinels match by
+// code alone. A refusal by the token endpoint says nothing about an order or a
+// request, so it matches only ErrUnauthorized and ErrRateLimited.
 func (e *Error) Is(target error) bool {
 	if e.Op == opToken.name && target != ErrUnauthorized && target != ErrRateLimited {
 		return false
@@ -221,8 +222,8 @@ func isA[E error](err error) bool {
 }
 
 // isNoMatchingRecords reports whether the answer to a look-up is 400
-// INVALID_REQUEST with "no matching records". It is one of three answers that
-// mean that Plural does not know a reference.
+// INVALID_REQUEST with "no matching records". It is one of the three answers
+// that match [ErrNotFound].
 func (e *Error) isNoMatchingRecords() bool {
 	return isLookup(e.Op) && e.StatusCode == http.StatusBadRequest && e.Code == CodeInvalidRequest &&
 		strings.Contains(strings.ToLower(e.Message), "no matching records")
@@ -358,8 +359,10 @@ func (e *OutcomeUnknownError) Unwrap() error {
 // the credentials are refused ([ErrUnauthorized]). Refused credentials affect
 // every call, until somebody corrects the credentials.
 //
-// In the first two cases, NeedsReview is also true if Plural refuses each
-// request to read the books, for a reason other than the credentials.
+// Plural may also refuse each request to read the books, for a reason other
+// than the credentials. Then NeedsReview is true if Plural rejected the write,
+// or if the document in Plural's answer to the write showed that the write was
+// not carried out.
 func NeedsReview(err error) bool {
 	if errors.Is(err, ErrNotApplied) || errors.Is(err, ErrConflict) {
 		return false
@@ -503,8 +506,8 @@ func (e *PaymentLinkError) Is(target error) bool {
 //
 // Plural may also answer a repeated create with the existing order and its
 // link. Then Create returns that link. By default, the emulator answers in this
-// way. To test this error, use option WithDuplicateOrders(DuplicateRejected) of
-// package pluraltest.
+// way. To test this error, use the option
+// WithDuplicateOrders(DuplicateRejected) of package pluraltest.
 type DuplicateOrderError struct {
 	Order *Order
 }
