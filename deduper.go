@@ -122,9 +122,9 @@ func (d *MemoryDeduper) Claim(_ context.Context, id string, lease time.Duration)
 }
 
 // Commit records the event as handled. A worker can still commit in the hour
-// after its lease ran out. It cannot if somebody else has claimed the event, or
-// if the memory has dropped the claim to make room. Then the error is
-// [ErrClaimLost].
+// after its lease ran out. But if somebody else has claimed the event, or if
+// the memory has dropped the claim to make room, the worker cannot commit. Then
+// the error is [ErrClaimLost].
 func (d *MemoryDeduper) Commit(_ context.Context, id, token string, keep time.Duration) error {
 	if keep <= 0 {
 		return errors.New("plural: commit webhook: the time to keep the record must be positive")
@@ -132,7 +132,7 @@ func (d *MemoryDeduper) Commit(_ context.Context, id, token string, keep time.Du
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()
-	if event := d.events[id]; event.token == "" || event.token != token || !now.Before(event.end.Add(lapsedGrace)) {
+	if event := d.events[id]; event.token == "" || event.token != token || !now.Before(event.end.Add(commitGrace)) {
 		return ErrClaimLost
 	}
 	d.storeEvent(id, memoryEvent{end: now.Add(keep)})
@@ -163,29 +163,32 @@ func (d *MemoryDeduper) storeEvent(id string, event memoryEvent) {
 	d.events[strings.Clone(id)] = event
 }
 
-// lapsedGrace is how long a claim is remembered after its lease ran out, so its
+// commitGrace is how long a claim is remembered after its lease ran out, so its
 // worker can still commit.
-const lapsedGrace = time.Hour
+const commitGrace = time.Hour
 
 // hasRoom reports whether there is room for one more event. It first drops old
 // entries in two cases:
 //
-//   - There are twice as many events as after the last sweep. Then hasRoom
-//     drops a claim if the claim's lease ended at least an hour ago
-//     (lapsedGrace).
+//   - There are twice as many events as after the last sweep, and at least
+//     1,024. Then hasRoom drops a claim if the claim's lease ended at least an
+//     hour ago (commitGrace).
 //   - There is no room. Then hasRoom drops a claim if the claim's lease has
 //     ended. As soon as there is room again, hasRoom drops other claims as in
 //     the first case.
 //
+// In both cases, hasRoom also drops a committed event if the time that was
+// given to Commit is over.
+//
 // A sweep of 262,144 events takes 8 ms. Sweeps take at most a hundredth of the
-// running time.
+// running time. To keep to this limit, hasRoom may delay a sweep.
 func (d *MemoryDeduper) hasRoom(now time.Time) bool {
 	const fewest = 1024
 	most := cmp.Or(d.most, defaultMemoryEvents)
 	if len(d.events) >= min(most, d.sweepAt) && !now.Before(d.rested) {
 		for id, event := range d.events {
 			if event.token != "" && len(d.events) < most {
-				event.end = event.end.Add(lapsedGrace)
+				event.end = event.end.Add(commitGrace)
 			}
 			if !now.Before(event.end) {
 				delete(d.events, id)
