@@ -101,7 +101,7 @@ func (a *answer) class2xx(code ErrorCode) answerClass {
 	return classOK
 }
 
-// The method failure makes the error of a request that failed. The fields of
+// The method failure makes the error of a request that failed. Most fields of
 // the error come from the answer. If a 2xx answer was not accepted, the
 // parameter acceptErr is the reason. For any other answer, acceptErr is nil.
 func (a *answer) failure(op operation, subject, requestID string, attempts int, acceptErr error) *Error {

@@ -255,8 +255,8 @@ func checkCallbackFields(fields []callbackField) error {
 }
 
 // isFieldName reports whether a name has only allowed characters. "&" and "="
-// are not allowed, because then the signed text could be split into names and
-// values in more than one way.
+// are not allowed. With such a character in a name, the signed text could be
+// split into names and values in more than one way.
 func isFieldName(name string) bool {
 	for i := range len(name) {
 		if !isNameByte(name[i]) {
