@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// operation describes what a call does.
+// The type operation describes what a call does.
 type operation struct {
 	name    string // one of a small set of names, for errors and metrics
 	phrase  string // for people
 	method  string
-	settles bool // part of the call's time is kept for finding out what happened to the write
+	settles bool // a try leaves some of the call's time for finding out what happened to the write
 
 	byReference bool // the call names the order or link by a reference, not by an id
 }

@@ -67,8 +67,9 @@ func WithBaseURL(base string) Option {
 // Timeout is shorter than the limit of [WithAttemptTimeout], the Timeout limits
 // each try. The Transport must not repeat requests by itself. After a try
 // without an answer, the SDK closes the Transport's idle connections. So a
-// Transport that wraps another transport should pass CloseIdleConnections on to
-// it. A nil Transport means the SDK's own, not [http.DefaultTransport].
+// Transport that wraps another transport should have a method
+// CloseIdleConnections that calls the same method of the other transport. A nil
+// Transport means the SDK's own, not [http.DefaultTransport].
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {
@@ -102,8 +103,8 @@ func WithMiddleware(mw ...func(http.RoundTripper) http.RoundTripper) Option {
 // ends. A read that finds out what happened to a write is tried up to 4 times,
 // even if MaxAttempts is less than 4.
 type RetryPolicy struct {
-	// the largest number of tries of one request. With 1, nothing is repeated
-	// except the reads that find out what happened to a write
+	// the largest number of tries of one request. Even with 1, some requests
+	// are repeated, such as the reads that find out what happened to a write
 	MaxAttempts int
 	// The wait before a repetition is random. After the first try it is at most
 	// MinDelay. This limit doubles with each further try, up to MaxDelay
@@ -140,10 +141,11 @@ func policyOf(p RetryPolicy) retry.Policy {
 // most once. Without this option, a call sends a refund again if the answer was
 // lost and the books did not show the refund during three seconds of reading.
 // The two requests make only one refund if Plural carries out only one refund
-// for each reference, as it documents. With WithSingleRefundSend such a call
-// ends with [ErrOutcomeUnknown], and only a new call sends the refund again.
-// Even with this option, a call sends again if nothing of the request went out,
-// or if Plural refused the access token.
+// for each reference, as it documents. With WithSingleRefundSend, the call does
+// not send the refund again in this case. The call ends with
+// [ErrOutcomeUnknown], and only a new call sends the refund again. But even
+// with this option, a call sends the refund again if no byte of the refund was
+// sent before, or if Plural refused the access token.
 func WithSingleRefundSend() Option {
 	return optionIf(true, "", func(c *config) { c.singleRefundSend = true })
 }
@@ -229,7 +231,7 @@ func WithHeader(name, value string) CallOption {
 // print a Response without its header and body.
 type Response struct {
 	StatusCode int         // 0 when no answer came
-	Header     http.Header // of the answer
+	Header     http.Header // the answer's header
 	RequestID  string      // the Request-ID that was sent
 	// Attempts is the number of tries. A try that is sent again with a new
 	// token counts once. Some calls also read the books to find out what
@@ -323,7 +325,8 @@ func newConfig(opts []Option) (*config, error) {
 	return c, nil
 }
 
-// address returns the complete URL for a path. The path may have a query.
+// The method address returns the complete URL for a path. The path may have a
+// query.
 func (c *config) address(path string) (url.URL, error) {
 	u, err := url.Parse(c.baseText + path)
 	switch {

@@ -106,12 +106,12 @@ func (s *OrderService) Create(
 	case !isInDoubt && failure.Code != CodeDuplicateRequest:
 		return nil, failure
 	}
-	return s.reconcile(ctx, write, req, created, failure)
+	return s.reconcileOrder(ctx, write, req, created, failure)
 }
 
-// reconcile reads the order that has the reference, and compares it with the
-// requested order. link is nil if no answer had a link.
-func (s *OrderService) reconcile(
+// reconcileOrder reads the order that has the reference, and compares it with
+// the requested order. The parameter link is nil if no answer had a link.
+func (s *OrderService) reconcileOrder(
 	ctx context.Context, write *call, req *CreateOrderRequest, link *CheckoutOrder, failure *Error,
 ) (*CheckoutOrder, error) {
 	write.askedBooks = true
@@ -186,13 +186,20 @@ type Expected struct {
 
 // Check compares the order o, which was read from the server, with e. It also
 // requires that the order is held or paid. Held means AUTHORIZED after a
-// pre-authorisation. Paid means PROCESSED. If the order lists captures, they
-// must cover the full amount. The held or paid amounts have to add up to the
-// order's amount minus its coupon. If a paid order has an offer or a fee, its
-// amounts may differ, and Check trusts Plural's status. [OrderService.Confirm]
-// makes the same check after it has read the order. Use Check for an order that
-// you have read without a callback, for example after a webhook. The error is a
-// [NotPaidError], or a [ValidationError] if o is nil or e is incomplete.
+// pre-authorisation. Paid means PROCESSED. The amounts have to add up to the
+// order's amount minus its coupon:
+//
+//   - If the order is held, the held amounts have to add up.
+//   - If the order is paid and lists captures, the captured amounts have to add
+//     up.
+//   - If the order is paid and lists no captures, the paid amounts have to add
+//     up. But with an offer or a fee, these amounts may differ. Then Check
+//     trusts Plural's status, unless the payer may pay in parts.
+//
+// [OrderService.Confirm] makes the same check after it has read the order. Use
+// Check for an order that you have read without a callback, for example after a
+// webhook. The error is a [NotPaidError], or a [ValidationError] if o is nil or
+// e is incomplete.
 func (e Expected) Check(o *Order) error {
 	check := e.check()
 	check.must(o != nil, "order", "is required")
@@ -208,7 +215,8 @@ func (e Expected) Check(o *Order) error {
 	return nil
 }
 
-// mismatch returns the reason why o is not the expected order, or "" if it is.
+// The method mismatch returns the reason why o is not the expected order, or ""
+// if it is.
 func (e Expected) mismatch(o *Order) string {
 	switch {
 	case o.Type == OrderTypeRefund:
@@ -278,8 +286,8 @@ func (e Expected) check() requestCheck {
 // after a pre-authorisation, or PROCESSED.
 //
 // A callback alone does not prove a payment: its signature covers neither the
-// amount nor a time. Reads may lag behind the payment. So Confirm reads the
-// order again, for up to two seconds, in two cases:
+// amount nor a time. Plural may answer a read with an older state of the order.
+// So Confirm reads the order again, for up to two seconds, in two cases:
 //
 //   - The order is not found.
 //   - The callback says that the order is paid, and the order that was read is
@@ -321,10 +329,11 @@ func (e Expected) acceptOrder(o *Order) (*Order, error) {
 	return o, nil
 }
 
-// isBehind makes a function that recognises a document that may be out of date,
-// because reads may lag behind the payment. Such a document shows that the
-// order is not paid yet, but a callback or an event says that the order is
-// paid. The parameter saysPaid is true if the callback or the event says so.
+// isBehind makes a function that reports whether a document may be out of date.
+// Plural may answer a read with an older state of the order. A document may be
+// out of date if it shows that the order is not paid yet, but a callback or an
+// event says that the order is paid. The parameter saysPaid is true if the
+// callback or the event says so.
 func (e Expected) isBehind(saysPaid bool) func(*Order) bool {
 	return func(o *Order) bool {
 		notPaid, ok := errors.AsType[*NotPaidError](e.Check(o))
@@ -341,14 +350,14 @@ func (e Expected) isBehind(saysPaid bool) func(*Order) bool {
 // come from a queue.
 //
 // An event may say that the order is paid (ORDER_AUTHORIZED, ORDER_PROCESSED)
-// before the books show it. If the books still do not show the payment after
-// two seconds, the error is [ErrOutcomeUnknown], and not [ErrNotPaid]. Return
-// this error to the webhook handler, so Plural delivers the event again. If the
-// order is not the expected one, or is unpaid for another reason, the error is
-// a [NotPaidError] with the order. [NotPaidError.WasPaid] is true after a
-// partial capture or a refund. For an event that is not about an order, the
-// error is [ErrNoOrder]. If the order in the event cannot be decoded, the error
-// is [ErrMalformedWebhook]. Other errors are those of [OrderService.Get].
+// before the books show the payment. If the books still do not show the payment
+// after two seconds, the error is [ErrOutcomeUnknown], and not [ErrNotPaid].
+// Return this error to the webhook handler, so Plural delivers the event again.
+// If the order is not the expected one, or is unpaid for another reason, the
+// error is a [NotPaidError] with the order. [NotPaidError.WasPaid] is true
+// after a partial capture or a refund. For an event that is not about an order,
+// the error is [ErrNoOrder]. If the order in the event cannot be decoded, the
+// error is [ErrMalformedWebhook]. Other errors are those of [OrderService.Get].
 func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected, opts ...CallOption) (*Order, error) {
 	check := want.check()
 	check.must(e != nil, "event", "is required")
@@ -391,9 +400,10 @@ const (
 // Wait also ends when ctx ends, so ctx should have a deadline. In this case the
 // error is an [Error] that wraps the context's error. Other errors are those of
 // [OrderService.Get]. With an error, Wait also returns the order that it read
-// last, or nil. If the order is not found, Wait looks for it again for two
-// seconds, because reads may lag behind the order's creation. A webhook is the
-// better way to learn of a payment. Wait is for programs that have no server.
+// last, or nil. If the order is not found, Wait reads the order again for up to
+// two seconds, because Plural may not find a new order at once. A webhook is
+// the better way to learn of a payment. Wait is for programs that have no
+// server.
 func (s *OrderService) Wait(
 	ctx context.Context, orderID string, until func(*Order) bool, opts ...CallOption,
 ) (*Order, error) {

@@ -177,8 +177,8 @@ func (s *PaymentLinkService) GetByReference(
 //   - [NeedsReview]: not final, and a person has to look into it. Plural
 //     refused the cancel and the books do not show why, or Plural answered with
 //     success and did nothing. A link that was opened (CLICKED,
-//     PAYMENT_INITIATED) may still be paid, or may expire. Call again after
-//     that, to get a final result.
+//     PAYMENT_INITIATED) may still be paid, or may expire. Once the link is
+//     paid or has expired, call again to get a final result.
 //   - any other error: the outcome is not known yet. Call again.
 //
 // A [ValidationError] means that nothing was sent, because the text cannot be a
@@ -213,8 +213,8 @@ func (s *PaymentLinkService) Cancel(
 //	PATCH /api/pay/v1/paymentlink/{payment_link_id}/notify
 //
 // Each request that Plural accepts sends a message. So a call sends the request
-// again only if nothing of it went out, or if Plural refused the token. The
-// errors:
+// again only if no byte of the request was sent before, or if Plural refused
+// the token. The errors:
 //
 //   - [Error]: Plural refused the request, or nothing could be sent. But if
 //     StatusCode is 200 to 299 and Code is empty, Plural accepted the request.
@@ -384,9 +384,10 @@ func lookAtLinkReference(reference string, judge func(*PaymentLink) finding) boo
 	}
 }
 
-// lookForDoubleLink looks once for another link under the reference, if the
-// request was tried more than once. If Plural keeps several links under one
-// reference, the look-up shows the newest link.
+// lookForDoubleLink returns a function that checks whether several links with
+// the reference were seen. If the request was tried more than once, the
+// function first looks up the reference again. If Plural keeps several links
+// under one reference, this look-up shows the newest link.
 func lookForDoubleLink(reference string) func(context.Context, *settlement, *booksResult) error {
 	return func(ctx context.Context, s *settlement, b *booksResult) error {
 		if s.write.attempts > 1 {

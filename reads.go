@@ -94,9 +94,10 @@ func (k *call) askReference(ctx context.Context, reference string) (*Order, erro
 	return readDocument(ctx, ask, decodeOrderWith(reference))
 }
 
-// provesAbsence reports whether a failed look-up is evidence that the reference
-// is unknown. Such evidence is the code ORDER_NOT_FOUND, or a 400 with "no
-// matching records". A bare 404 or a firewall's page is not evidence.
+// provesAbsence reports whether a failed look-up is evidence that Plural does
+// not know the id or the reference. Such evidence is the code ORDER_NOT_FOUND,
+// or a 400 with "no matching records". A bare 404 or a firewall's page is not
+// evidence.
 func provesAbsence(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && (e.Code == CodeOrderNotFound && e.StatusCode >= http.StatusBadRequest && e.StatusCode < 500 ||

@@ -103,7 +103,11 @@ func (s *RefundService) Create(
 // Find looks for a refund of an order in the books. It sends nothing that moves
 // money. Use Find for the nightly reconciliation. Find reads the refund by its
 // reference. If that does not settle the question, Find also reads the order.
-// It repeats these reads until several of them agree. The results:
+// If these reads show the refund, or show that the reference belongs to another
+// order or to a refund of another order, Find does not repeat the reads.
+// Otherwise Find repeats them until several of them agree. Before Find returns
+// nil, it reads the order, to find a second refund under the reference. The
+// results:
 //
 //   - nil: the refund is in the books, PROCESSED or on its way.
 //   - [ErrNotApplied]: the refund is not in the books and never will be,
@@ -271,8 +275,10 @@ func chooseEntry(refunds []*Order, judge func(*Order) finding) (found *Order, f 
 	return found, f
 }
 
-// lookForDouble reads the parent order once, to find further refunds under the
-// reference. If the parent order cannot be read, only the known refunds count.
+// lookForDouble returns a function that checks whether several refunds with the
+// reference have reached the payer or are on their way. The function reads the
+// parent order once, to find further refunds. If the parent order cannot be
+// read, only the refunds that were seen before count.
 func lookForDouble(parentID, reference string) func(context.Context, *settlement, *booksResult) error {
 	return func(ctx context.Context, s *settlement, b *booksResult) error {
 		alive, ask := noteRefund(slices.Clone(s.alive), b.order), s.write.settlingCopy()
@@ -294,8 +300,10 @@ func lookForDouble(parentID, reference string) func(context.Context, *settlement
 }
 
 // withParent returns the refund with its ParentOrderID. If the refund's own
-// document has none, the id comes from the parent order's list of refunds. A
-// listed refund may leave out its reference.
+// document has none, the id comes from the parent order's list of refunds. In
+// that list, the refund may have no reference. So withParent looks for the
+// refund's id among the listed refunds with the same reference, and among those
+// without a reference.
 func withParent(r, parent *Order) *Order {
 	if r.Type != OrderTypeRefund || r.ParentOrderID != "" {
 		return r

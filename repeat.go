@@ -10,12 +10,12 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// The method send tries the request one or more times. It passes each answer
-// with the status of a success to the function in the parameter accept. If that
-// function returns nil, the answer is accepted, and the method sends nothing
-// more. The method also stops if no other try is allowed or possible. The first
-// result shows what the last answer means for the request. If the last answer
-// was not accepted, the second result is the error.
+// The method send tries the request one or more times. It passes each answer of
+// the class classOK to the function in the parameter accept. If that function
+// returns nil, the answer is accepted, and the method sends nothing more. The
+// method also stops if no other try is allowed or possible. The first result
+// shows what the last answer means for the request. If the last answer was not
+// accepted, the second result is the error.
 func (k *call) send(ctx context.Context, accept func(*answer) error, repeats policy) (answerClass, *Error) {
 	for {
 		a := k.tryOnce(ctx)
@@ -66,8 +66,12 @@ func repeatCreate(class answerClass, failure *Error) bool {
 }
 
 // waitToRepeat waits before the next try. It waits as long as the retry policy
-// says, or longer if the answer asked for it. It returns false if no try is
-// left, or if no time is left for another try.
+// says. It waits longer if the answer asks for a longer wait, or if the next
+// token can only be fetched later. It returns false in these cases:
+//
+//   - No try is left.
+//   - The answer asks for a wait of more than [retry.MaxRetryAfter].
+//   - No time is left for another try, or the context has ended.
 func (k *call) waitToRepeat(ctx context.Context, failure *Error) bool {
 	asked := failure.RetryAfter
 	if refused := tokenAnswerError(failure.Err); refused != nil {

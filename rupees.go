@@ -57,7 +57,8 @@ func (r Rupees) Add(other Rupees) (Rupees, error) { return r.combine(other, (*bi
 func (r Rupees) Sub(other Rupees) (Rupees, error) { return r.combine(other, (*big.Int).Sub) }
 
 // Cmp returns -1 if r is less than other, 0 if they are equal, and 1 if r is
-// more. "1.50" and "1.5" are equal. It fails if one of them is not a number.
+// more. "1.50" and "1.5" are equal. Cmp fails if one of the figures is not a
+// number.
 func (r Rupees) Cmp(other Rupees) (int, error) {
 	a, b, _, err := r.alignDecimals(other)
 	if err != nil {
@@ -106,8 +107,9 @@ func (r Rupees) alignDecimals(other Rupees) (a, b *big.Int, decimals int, err er
 	return a.Mul(a, tenTo(decimals-scaleA)), b.Mul(b, tenTo(decimals-scaleB)), decimals, nil
 }
 
-// parse returns the figure as an integer n and its number of decimals, which is
-// at least zero.
+// The method parse returns the digits of the figure as the integer n, and the
+// number of decimals as scale. For "978.02" it returns 97802 and 2. The number
+// of decimals is never negative.
 func (r Rupees) parse() (n *big.Int, scale int, err error) {
 	mantissa, power, hasPower := strings.Cut(strings.ToLower(string(r[:min(len(r), 3*maxRupeeDigits)])), "e")
 	unsigned, isNegative := strings.CutPrefix(mantissa, "-")

@@ -14,7 +14,8 @@ import (
 // exported type [Settlement], which is a payout. The method runWrite sends the
 // request. If the answer leaves anything open, the method reads the books until
 // they show what happened to the write, or until the attempts or the time run
-// out. The error is nil only if the books show the write as carried out.
+// out. The error is nil only if the answer or the books show the write as
+// carried out.
 type settlement struct {
 	write      *call
 	orderID    string
@@ -103,7 +104,7 @@ func (s *settlement) runWrite(ctx context.Context) (o *Order, err error) {
 		switch {
 		case failure == nil:
 			return s.conclude(ctx, own, nil)
-		case !s.write.ambiguous && needsNoLook(class, failure):
+		case !s.write.ambiguous && needsNoRead(class, failure):
 			return nil, failure
 		}
 		if s.rejected = class == classRejected; s.rejected {
@@ -145,14 +146,14 @@ func (s *settlement) maybeRefund(o *Order) bool {
 	return o.Type != OrderTypeCharge && isOurs && !hasRefundFailed(o.Status)
 }
 
-// needsNoLook reports whether the call can end after an answer to the write,
+// needsNoRead reports whether the call can end after an answer to the write,
 // without reading the books. The call can end in these cases:
 //
 //   - Nothing was sent.
 //   - Plural refused the request because of too many requests.
 //   - Plural refused the credentials. Without credentials the books cannot be
 //     read.
-func needsNoLook(class answerClass, failure *Error) bool {
+func needsNoRead(class answerClass, failure *Error) bool {
 	switch class {
 	case classNotSent, classThrottled:
 		return true

@@ -14,7 +14,7 @@ import (
 type IncompleteError struct {
 	UTR  string // the settlement whose lines were read; "" for a list
 	Days Days   // for a list: the first day that was not read completely, and the list's last day
-	Page int    // the page that could not be read; 0 if every page could
+	Page int    // the page that could not be read; 0 if no read of a page failed
 	Want int    // the number of rows according to Plural's answers
 	Got  int    // the number of rows that came, each counted once
 	Err  error  // the cause, if a request failed or a limit was reached
@@ -54,10 +54,11 @@ func (e IncompleteError) MarshalJSON() ([]byte, error) {
 	}{e.UTR, e.Page, e.Want, e.Got, e.Error()})
 }
 
-// errLeft ends a reading whose caller needs no more rows.
+// errLeft is the error of a reading that ends early, because the caller needs
+// no more rows.
 var errLeft = errors.New("the caller left the loop")
 
-// sheet is one page of a list.
+// A sheet is one page of a list.
 type sheet[R any] struct {
 	rows  []R
 	total int // the number of rows of all pages, or only of this page: Plural does not document which
@@ -98,8 +99,8 @@ func readPages[R any](read func(page int) (*sheet[R], error), takeRow func(row *
 		case page == 1:
 			first = s.mark
 		}
-		// A later page may come from a replica that lags behind, so its counts
-		// may be lower than those of an earlier page.
+		// A later page may come from a replica with an older state. So the
+		// counts of the later page may be lower than those of an earlier page.
 		want, pages = max(want, s.total), max(pages, s.pages)
 		isOfAll = isOfAll || s.total > len(s.rows)
 		isGone = isGone || page > 1 && page <= pages && len(s.rows) == 0
@@ -115,8 +116,11 @@ func readPages[R any](read func(page int) (*sheet[R], error), takeRow func(row *
 			case rowIsKnown:
 			}
 		}
-		// The total may count only the rows of one page, and then it is not
-		// larger than the number of rows in that page. Or it may be too low.
+		// If the number of pages is not known, another page may follow a full
+		// page in two cases. In the first case, the total counts only the rows
+		// of one page. Then the total is not larger than the number of rows in
+		// this page. In the second case, the total is too low. Then more rows
+		// have come than the total.
 		mayGoOn := pages == 0 && len(s.rows) >= perPage && (want <= len(s.rows) || got > want)
 		if got > had && (page < pages || got < want || mayGoOn) {
 			continue
@@ -135,7 +139,8 @@ func readPages[R any](read func(page int) (*sheet[R], error), takeRow func(row *
 	}
 }
 
-// fingerprint identifies rows and pages without storing them.
+// A fingerprint identifies a row or a page. So the row or the page itself need
+// not be stored.
 type fingerprint [16]byte
 
 // fingerprintOf returns the fingerprint of a document.
@@ -146,8 +151,9 @@ func fingerprintOf(document any) (f fingerprint) {
 	return f
 }
 
-// isOfPlural reports whether err is an answer in JSON. Anything on the way to
-// Plural may answer with a page of HTML, or with nothing.
+// isOfPlural reports whether err is an answer in JSON. Such an answer is from
+// Plural. A server on the way to Plural may answer in place of Plural, with a
+// page of HTML or an empty body.
 func isOfPlural(err error) bool {
 	answered, ok := errors.AsType[*Error](err)
 	return ok && json.Valid(answered.Body)
@@ -160,7 +166,7 @@ type rowMemory struct{ now, before map[fingerprint]struct{} }
 
 const maxRecent = 10_000
 
-// add remembers a fingerprint, and reports whether it is new.
+// The method add remembers a fingerprint, and reports whether it is new.
 func (r *rowMemory) add(f fingerprint) bool {
 	_, isNow := r.now[f]
 	_, isBefore := r.before[f]

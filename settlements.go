@@ -56,10 +56,12 @@ const maxLines = 10_000
 //     the first day. The first day must be within the last six months, because
 //     Plural keeps no older settlements.
 //   - [Error]: the first page was refused, or did not come.
-//   - [IncompleteError] ([ErrIncomplete]): not everything could be read. List
-//     reads a window three times before it gives up. A window is incomplete if
-//     it has fewer rows than its total, or if its first page has changed when
-//     List reads that page again at the end.
+//   - [IncompleteError] ([ErrIncomplete]): not everything could be read. If a
+//     page cannot be read, the list ends at once. If all pages of a window were
+//     read, but the window is incomplete, List reads the window up to three
+//     times before it gives up. A window is incomplete, for example, if it has
+//     fewer rows than its total, or if its first page has changed when List
+//     reads that page again at the end.
 func (s *SettlementService) List(ctx context.Context, d Days, opts ...CallOption) iter.Seq2[*Settlement, error] {
 	return func(yield func(*Settlement, error) bool) {
 		l := settlementList{
@@ -191,7 +193,7 @@ func (l *settlementList) readWindow(ctx context.Context, first, end time.Time) e
 func (l *settlementList) readOnce(ctx context.Context, first, end time.Time) error {
 	l.pass++
 	return readPages(func(page int) (s *sheet[Settlement], err error) {
-		err = l.fetch(ctx, pathOfSettlements(first, end, page), "", func(a *answer) (err error) {
+		err = l.fetchPage(ctx, pathOfSettlements(first, end, page), "", func(a *answer) (err error) {
 			s, err = decodeSettlements(a)
 			return err
 		})
@@ -257,7 +259,7 @@ func (s *SettlementService) readLines(
 	utr = strings.Clone(utr)
 	var seen rowMemory
 	err = readPages(func(page int) (s *sheet[SettlementLine], err error) {
-		err = p.fetch(ctx, pathOfSettlement(utr, page), utr, func(a *answer) (err error) {
+		err = p.fetchPage(ctx, pathOfSettlement(utr, page), utr, func(a *answer) (err error) {
 			var d *SettlementDetail
 			if d, s, err = decodeSettlement(a, utr); err == nil && head == nil {
 				first := *d
@@ -314,11 +316,11 @@ type pager struct {
 	check requestCheck
 }
 
-// fetch reads one page. After a 429 it makes up to ten calls, because a reading
-// of many pages may reach a rate limit that lasts longer than the few tries of
-// one call. Between two calls it waits for MaxDelay, or for as long as the
-// answer asks, if that is longer.
-func (r *pager) fetch(ctx context.Context, path, subject string, decode func(*answer) error) error {
+// fetchPage reads one page. If Plural answers with 429, fetchPage makes up to
+// ten calls in all, because a reading of many pages may reach a rate limit that
+// lasts longer than the few tries of one call. Between two calls it waits for
+// MaxDelay, or for as long as the answer asks, if that is longer.
+func (r *pager) fetchPage(ctx context.Context, path, subject string, decode func(*answer) error) error {
 	const rounds = 10
 	for n := 1; ; n++ {
 		check := r.check
@@ -338,8 +340,8 @@ func (r *pager) fetch(ctx context.Context, path, subject string, decode func(*an
 	}
 }
 
-// check makes sure that the days are valid, and that Plural still keeps their
-// settlements.
+// The method check makes sure that the days are valid, and that Plural still
+// keeps their settlements.
 func (d Days) check() (c requestCheck) {
 	first, last := dateOf(d.First), dateOf(d.Last)
 	switch {

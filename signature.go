@@ -39,12 +39,12 @@ type Key struct {
 
 type keySecret struct {
 	raw  []byte
-	macs sync.Pool // of *macState
+	macs sync.Pool // it holds values of the type *macState
 }
 
-// macState is an HMAC that is reused. It also has the buffers that are passed
-// to the HMAC through an interface, because such buffers have to be on the
-// heap.
+// A macState has an HMAC that is used for many messages, and the buffers for
+// this HMAC. The HMAC is called through an interface, so its buffers have to be
+// on the heap. With a macState, they are not allocated again for each message.
 type macState struct {
 	mac  hash.Hash
 	head []byte // the signed text before the body; it is cleared after each use
@@ -286,8 +286,8 @@ func (s *keySecret) newMAC() *macState {
 
 func (k Key) isZero() bool { return k.secret == nil }
 
-// mac returns the HMAC-SHA256 of the parts of the head, one after the other, and
-// then the body.
+// The method mac returns the HMAC-SHA256 of a text. The text consists of the
+// parts of the head, one after the other, and then the body.
 func (k Key) mac(head []string, body []byte) (sum [sha256.Size]byte) {
 	secret := k.secret()
 	m, isKept := secret.macs.Get().(*macState)

@@ -100,8 +100,8 @@ func (t *tally) isUnderWay() bool { return t.authorized+t.pending > 0 }
 // money is on hold.
 func (t *tally) hasMovedOn() bool { return t.liveEntries > 0 || t.settled > 0 || t.pending > 0 }
 
-// sum is the result of an addition. Once an unusable amount was added, the sum
-// is not known.
+// The type sum is the result of an addition. Once an unusable amount was added,
+// the sum is not known.
 type sum struct {
 	Amount
 
@@ -297,7 +297,8 @@ func noteRefund(alive []*Order, r *Order) []*Order {
 	return alive
 }
 
-// total returns the sum of what was given back and what is on its way.
+// The method total returns the sum of the money that was given back and the
+// money that is on its way.
 func (r *refunds) total() sum {
 	total := r.processed
 	if r.underWay.Value > 0 {

@@ -10,8 +10,8 @@ import (
 	"github.com/plural-go/plural/internal/clean"
 )
 
-// clip shortens input for an error text to a short piece on one line. The input
-// may be hostile.
+// The function clip shortens a text to one short line, for an error text. The
+// given text may come from an attacker.
 func clip(s string) string {
 	const most = 40
 	return clean.Shorten(s, most)
@@ -39,8 +39,8 @@ func writeText(f fmt.State, verb rune, text string) {
 	}
 }
 
-// summary returns a text for a value that has a LogValue: its type and its safe
-// attributes.
+// The function summary returns a text for a value that has a method LogValue.
+// The text has the name of the type, and the attributes that LogValue returns.
 func summary(name string, v slog.LogValuer) string {
 	var b strings.Builder
 	b.WriteString(name + "{")

@@ -148,8 +148,9 @@ func (s *tryState) Value(key any) any {
 // write gets a second connection after a part of the write was sent.
 //
 // Over HTTP/2, net/http repeats a write when the peer resets the stream or
-// sends GOAWAY. Then the peer says that it has not carried out the write, but
-// nothing else shows this. So the write must not be repeated.
+// sends GOAWAY. In this way the peer says that it has not carried out the
+// write. But nothing else shows that this is true. So the write must not be
+// repeated.
 //
 // Over HTTP/1, net/http repeats a write only if no byte of the write was sent.
 // The trace cannot show whether a byte was sent, because the trace also reports

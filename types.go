@@ -7,9 +7,10 @@ import (
 )
 
 // This package's own decoder reads two struct tags, "alias" and "wire". The tag
-// "alias" has a second JSON name for the field. The tag "wire" is for a value
-// that cannot be read. With wire:"exact", such a value is an error. With
-// wire:"optional", the field stays empty if there is an error inside it.
+// "alias" has a second JSON name for the field. The tag "wire" decides what
+// happens if the value cannot be read. With wire:"exact", such a value is an
+// error. With wire:"optional", the field stays empty if there is an error
+// inside it.
 
 // Order is an order, as the pay API and the webhooks send it. An Order of type
 // REFUND is a refund. The fields are named as in the JSON. Amounts are in

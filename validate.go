@@ -73,9 +73,9 @@ func (c *requestCheck) applyOptions(cfg *callConfig) {
 	}
 }
 
-// encode makes the body of a request. It refuses texts that are not UTF-8,
-// because the encoder would change them. If the request already has faults,
-// encode does not also report that the request cannot be encoded.
+// The method encode makes the body of a request. It refuses texts that are not
+// UTF-8, because the encoder would change them. If the request already has
+// faults, encode does not also report that the request cannot be encoded.
 func (c *requestCheck) encode(request any) []byte {
 	if len(c.severeFaults) > 0 && isNil(request) {
 		return nil
@@ -104,7 +104,7 @@ func encodingFault(err error) string {
 	return fmt.Sprintf("a value of type %v returned an error: %T", by.Type, by.Err)
 }
 
-// This method looks for texts that are not UTF-8 in a request. For the first
+// This method searches a request for texts that are not UTF-8. For the first
 // such text, it adds a fault, unless the text's field already has a fault.
 func (c *requestCheck) utf8(request any) {
 	parts := []any{request}
@@ -124,7 +124,7 @@ func (c *requestCheck) utf8(request any) {
 	}
 }
 
-// err returns the ValidationError for all faults, or nil.
+// The method err returns the ValidationError for all faults, or nil.
 func (c *requestCheck) err(op operation) error {
 	if fields := slices.Concat(c.severeFaults, c.limitFaults); len(fields) > 0 {
 		return &ValidationError{Op: op.op(), Fields: fields}
@@ -142,7 +142,7 @@ func errOf(c requestCheck, op operation, orderID string, in any) error {
 	return c.err(op)
 }
 
-// orderID refuses ids that would change the path.
+// The method orderID refuses ids that would change the path.
 func (c *requestCheck) orderID(id string) { c.segment("order_id", id) }
 
 // This check refuses PreAuth together with payment methods that cannot hold

@@ -295,9 +295,9 @@ type webhookSignatures struct {
 	count int
 }
 
-// parse reads "v1,<base64>" elements separated by single spaces. One malformed
-// element makes the whole list invalid, because Plural never sends a malformed
-// element.
+// The method parse reads "v1,<base64>" elements that are separated by single
+// spaces. One malformed element makes the whole list invalid, because Plural
+// never sends a malformed element.
 func (s *webhookSignatures) parse(list string) error {
 	if len(list) > maxWebhookSignatureBytes {
 		return errSignatureMalformed
@@ -326,8 +326,8 @@ func (s *webhookSignatures) parse(list string) error {
 }
 
 // decodeSignature decodes a signature. It accepts only canonical base64 of 32
-// bytes. The decoder ignores line ends, so the check of the length has to
-// refuse them.
+// bytes. The decoder skips line ends. But a text with line ends decodes to
+// fewer than 32 bytes, so the check of the length refuses the text.
 func decodeSignature(sum *[sha256.Size]byte, encoded string) bool {
 	var text [encodedSignatureBytes]byte
 	// The array has 33 bytes, because 44 characters of base64 stand for 33

@@ -211,10 +211,11 @@ func (h *webhookHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-// serve handles a request and returns the status. It recovers from panics of
-// the body's reader and of Commit and Release. Two other methods recover from
-// panics of the function handle and of Claim. After a panic of handle, the
-// claim is released. After a panic of Claim, the status is 503.
+// The method serve handles a request and returns the status. It recovers from
+// panics of the body's reader, of Commit and of Release. The methods call and
+// claim recover from panics of the user's function and of Claim. After a panic
+// of the user's function, the claim is released. After a panic of Claim, the
+// status is 503.
 func (h *webhookHandler) serve(r *http.Request) (status int) {
 	ctx := context.WithoutCancel(r.Context())
 	defer h.recovered(ctx, "webhook handler panicked", func() { status = http.StatusInternalServerError })
@@ -323,8 +324,9 @@ func (h *webhookHandler) keepDuration() time.Duration {
 	return max(keepHandled, 2*min(h.verifier.config.tolerance, most)+time.Hour)
 }
 
-// release gives up the claim, so a redelivery is handled at once. If that
-// fails, a redelivery is handled only after the lease has ended.
+// The method release gives up the claim, so a redelivery is handled at once. If
+// the claim cannot be given up, a redelivery is handled only after the lease
+// has ended.
 func (h *webhookHandler) release(ctx context.Context, event *Event, token string) {
 	ctx, cancel := context.WithTimeout(ctx, deduperTimeout)
 	defer cancel()
