@@ -27,7 +27,7 @@ func TestEveryCaseWorks(t *testing.T) { //nolint:paralleltest // one SDK is conf
 func TestForgeriesAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, n := range sizes {
-		body := event(n)
+		body := eventBody(n)
 		require.Len(t, body, n)
 		d := newDelivery(body)
 		d.forge = true

@@ -42,7 +42,8 @@ func callbackSuite() suite {
 
 const callbackSecret = "30313233343536373839616263646566303132333435363738396162636465660a"
 
-// callbackForm makes the signed form of a failed payment.
+// callbackForm makes the signed form of a failed payment. If forge is true, the
+// signature belongs to another status.
 func callbackForm(forge bool) (url.Values, plural.Key) {
 	key := mustMake(plural.HexKey(callbackSecret))
 	text := "error_code=USER_AUTHENTICATION_REQUIRED&error_message=Authentication is required&order_id=" + orderID

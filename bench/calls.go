@@ -126,7 +126,7 @@ func (c caller) setup(way string) (func() error, func()) {
 	to, stop := target{baseURL: "http://127.0.0.1:1", transport: newCanned(c.answer)}, func() {}
 	if way != inMemory {
 		s := newServer(c.answer, way == overH2)
-		transport := s.transport()
+		transport := s.newTransport()
 		to = target{s.URL, transport}
 		stop = func() {
 			transport.CloseIdleConnections()
@@ -263,7 +263,7 @@ func connectionSuite() suite {
 				srv := newServer(c.answer, false)
 				to := target{baseURL: srv.URL}
 				if sized {
-					to.transport = srv.transport()
+					to.transport = srv.newTransport()
 				}
 				call := c.make(to)
 				before := int64(0)

@@ -142,7 +142,7 @@ func pageOf(runs []*run, results, chart string) string {
 	b.WriteString("# Performance\n\n" +
 		"This page compares the speed of this package with the speed of code written by hand, and of other SDKs.\n" +
 		"It shows the cost of calls, signatures and tokens. `make bench` measures the cost and writes this page. The\n" +
-		"code is in `bench/`, and its README says how it measures.\n\n" +
+		"code is in `bench/`. The README there explains how the program measures.\n\n" +
 		"Every figure is a ratio of two durations measured in the same round: the case's duration divided by that of\n" +
 		"its baseline case. The tables have the median of all rounds. A smaller figure is faster.\n\n")
 	fmt.Fprintf(&b, "Measured on %s (%s), %d rounds. [All tables](%s), with intervals, memory and noise.\n\n",

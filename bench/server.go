@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// canned is a transport that answers from memory, so only the client is
-// measured.
+// The type canned is a transport that answers from memory, so only the client
+// is measured.
 type canned struct {
 	body   []byte
 	chunks sync.Pool
@@ -75,9 +75,10 @@ func newServer(body []byte, http2 bool) *server {
 	return s
 }
 
-// transport makes a transport with room for every connection. Every client gets
-// such a transport, so connection pools make no difference.
-func (s *server) transport() *http.Transport {
+// newTransport makes a transport with room for every connection. In the suites
+// of callSuites, every client that uses the network gets such a transport, so
+// connection pools make no difference there.
+func (s *server) newTransport() *http.Transport {
 	t := &http.Transport{
 		MaxIdleConns: 256, MaxIdleConnsPerHost: 128, IdleConnTimeout: time.Minute, DisableCompression: true,
 	}

@@ -21,8 +21,11 @@ type suite struct {
 // benchCase is one of the ways to do the work of a suite. For example, it uses
 // one of the SDKs.
 type benchCase struct {
-	Name       string
-	Goroutines int // 0: one
+	Name string
+	// Goroutines is how many goroutines do the work at the same time. If it
+	// is 0, there is one goroutine. Any other number is rounded down to a
+	// multiple of GOMAXPROCS, and is at least GOMAXPROCS.
+	Goroutines int
 	// Setup makes what the work needs, such as a client. The time of Setup
 	// is not measured. Setup returns the work to measure, and a function to
 	// call after the measurement. That function may be nil.

@@ -111,7 +111,7 @@ func (f tokenSourceFunc) Token() (*oauth2.Token, error) { return f() }
 
 const refreshTitle = "Refresh under load"
 
-// refreshResult says how long callers waited while tokens were replaced.
+// refreshResult shows how long callers waited while tokens were replaced.
 type refreshResult struct {
 	Rows []refreshRow `json:"rows"`
 }

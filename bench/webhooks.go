@@ -72,9 +72,9 @@ func (d delivery) header(prefix string) http.Header {
 	return h
 }
 
-// event makes a body of n bytes with an order as its data. It is also a valid
-// event for stripe-go, so all cases use the same bytes.
-func event(n int) []byte {
+// eventBody makes a body of n bytes with an order as its data. The body is also
+// a valid event for stripe-go, so all cases use the same bytes.
+func eventBody(n int) []byte {
 	order := compactOrder()
 	head := `{"id":"evt_example","object":"event","api_version":"` + stripe.APIVersion +
 		`","event_type":"ORDER_PROCESSED","type":"ORDER_PROCESSED","data":`
@@ -110,7 +110,8 @@ type verifier struct {
 }
 
 // pooledHMAC is the cheapest possible check with crypto/hmac. It joins the id
-// and timestamp, and decodes the expected signature, before the measurement.
+// and the timestamp, and computes the expected signature, before the
+// measurement.
 func pooledHMAC(d delivery) func() error {
 	type state struct {
 		mac hash.Hash
@@ -284,7 +285,7 @@ func verifierSuite(title string, size, goroutines int, verifiers []verifier) sui
 	for _, v := range verifiers {
 		s.Cases = append(s.Cases, benchCase{
 			Name: v.name, Goroutines: goroutines,
-			Setup: func() (func() error, func()) { return v.setup(newDelivery(event(size))), nil },
+			Setup: func() (func() error, func()) { return v.setup(newDelivery(eventBody(size))), nil },
 		})
 	}
 	s.Cases = append(s.Cases, repeatedCase(s.Cases[0]))

@@ -102,8 +102,9 @@ func inParallel(workers, count int, work func(n int)) {
 	ended.Wait()
 }
 
-// A shop without the adaptor passes on the strings that it gets from Fiber.
-// They share the memory of the request, so the verifier must copy them.
+// If a shop does not use Fiber's adaptor for net/http, it passes on the strings
+// that it gets from Fiber. These strings share the memory of the request, so
+// the verifier must copy them.
 func TestFiberFormsAreCopied(t *testing.T) {
 	t.Parallel()
 	const returns, senders, secret = 500, 8, "00112233445566778899AABBCCDDEEFF"

@@ -42,11 +42,12 @@ type response struct {
 	location string
 }
 
-// sender sends a request to a framework's server.
+// A sender sends a request to a framework's server.
 type sender func(t *testing.T, r request) response
 
-// framework starts a framework's server with the given handler for each path.
-// It returns a function that sends requests to that server.
+// A function of the type framework starts a framework's server with the given
+// handler for each path. It returns a function that sends requests to that
+// server.
 type framework func(t *testing.T, handlers map[string]http.Handler) sender
 
 func frameworks() map[string]framework {
@@ -232,8 +233,8 @@ func lambdaV2(t *testing.T, handlers map[string]http.Handler) sender {
 	}
 }
 
-// lambdaV2Base64 is for bodies with a content type that AWS treats as binary. A
-// form has such a type.
+// lambdaV2Base64 sends the body in Base64. AWS does so if it treats the body's
+// content type as binary, such as the content type of a form.
 func lambdaV2Base64(t *testing.T, handlers map[string]http.Handler) sender {
 	t.Helper()
 	adapter := httpadapter.NewV2(muxOf(handlers))

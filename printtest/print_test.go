@@ -37,7 +37,8 @@ const (
 	dumps              // show every exported field, even the secret of Credentials
 )
 
-// allPrinters returns every printer that SECURITY.md names, with its kind.
+// allPrinters returns the printers that SECURITY.md names, except encoding/gob
+// and debuggers. Each printer has its kind.
 func allPrinters() map[string]printer {
 	return map[string]printer{
 		"fmt":                          {logs, func(v any) string { return fmt.Sprintf("%v %+v %#v %s %d", v, v, v, v, v) }},
@@ -66,7 +67,7 @@ func allPrinters() map[string]printer {
 		"spew, in a struct":        {logs, func(v any) string { return spew.Sdump(struct{ V any }{v}) }},
 		"spew, in a hidden field":  {logs, func(v any) string { return spew.Sdump(struct{ v any }{v}) }},
 		"spew without methods":     {dumps, spewAll},
-		"testify's diff of values": {dumps, diff},
+		"testify's diff of values": {dumps, testifyDiff},
 		"testify's failed Nil": {logs, func(v any) string {
 			return failure(func(t assert.TestingT) { assert.Nil(t, v) })
 		}},
@@ -160,7 +161,7 @@ func TestNoPrinterFindsAHiddenSecret(t *testing.T) {
 		for way, p := range allPrinters() {
 			links := []any{v}
 			if err, isError := v.(error); isError {
-				for err := range chain(err) {
+				for err := range errorsInChain(err) {
 					links = append(links, err)
 				}
 			}
@@ -179,8 +180,8 @@ func TestNoPrinterFindsAHiddenSecret(t *testing.T) {
 	}
 }
 
-// chain returns every error of a chain.
-func chain(err error) func(yield func(error) bool) {
+// errorsInChain returns an iterator over err and every error that err wraps.
+func errorsInChain(err error) func(yield func(error) bool) {
 	return func(yield func(error) bool) {
 		var walk func(error) bool
 		walk = func(err error) bool {
@@ -340,8 +341,8 @@ func zappedBy(log func(*zap.Logger)) string {
 
 func spewAll(v any) string { return (&spew.ConfigState{DisableMethods: true}).Sdump(v) }
 
-// diff returns what testify prints when v is not equal to another value.
-func diff(v any) string {
+// testifyDiff returns what testify prints when v is not equal to another value.
+func testifyDiff(v any) string {
 	of := reflect.TypeOf(v)
 	other := reflect.Zero(of).Interface()
 	if of.Kind() == reflect.Pointer {

@@ -15,7 +15,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// hotel trusts only its own database and Plural's books.
+// The hotel trusts only its own database and Plural's books.
 type hotel struct {
 	pool  *pgxpool.Pool
 	money *moneyService
@@ -229,9 +229,9 @@ func (h *hotel) storeLink(ctx context.Context, tx pgx.Tx, reference, pluralID, l
 	return err
 }
 
-// h.decided stores the result of a decision. If the decision is a cancel, the
-// parameter reference is "". Then the result belongs to the last cancel of the
-// booking.
+// The method decided stores the result of a decision. If the decision is a
+// cancel, the parameter reference is "". Then the result belongs to the last
+// cancel of the booking.
 func (h *hotel) decided(ctx context.Context, tx pgx.Tx, pluralID, reference, state, note string) error {
 	_, err := tx.Exec(ctx, `UPDATE decisions SET state = $3, note = $4 WHERE reference = $2 OR $2 = '' AND reference = (
 		SELECT decisions.reference FROM decisions JOIN bookings USING (number) WHERE plural_id = $1 AND kind = 'cancel'
@@ -261,8 +261,9 @@ type sight struct {
 type refund struct{ Reference, Status string }
 
 // bankRefused returns the references of refunds that the bank refused after
-// Plural had accepted them. It leaves out a reference for which there was
-// another try, because that try may succeed.
+// Plural had accepted them. It leaves out a reference if another refund under
+// this reference has not failed. The guest has the money from that refund, or
+// may still get it.
 func (s *sight) bankRefused() (references []string) {
 	hasFailed := func(r refund) bool { return r.Status == "FAILED" || r.Status == "CANCELLED" }
 	for _, r := range s.Refunds {
@@ -279,10 +280,11 @@ func (s *sight) bankRefused() (references []string) {
 // storeSight stores what Plural's books show about an order. It finds the
 // order's booking by the order's reference. Plural itself chooses the reference
 // for the order of a payment link. So if the guest booked by telephone,
-// storeSight finds the booking by the order's id. Plural's books lag, so a
-// document that is older than the stored one changes nothing. If the order's id
-// or amount does not fit the booking, storeSight stores nothing and logs an
-// error, because a person has to look.
+// storeSight finds the booking by the order's id. Plural's replicas may answer
+// with an older state. So a document that is older than the last stored
+// document changes nothing. If the order's id or amount does not fit the
+// booking, storeSight stores nothing and logs an error, because a person has to
+// look into it.
 func (h *hotel) storeSight(ctx context.Context, tx pgx.Tx, s sight) error {
 	b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
 		WHERE mobile = '' AND reference = $1 OR mobile <> '' AND plural_id = $2 FOR UPDATE`, s.Reference, s.PluralID))
@@ -333,10 +335,10 @@ func (h *hotel) markLapsing(ctx context.Context, tx pgx.Tx, pluralID string) err
 type orderName struct{ PluralID, Reference string }
 
 // listQuietOrders returns the orders that the hotel should read again. Some of
-// these orders may still change. For the others a decision was carried out, but
-// the booking's row does not show the effect yet. listQuietOrders leaves out
-// orders that were read a short time ago, and old bookings without a recent
-// decision.
+// these orders may still change. For the others, the amounts in the booking's
+// row differ from the amounts of the decisions that were carried out.
+// listQuietOrders leaves out orders that were read a short time ago, and old
+// bookings without a recent decision.
 func (h *hotel) listQuietOrders(ctx context.Context, tx pgx.Tx) ([]*orderName, error) {
 	rows, err := tx.Query(ctx, `UPDATE bookings SET looked_at = now() WHERE number IN (
 		SELECT number FROM bookings b WHERE looked_at < now() - $1::interval

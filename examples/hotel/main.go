@@ -36,8 +36,8 @@ import (
 //go:embed schema.sql
 var schema string
 
-// settings are read when the program starts. The SDK itself reads the variables
-// PLURAL_...
+// The type settings has the settings of the program, which fromEnv makes. The
+// SDK itself reads the variables PLURAL_...
 type settings struct {
 	Addr, URL, Database, Password string
 	Redis                         *redis.Options

@@ -97,10 +97,10 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 	return m, nil
 }
 
-// m.deposit makes the order that holds the deposit for a booking. It returns
-// the order's id, and the link to Plural's page where the guest pays. If the
-// guest booked by telephone, the hotel does not call m.deposit. Instead
-// m.carryOut stores a job, and Plural sends the guest a payment link.
+// The method deposit makes the order that holds the deposit of a booking. It
+// returns the order's id, and the link to Plural's page where the guest pays.
+// If the guest booked by telephone, the hotel does not call this method.
+// Instead carryOut stores a job, and Plural sends the guest a payment link.
 func (m *moneyService) deposit(ctx context.Context, reference string, paise int64) (id, link string, err error) {
 	o, err := m.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: reference,

@@ -207,7 +207,7 @@ func (w *walk) hold(ctx context.Context, reference string, amount plural.Amount)
 		return nil, err
 	}
 	_ = page.Body.Close()
-	callback := w.shop.callback(order.OrderID)
+	callback := w.shop.findCallback(order.OrderID)
 	if page.StatusCode != http.StatusOK || callback == nil {
 		return nil, errors.New("the shop refused the callback")
 	}

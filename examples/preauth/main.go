@@ -32,16 +32,16 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer) error {
-	if configured() {
+	if isConfigured() {
 		return runLive(ctx, out)
 	}
 	return runDemo(ctx, out)
 }
 
-// configured reports whether any of the SDK's variables is set. If one is set,
-// the program does not use the emulator, and ends with an error if another
-// variable that it needs is missing.
-func configured() bool {
+// isConfigured reports whether any of the SDK's variables is set. If one is
+// set, the program does not use the emulator. The program ends with an error if
+// another variable that it needs is missing.
+func isConfigured() bool {
 	return slices.ContainsFunc(variables(), func(name string) bool { return os.Getenv(name) != "" })
 }
 

@@ -72,9 +72,9 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "Thank you. We are checking your payment.")
 }
 
-// callback returns what the payer's browser brought back for an order. It
-// returns nil if the browser has not come back.
-func (s *shop) callback(orderID string) *plural.Callback {
+// findCallback returns the callback that the payer's browser brought for an
+// order. If the browser has not come back, findCallback returns nil.
+func (s *shop) findCallback(orderID string) *plural.Callback {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.returned[orderID]

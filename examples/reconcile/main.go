@@ -8,12 +8,12 @@
 //		-report report.csv -page report.html -state state.json
 //
 // The list is CSV with a header: see [testdata/list.csv]. Three columns are
-// required: "reference", "captured" and "refunded". The last two have amounts
-// in rupees. Two more columns are optional: "order_id" and "payment_id". If a
-// line has both ids, the program need not read the payment's order at Plural.
-// List every payment of the last ten days, settled or not. Keep an older
-// payment on the list until it is settled. With -orders the program reads and
-// compares every order, even if the line has both ids.
+// required: "reference", "captured" and "refunded". The columns "captured" and
+// "refunded" have amounts in rupees. Two more columns are optional: "order_id"
+// and "payment_id". If a line has both ids, the program need not read the
+// payment's order at Plural. List every payment of the last ten days, settled
+// or not. Keep an older payment on the list until it is settled. With -orders
+// the program reads and compares every order, even if the line has both ids.
 //
 // The exit code is 0 if all figures agree, 1 if something differs, and 2 if
 // something could not be checked. A payment that is not in the settlements yet
@@ -43,9 +43,9 @@ import (
 
 // The exit codes.
 const (
-	allAgrees     = 0
-	somethingIsUp = 1
-	notFoundOut   = 2
+	allAgrees        = 0
+	somethingDiffers = 1
+	notFoundOut      = 2
 )
 
 func main() {
@@ -97,7 +97,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, log io.Writer) i
 
 func (n night) run(ctx context.Context, in io.Reader, out, log io.Writer) (*summary, error) {
 	start, requests := time.Now(), new(atomic.Int64)
-	client, err := plural.NewClientFromEnv(plural.WithMiddleware(counting(requests)))
+	client, err := plural.NewClientFromEnv(plural.WithMiddleware(countRequests(requests)))
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (n night) run(ctx context.Context, in io.Reader, out, log io.Writer) (*summ
 	if err != nil {
 		return nil, err
 	}
-	opts := []reconcile.Option{reconcile.WithParallel(n.parallel), reconcile.WithProgress(bar(log))}
+	opts := []reconcile.Option{reconcile.WithParallel(n.parallel), reconcile.WithProgress(newProgressFunc(log))}
 	if n.everyOrder {
 		opts = append(opts, reconcile.WithEveryOrder())
 	}
@@ -120,7 +120,7 @@ func (n night) run(ctx context.Context, in io.Reader, out, log io.Writer) (*summ
 	if err != nil {
 		return nil, err
 	}
-	report, err := n.open(out)
+	report, err := n.openReports(out)
 	if err != nil {
 		return nil, err
 	}
@@ -147,9 +147,9 @@ func (n night) run(ctx context.Context, in io.Reader, out, log io.Writer) (*summ
 	return counts, nil
 }
 
-// listing is a Reader that remembers the error if settlements could not be
-// listed. The report does not show that error if no payment depends on these
-// settlements.
+// The type listing is a Reader. If settlements could not be listed, its field
+// failure has the error. The report does not show that error if no payment
+// depends on these settlements.
 type listing struct {
 	reconcile.Reader
 
@@ -169,8 +169,8 @@ func (l *listing) List(ctx context.Context, d plural.Days) iter.Seq2[*plural.Set
 	}
 }
 
-// counting is a middleware that counts the requests.
-func counting(n *atomic.Int64) func(http.RoundTripper) http.RoundTripper {
+// countRequests makes a middleware that counts the requests.
+func countRequests(n *atomic.Int64) func(http.RoundTripper) http.RoundTripper {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
 			n.Add(1)
@@ -183,9 +183,9 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// bar returns a function that shows the progress of the run, if log is a
-// terminal.
-func bar(log io.Writer) func(reconcile.Progress) {
+// newProgressFunc returns a function that shows the progress of the run. If log
+// is not a terminal, the function shows nothing.
+func newProgressFunc(log io.Writer) func(reconcile.Progress) {
 	file, ok := log.(*os.File)
 	if !ok {
 		return func(reconcile.Progress) {}
@@ -206,8 +206,8 @@ func bar(log io.Writer) func(reconcile.Progress) {
 	}
 }
 
-// open opens the files that the run writes.
-func (n night) open(out io.Writer) (*reportList, error) {
+// openReports opens the files that the run writes.
+func (n night) openReports(out io.Writer) (*reportList, error) {
 	r := &reportList{summary: &summary{}}
 	if n.report == "-" {
 		r.each = append(r.each, reconcile.NewCSV(out))

@@ -135,7 +135,7 @@ func (s *summary) Close() error { return nil }
 func (s *summary) exitCode() int {
 	switch {
 	case s.Differs+s.Lines+s.ArrivedOtherwise > 0:
-		return somethingIsUp
+		return somethingDiffers
 	case s.Unknown+s.Unread > 0 || s.Unlisted != nil:
 		return notFoundOut
 	}
@@ -148,7 +148,7 @@ func (s *summary) Payments() int { return s.Settled + s.Differs + s.NotSeen + s.
 // Verdict describes the result of the run in a few words.
 func (s *summary) Verdict() string {
 	switch s.exitCode() {
-	case somethingIsUp:
+	case somethingDiffers:
 		return "Something differs"
 	case notFoundOut:
 		return "Not everything could be found out"

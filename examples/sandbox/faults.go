@@ -31,8 +31,9 @@ func withoutRefuse(faults []pluraltest.Fault) []pluraltest.Fault {
 	return slices.DeleteFunc(faults, func(f pluraltest.Fault) bool { return f == pluraltest.Refuse })
 }
 
-// queueFault queues one fault for the next request of an operation. The form
-// names the operation and the fault: "captures.create ResetAfterApply".
+// queueFault queues one fault for the next request of an operation. The form's
+// field op names the operation, such as captures.create. The field fault names
+// the fault, such as ResetAfterApply.
 func (d *dashboard) queueFault(r *http.Request) error {
 	op, name := r.PostForm.Get("op"), strings.TrimSpace(r.PostForm.Get("fault"))
 	if !slices.Contains(operations(), op) {

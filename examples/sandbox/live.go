@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// lookEvery is the time between two updates of an open page.
-const lookEvery = 300 * time.Millisecond
+// updateInterval is the time between two updates of an open page.
+const updateInterval = 300 * time.Millisecond
 
 // streamChanges sends the parts of the page that have changed, as server-sent
 // events, until the browser closes the connection.
 func (d *dashboard) streamChanges(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
-	ticker := time.NewTicker(lookEvery)
+	ticker := time.NewTicker(updateInterval)
 	defer ticker.Stop()
 	sent := map[string]string{}
 	for {

@@ -38,7 +38,7 @@ func main() {
 	}
 }
 
-// run serves until ctx ends.
+// The function run serves the sandbox until ctx ends.
 func run(ctx context.Context, args []string, out io.Writer) error {
 	settings, err := parseSettings(args, out)
 	if err != nil {

@@ -56,7 +56,7 @@ func startProgram(t *testing.T, args ...string) *program {
 	return p
 }
 
-// send makes a request with a token and returns the answer.
+// The method send makes a request with a token, and returns the answer.
 func (p *program) send(method, path, token string, form url.Values) (int, string) {
 	p.t.Helper()
 	req, err := http.NewRequestWithContext(p.t.Context(), method, p.base+path, strings.NewReader(form.Encode()))

@@ -17,7 +17,7 @@ import (
 const (
 	maxOrders  = 50
 	maxEntries = 60
-	maxShown   = 4 << 10 // of a body
+	maxShown   = 4 << 10 // the size of the part of a body that the page shows
 )
 
 // view has the values that the page shows.
@@ -30,7 +30,7 @@ type view struct {
 	Server     *pluraltest.Server
 	WebhookURL string
 	Percent    string // share of requests that meet a random fault
-	Seed       uint64 // of random faults
+	Seed       uint64 // seed of the random faults
 	Queued     []pluraltest.QueuedFault
 	Operations []string
 	Choices    []faultGroup
@@ -42,7 +42,7 @@ type view struct {
 	Settlements     []settlementView
 	MoreSettlements int
 
-	Refused string // tells how the shop answers, if it refuses the webhooks; otherwise ""
+	Refused string // if the shop refuses the webhooks, a sentence about its answers; otherwise ""
 }
 
 type orderView struct {
@@ -60,7 +60,7 @@ type orderView struct {
 // settlementView is a transfer to the bank, with its UTR.
 type settlementView struct {
 	UTR   string
-	At    time.Time // in India
+	At    time.Time // in India's time zone
 	Sum   string    // in rupees
 	Lines []settlementLineView
 }

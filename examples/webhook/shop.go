@@ -23,7 +23,7 @@ var pageText string
 
 var page = template.Must(template.New("page").Parse(pageText))
 
-// shop sells one thing, and trusts only the gateway's books.
+// The shop sells one thing, and trusts only the gateway's books.
 type shop struct {
 	client   *plural.Client
 	verifier *plural.Verifier
@@ -151,9 +151,9 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/orders/"+known.id, http.StatusSeeOther)
 }
 
-// quietTime is the time for which the shop ignores a status after it has read
-// the books because of that status. A payer's browser may come back with the
-// same status again and again.
+// quietTime is how long the shop ignores a status that comes again. The time
+// begins when the shop reads the books because of this status. A payer's
+// browser may come back with the same status again and again.
 const quietTime = 10 * time.Second
 
 // isNews reports whether the shop has to read Plural's books because a payer's

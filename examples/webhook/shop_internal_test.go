@@ -34,8 +34,8 @@ func startShop(t *testing.T) (*pluraltest.Server, *httptest.Server) {
 	return emulator, server
 }
 
-// send makes a request and follows no redirect. It returns the answer without
-// its body.
+// The function send makes a request and follows no redirect. It returns the
+// answer without its body.
 func send(t *testing.T, method, link string, form url.Values) *http.Response {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, link, strings.NewReader(form.Encode()))

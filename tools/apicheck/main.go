@@ -63,8 +63,8 @@ func run(out io.Writer, golden string, update bool, modules []string) error {
 }
 
 // loadPackages loads the importable packages of the module in dir, and checks
-// their types. It does so for the same platform on every machine. It leaves out
-// packages that hold only tests.
+// their types. It loads the packages for linux/amd64, so the result is the same
+// on every machine. It leaves out packages that have only tests.
 func loadPackages(dir string) ([]*packages.Package, error) {
 	cfg := &packages.Config{
 		Mode: packages.NeedName | packages.NeedFiles | packages.NeedModule | packages.NeedImports | packages.NeedDeps |

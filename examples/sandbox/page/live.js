@@ -1,4 +1,6 @@
-// Replaces the parts of the page that the server says have changed, but never under the hands of somebody who types or reads.
+// Replaces the parts of the page that have changed at the server. While somebody
+// has opened details in a part, or types into it, the script does not yet
+// replace this part.
 const waiting = new Map();
 
 function busy(part) {
