@@ -26,15 +26,16 @@ var (
 	}
 	rowCaptureByOther = &evidence{
 		of: "capture", is: ErrNotApplied, needsAgreement: true,
-		shows: "every settled payment has a capture entry. Each entry has a reference, " +
-			"and it is not the reference of this capture. No payment is AUTHORIZED or PENDING",
+		shows: "every settled payment has a capture entry. " +
+			"Each entry has the reference of another capture. No payment is AUTHORIZED or PENDING",
 		because: "an order is captured once",
 	}
 	rowCaptureTooMuch = &evidence{
 		of: "capture", is: ErrNotApplied, needsAgreement: true,
 		shows: "the amount is more than the sum of the AUTHORIZED payments, and more than order_amount",
 		because: "Plural captures no more than is on hold. " +
-			"But this row does not apply if Plural refused the capture because of the order's state",
+			"But this row does not apply if Plural refused the capture " +
+			"because of the order's state or an earlier request",
 	}
 	rowCaptureDiffers = &evidence{
 		of: "capture", is: ErrConflict,
@@ -75,7 +76,8 @@ var (
 		shows: "the refunds in the order's document agree with the order's status. " +
 			"The amount of this refund is more than the captured amount minus the PROCESSED refunds",
 		because: "Plural refunds no more than was captured. " +
-			"But this row does not apply if Plural refused the refund because of the order's state",
+			"But this row does not apply if Plural refused the refund " +
+			"because of the order's state or an earlier request",
 	}
 	rowRefundOfNothing = &evidence{
 		of: "refund", is: ErrNotApplied, needsAgreement: true,

@@ -14,9 +14,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// mostSeen is how many bytes of an answer this package reads. Plural's error
-// documents are much shorter.
-const mostSeen = 8 << 10
+// maxInspected limits how many bytes of an answer this package inspects.
+// Plural's error documents are much shorter.
+const maxInspected = 8 << 10
 
 // inspectAnswer checks the body of an answer in two cases, because the status
 // alone does not show whether the try failed:
@@ -34,16 +34,16 @@ func inspectAnswer(ctx context.Context, resp *http.Response) {
 	_, isSettling := plural.AttemptFromContext(ctx)
 	switch {
 	case isSettling && resp.StatusCode/100 == 4:
-		span.showsNothing = saysNothingIsThere(peek(resp))
+		span.showsNothing = saysNothingIsThere(peekBody(resp))
 	case resp.StatusCode/100 == 2:
 		resp.Body = &seenBody{ReadCloser: resp.Body, span: span}
 	}
 }
 
-// peek returns the beginning of an answer. The body can still be read from its
-// start.
-func peek(resp *http.Response) []byte {
-	start, err := io.ReadAll(io.LimitReader(resp.Body, mostSeen)) //nolint:forbidigo // it is limited
+// peekBody returns the beginning of the body, up to maxInspected bytes.
+// Afterwards the body can still be read from its start.
+func peekBody(resp *http.Response) []byte {
+	start, err := io.ReadAll(io.LimitReader(resp.Body, maxInspected)) //nolint:forbidigo // it is limited
 	again := io.Reader(bytes.NewReader(start))
 	if err != nil {
 		again = io.MultiReader(again, failedBody{err})
@@ -63,8 +63,8 @@ type failedBody struct{ err error }
 // The method Read returns the error of the failed read.
 func (b failedBody) Read([]byte) (int, error) { return 0, b.err }
 
-// saysNothingIsThere reports whether Plural itself answered "not found". A bare
-// 404 may come from a proxy on the way.
+// saysNothingIsThere reports whether Plural itself answered "not found". A 404
+// alone does not show that, because it may come from a proxy on the way.
 func saysNothingIsThere(answer []byte) bool {
 	return codeIn(answer) == plural.CodeOrderNotFound ||
 		bytes.Contains(bytes.ToLower(answer), []byte("no matching records"))
@@ -94,11 +94,11 @@ func codeIn(document []byte) plural.ErrorCode {
 }
 
 // seenBody is the body of an answer with a 2xx status. At the end of the body,
-// the method Read checks whether the body is an error document. If so, it
-// records the document's code in the span, unless the span has ended before.
-// Only codes that package plural knows are recorded, because a span's
-// error.type should have few values. A body of more than mostSeen bytes is not
-// checked.
+// the method Read checks whether the body is an error document. If it is one,
+// the method records the document's code in the span, unless the span has ended
+// before. Only codes that package plural knows are recorded, because a span's
+// error.type should have few values. A body of more than maxInspected bytes is
+// not checked.
 type seenBody struct {
 	io.ReadCloser
 
@@ -110,7 +110,7 @@ type seenBody struct {
 // Read reads from the body.
 func (b *seenBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if b.long = b.long || len(b.seen)+n > mostSeen; !b.long {
+	if b.long = b.long || len(b.seen)+n > maxInspected; !b.long {
 		b.seen = append(b.seen, p[:n]...)
 	}
 	if errors.Is(err, io.EOF) && !b.long {

@@ -4,14 +4,15 @@
 //	client, err := plural.NewClient(credentials, pluralotel.Instrument()...)
 //
 // Each try is a client span with the name of its operation, such as
-// "captures.create". It has the attributes of OpenTelemetry's conventions for
-// HTTP, and plural.order_id, plural.reference and plural.request_id. All tries
-// of a call have the same plural.request_id, which Plural's support can look
-// up. The tries after the first also have http.request.resend_count. If it is
-// not clear what a write has done, the client reads Plural's books to find out.
-// If the books show nothing about the write, the read does not count as an
-// error. An answer with a 2xx status counts as an error if its body is an error
-// document with a code that package plural knows.
+// "captures.create". The span has the attributes of OpenTelemetry's conventions
+// for HTTP. It also has plural.order_id or plural.payment_link_id,
+// plural.reference and plural.request_id. All tries of a call have the same
+// plural.request_id, which Plural's support can look up. The tries after the
+// first also have http.request.resend_count. If it is not clear what a write
+// has done, the client reads Plural's books to find out. If the books show
+// nothing about the write, the read does not count as an error. An answer with
+// a 2xx status counts as an error if its body is an error document with a code
+// that package plural knows.
 //
 // Each call is counted once, when it has ended. Each request for an access
 // token is also counted, as the operation "token". The metrics are:
@@ -34,6 +35,6 @@
 // in the path and the whole query. For [plural.Client.Do] it leaves out the
 // whole path.
 //
-// Plural does not see the trace: a header that names it is sent only with
-// [WithPropagators]. Baggage is never sent.
+// Plural does not learn which trace a request belongs to. Headers that name the
+// trace are sent only with [WithPropagators]. Baggage is never sent.
 package pluralotel

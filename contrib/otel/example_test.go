@@ -75,15 +75,15 @@ func collaborators() (
 	if err != nil {
 		panic(err)
 	}
-	return srv, sdktrace.NewTracerProvider(sdktrace.WithSyncer(printer{})), noop.NewMeterProvider(),
+	return srv, sdktrace.NewTracerProvider(sdktrace.WithSyncer(spanPrinter{})), noop.NewMeterProvider(),
 		func(next http.RoundTripper) http.RoundTripper { return next }, slog.New(slog.DiscardHandler)
 }
 
-// printer is an exporter of spans.
-type printer struct{ *tracetest.NoopExporter }
+// spanPrinter is an exporter of spans.
+type spanPrinter struct{ *tracetest.NoopExporter }
 
 // ExportSpans prints the names of the spans.
-func (printer) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
+func (spanPrinter) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
 	for _, span := range spans {
 		fmt.Println("span", span.Name())
 	}

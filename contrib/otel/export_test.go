@@ -12,7 +12,7 @@ import (
 func Observe(ctx context.Context, meters metric.MeterProvider, o plural.Observation) error {
 	calls, err := newCallMetrics(meters.Meter(ScopeName))
 	if err == nil {
-		calls.observe(ctx, o)
+		calls.countCall(ctx, o)
 	}
 	return err
 }

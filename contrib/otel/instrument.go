@@ -59,8 +59,9 @@ func WithPropagators(p propagation.TextMapPropagator) Option {
 
 // WithObserver calls a function after each call, as [plural.WithObserver] does.
 // This package counts the call first. A client can have only one observer, and
-// this package uses it. If the option is given more than once, all the
-// functions are called, in the order of the options.
+// here it is the observer of this package. So give your own function to this
+// option. If the option is given more than once, all the functions are called,
+// in the order of the options.
 func WithObserver(observe func(ctx context.Context, o plural.Observation)) Option {
 	return func(c *config) error {
 		if observe == nil {
@@ -101,9 +102,9 @@ func Instrument(opts ...Option) []plural.Option {
 		return errorOptions(err)
 	}
 	return []plural.Option{
-		plural.WithMiddleware(c.traced),
+		plural.WithMiddleware(c.traceMiddleware),
 		plural.WithObserver(func(ctx context.Context, o plural.Observation) {
-			calls.observe(ctx, o)
+			calls.countCall(ctx, o)
 			for _, observe := range c.observers {
 				observe(ctx, o)
 			}
@@ -118,8 +119,7 @@ type config struct {
 	observers  []func(context.Context, plural.Observation)
 }
 
-// errorOptions returns options for a client. If NewClient gets these options,
-// it returns an error.
+// errorOptions returns an option that makes NewClient return the error err.
 func errorOptions(err error) []plural.Option {
 	var like plural.Option
 	return []plural.Option{errorOption(like, fmt.Errorf("pluralotel: %w", err))}

@@ -31,8 +31,8 @@ const (
 	phone = "9876543210"
 )
 
-// shop is a client with its gateway, and records everything that OpenTelemetry
-// receives.
+// The type shop has a client and the client's gateway. It records everything
+// that OpenTelemetry receives.
 type shop struct {
 	t       *testing.T
 	gateway *pluraltest.Server
@@ -40,7 +40,7 @@ type shop struct {
 	spans   *tracetest.InMemoryExporter
 	tracers *sdktrace.TracerProvider
 	metrics *sdkmetric.ManualReader
-	wire    *wire
+	wire    *recordingTransport
 }
 
 func newShop(t *testing.T, opts ...plural.Option) *shop {
@@ -56,7 +56,7 @@ func newShopWith(t *testing.T, own []pluralotel.Option, opts ...plural.Option) *
 func newShopOn(t *testing.T, gateway *pluraltest.Server, own []pluralotel.Option, opts ...plural.Option) *shop {
 	t.Helper()
 	s := &shop{
-		t: t, gateway: gateway, wire: &wire{next: &http.Transport{}},
+		t: t, gateway: gateway, wire: &recordingTransport{next: &http.Transport{}},
 		spans: tracetest.NewInMemoryExporter(), metrics: sdkmetric.NewManualReader(),
 	}
 	s.tracers = sdktrace.NewTracerProvider(sdktrace.WithSyncer(s.spans))
@@ -204,9 +204,9 @@ func (s *shop) keepsSecrets(ids ...string) {
 	}
 }
 
-// wire is the transport under the client, and records what is sent to the
-// gateway.
-type wire struct {
+// recordingTransport is the client's base transport. It records the requests
+// that are sent to the gateway.
+type recordingTransport struct {
 	next http.RoundTripper
 
 	mu   sync.Mutex
@@ -214,7 +214,7 @@ type wire struct {
 }
 
 // RoundTrip notes the request.
-func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+func (w *recordingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.mu.Lock()
 	w.sent = append(w.sent, r.Clone(r.Context()))
 	w.mu.Unlock()
@@ -222,7 +222,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // sentHeaders returns all headers that were sent.
-func (w *wire) sentHeaders() map[string]string {
+func (w *recordingTransport) sentHeaders() map[string]string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	all := map[string]string{}

@@ -49,10 +49,10 @@ func newCallMetrics(meter metric.Meter) (*callMetrics, error) {
 	return &callMetrics{duration, outcomes, attempts, settlements}, cmp.Or(err1, err2, err3, err4)
 }
 
-// observe counts a call that has ended. If the call did not ask the books,
-// observe adds 0 to the counter of settlements, so the metric exists before the
-// first call that asks the books.
-func (i *callMetrics) observe(ctx context.Context, o plural.Observation) {
+// countCall counts a call that has ended. If the call did not ask the books, it
+// adds 0 to the counter of settlements. So the metric exists before the first
+// call that asks the books.
+func (i *callMetrics) countCall(ctx context.Context, o plural.Observation) {
 	operation := operationKey.String(o.Operation)
 	ended := []attribute.KeyValue{operation, outcomeKey.String(outcomeOf(o.Err))}
 	if o.Err != nil {

@@ -18,8 +18,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// traced is middleware for package plural. It makes one span for each try.
-func (c *config) traced(next http.RoundTripper) http.RoundTripper {
+// traceMiddleware is middleware for package plural. It makes one span for each
+// try.
+func (c *config) traceMiddleware(next http.RoundTripper) http.RoundTripper {
 	return otelhttp.NewTransport(
 		transportFunc(func(r *http.Request) (*http.Response, error) {
 			trace.SpanFromContext(r.Context()).SetAttributes(requestIDKey.String(r.Header.Get("Request-Id")))
@@ -45,11 +46,11 @@ const (
 	requestIDKey = attribute.Key("plural.request_id")
 )
 
-// templates are the paths of operations, with placeholders for the ids. They
-// leave out the path of a merchant's own base URL.
+// pathTemplates has the path of each operation, with placeholders for the ids.
+// The paths leave out the path of a merchant's own base URL.
 //
 //nolint:gochecknoglobals // nothing changes it
-var templates = map[string]string{
+var pathTemplates = map[string]string{
 	"orders.create":           "/api/checkout/v1/orders",
 	"orders.get":              "/api/pay/v1/orders/{order_id}",
 	"orders.get_by_reference": "/api/pay/v1/orders/reference/{reference}",
@@ -67,11 +68,11 @@ var templates = map[string]string{
 	"payment_links.notify":           "/api/pay/v1/paymentlink/{payment_link_id}/notify",
 }
 
-// template returns the path of an operation, with placeholders for ids. An
+// pathTemplate returns the path of an operation, with placeholders for ids. An
 // operation without a template, such as "do", may have personal data in its
 // path. For such an operation no part of the path is recorded.
-func template(operation string) string {
-	if known, ok := templates[operation]; ok {
+func pathTemplate(operation string) string {
+	if known, ok := pathTemplates[operation]; ok {
 		return known
 	}
 	return "/REDACTED"
@@ -80,7 +81,8 @@ func template(operation string) string {
 // redactingProvider sits between otelhttp and the provider of spans. otelhttp
 // records whole URLs and the texts of errors, which must not leave the program.
 // redactingProvider removes these URLs and texts. Code that takes the span from
-// the request's context gets the original span, from which nothing is removed.
+// the request's context gets the original span. Nothing that such code records
+// is removed.
 type redactingProvider struct{ trace.TracerProvider }
 
 // Tracer makes a tracer whose spans leave out URLs and the texts of errors.
@@ -90,8 +92,8 @@ func (p redactingProvider) Tracer(name string, opts ...trace.TracerOption) trace
 
 type redactingTracer struct{ trace.Tracer }
 
-// Start begins a span that has its attributes from the start, so samplers can
-// see them.
+// Start begins a span. The span has its attributes from the beginning, so
+// samplers can see them.
 func (t redactingTracer) Start(
 	ctx context.Context, name string, opts ...trace.SpanStartOption,
 ) (context.Context, trace.Span) {
@@ -127,19 +129,19 @@ type redactingSpan struct {
 
 // SetAttributes sets attributes of the span, with three exceptions:
 //
-//   - Of the address in url.full, it keeps only the scheme and the host, and
-//     adds a template of the path. If the operation has a template, it also
-//     sets url.template.
-//   - It leaves out every other attribute whose name begins with "url.".
-//   - It leaves out an error.type that is an HTTP status if the answer only
-//     shows that Plural's books have nothing about a write.
+//   - The attribute url.full gets only the scheme and the host of the address,
+//     and a template of the path. If the operation has a template,
+//     SetAttributes also sets url.template.
+//   - Every other attribute whose name begins with "url." is left out.
+//   - If the answer only shows that Plural's books have nothing about a write,
+//     an error.type that is an HTTP status is left out.
 func (s *redactingSpan) SetAttributes(attributes ...attribute.KeyValue) {
 	told := make([]attribute.KeyValue, 0, len(attributes))
 	for _, a := range attributes {
 		switch {
 		case a.Key == semconv.URLFullKey:
 			told = append(told, a.Key.String(redactedURL(a.Value.AsString(), s.operation)))
-			if known, ok := templates[s.operation]; ok {
+			if known, ok := pathTemplates[s.operation]; ok {
 				told = append(told, semconv.URLTemplate(known))
 			}
 		case a.Key == semconv.ErrorTypeKey && s.showsNothing && isStatus(a.Value.AsString()):
@@ -156,10 +158,9 @@ func isStatus(errorType string) bool {
 }
 
 // SetStatus sets the span's status, but replaces the text of an error with a
-// fixed text. If otelhttp sets a status without a text, the reason is the HTTP
-// status of Plural's answer. The answer may only show that Plural's books have
-// nothing about a write. Then SetStatus does nothing, because the try did not
-// fail.
+// fixed text. A status of otelhttp without a text comes from the HTTP status of
+// Plural's answer. If that answer only shows that Plural's books have nothing
+// about a write, SetStatus does nothing, because the try did not fail.
 func (s *redactingSpan) SetStatus(code codes.Code, text string) {
 	if s.showsNothing && text == "" {
 		return
@@ -178,7 +179,7 @@ func redactedURL(full, operation string) string {
 	if err != nil {
 		return "REDACTED"
 	}
-	return u.Scheme + "://" + u.Host + template(operation)
+	return u.Scheme + "://" + u.Host + pathTemplate(operation)
 }
 
 // withoutBaggage is a propagator that never sends baggage.

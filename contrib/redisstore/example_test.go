@@ -19,9 +19,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// One store for the token and for webhooks. In this example Redis is down.
-// Calls still work, because the process fetches its own token. Webhooks are
-// refused with 503, so Plural delivers them again.
+// One store keeps the token and the record of webhooks. In this example Redis
+// is down. Calls still work, because the process fetches its own token.
+// Webhooks are refused with 503, so Plural delivers them again.
 func Example() {
 	gateway, err := pluraltest.Start()
 	if err != nil {
@@ -36,7 +36,7 @@ func Example() {
 		return
 	}
 	handle := func(context.Context, *plural.Event) error { return nil }
-	redisAddr, stop := outOfOrder()
+	redisAddr, stop := startBrokenRedis()
 	defer stop()
 	baseURL := plural.WithBaseURL(gateway.URL)
 
@@ -68,7 +68,7 @@ func Example() {
 
 // Shops that share a Redis each have their own prefix.
 func ExampleWithPrefix() {
-	redisAddr, stop := outOfOrder()
+	redisAddr, stop := startBrokenRedis()
 	defer stop()
 
 	shared := redis.NewClient(&redis.Options{Addr: redisAddr})
@@ -79,8 +79,9 @@ func ExampleWithPrefix() {
 	// Output: true
 }
 
-// outOfOrder is a Redis that answers each command with an error.
-func outOfOrder() (addr string, stop func()) {
+// startBrokenRedis starts a server in place of Redis. The server answers each
+// command with an error.
+func startBrokenRedis() (addr string, stop func()) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)

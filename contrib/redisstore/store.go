@@ -1,6 +1,5 @@
 // Package redisstore lets the processes of a fleet share data in Redis: the
-// access token of package plural, and the record of which webhooks were
-// handled.
+// access token of package plural, and the record of handled webhooks.
 //
 //	store := redisstore.New(redisClient)
 //	client, err := plural.NewClient(credentials, plural.WithTokenStore(store))
@@ -133,9 +132,11 @@ func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (func(c
 
 // The scripts are sent as text and not by their digest, because go-redis would
 // make the digest with SHA-1. A program in FIPS 140-only mode must not use
-// SHA-1. ARGV[1] is a mark that is unique to one call. go-redis sends a command
-// again if its answer was lost. A repeated script then recognises its own
-// earlier work by the mark.
+// SHA-1.
+//
+// ARGV[1] is a mark that is unique to one call of a method. If the answer to a
+// script was lost, go-redis sends the script again with the same mark. By the
+// mark, the script recognises what its first run did.
 const (
 	lockScript = `
 		local holder = redis.call('GET', KEYS[1])
@@ -170,9 +171,9 @@ const (
 		redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[2]) + tonumber(ARGV[3]))
 		return 1`
 
-	// commitScript and releaseScript return 0 if ARGV[2] is not the token of
-	// the last claim. If go-redis repeats a command that has succeeded, the
-	// script returns 1 again.
+	// The scripts commitScript and releaseScript return 0 if ARGV[2] is not the
+	// token of the last claim. If go-redis repeats a script that has succeeded,
+	// the script returns 1 again.
 	commitScript = `
 		local event = redis.call('HMGET', KEYS[1], 'token', 'done')
 		if event[2] == ARGV[1] then

@@ -82,8 +82,8 @@ func TestBadInput(t *testing.T) {
 
 func second(_ plural.Claim, err error) error { return err }
 
-// Twenty processes that start at once, with nothing in the store, fetch only
-// one token in total.
+// If twenty processes make their first calls at the same time, and the store is
+// empty, they fetch only one token in total.
 //
 // A process that has waited for the store for two seconds fetches its own
 // token. On a busy machine several processes do so. Then the test tries again,
@@ -92,7 +92,7 @@ func TestColdFleetFetchesOneToken(t *testing.T) {
 	t.Parallel()
 	var issued []int
 	for range 5 {
-		issued = append(issued, coldFleet(t))
+		issued = append(issued, runColdFleet(t))
 		if issued[len(issued)-1] == 1 {
 			return
 		}
@@ -100,8 +100,9 @@ func TestColdFleetFetchesOneToken(t *testing.T) {
 	require.Contains(t, issued, 1, "tokens, by round")
 }
 
-// coldFleet starts 20 processes that call at once, and counts the tokens.
-func coldFleet(t *testing.T) int {
+// runColdFleet starts 20 processes, each of which makes one call at the same
+// time. It returns how many tokens they fetched.
+func runColdFleet(t *testing.T) int {
 	t.Helper()
 	redisServer, gateway := servertest.StartRedis(t), pluraltest.NewServer(t)
 	var fleet []*servertest.Process
@@ -121,7 +122,7 @@ func coldFleet(t *testing.T) int {
 	return gateway.TokensIssued()
 }
 
-// callOnce does the work of a process that makes one call.
+// callOnce runs in a separate process. It makes one call.
 func callOnce() {
 	connection := redis.NewClient(&redis.Options{Addr: os.Getenv("REDIS")})
 	client, err := plural.NewClient(

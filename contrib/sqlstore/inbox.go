@@ -15,7 +15,7 @@
 //			if err != nil {
 //				return err
 //			}
-//			return writeJob(ctx, tx, id) // the shop's own: look at the order, later
+//			return writeJob(ctx, tx, id) // the shop's own function: a job reads the order later
 //		}))
 //
 // The function stores in the transaction what has to be done, and calls no
@@ -44,7 +44,7 @@ type Dialect struct{ dialect *dialect }
 
 type dialect struct {
 	name   string
-	try    string // locks the event until the transaction ends, or returns false; "" if there is no such lock
+	try    string // locks the event until the transaction ends; false: another one has the lock; "": there is no lock
 	find   string
 	record string
 	prune  string
@@ -125,19 +125,23 @@ func NewInbox(db *sql.DB, d Dialect, opts ...Option) (*Inbox, error) {
 
 // Handler makes an [http.Handler] for the webhook URL. The handler verifies
 // each request as [plural.NewWebhookHandler] does, takes the same options, and
-// gives the same answers. It calls handle in a transaction, and commits the
-// transaction if handle returns nil.
+// gives the same answers. It calls the function handle in a transaction. If
+// that function returns nil, the handler commits the transaction.
 //
-// An event that was handled before is answered with 200 without calling handle.
-// If two deliveries of one event come at the same time, one of them is handled.
-// The other delivery does not wait, and is answered with 409. If handle fails,
-// its transaction is rolled back and the answer is 500. If the database fails
-// while the handler begins the transaction, locks the event or looks for the
-// event's record, the answer is 503. If the database fails after that, the
-// answer is 500. After a 409, a 500 or a 503, Plural delivers the event again.
-// If the process dies, Plural also delivers the event again. If a commit
-// succeeded but its answer was lost, Plural also delivers the event again, and
-// then the record shows that the event was handled.
+// If an event was handled before, the answer is 200, and the function handle is
+// not called. If two deliveries of one event come at the same time, one of them
+// is handled. The other delivery does not wait, and is answered with 409. There
+// is one exception: on SQLite, a delivery to another process waits until the
+// first transaction has ended.
+//
+// If the function handle fails, its transaction is rolled back and the answer
+// is 500. If the database fails while the handler begins the transaction, locks
+// the event or looks for the event's record, the answer is 503. If the database
+// fails after that, the answer is 500. After a 409, a 500 or a 503, Plural
+// delivers the event again. If the process dies, Plural also delivers the event
+// again. The commit may succeed although the handler gets no answer from the
+// database. Then the handler answers with 500. When Plural delivers the event
+// again, the record shows that the event was handled.
 //
 // Plural waits 5 seconds for the answer. So the handler has 4 seconds, in which
 // it waits for a database connection and runs the transaction. After 4 seconds,
@@ -164,7 +168,7 @@ func (in *Inbox) Handler(
 	verified := plural.NewWebhookHandler(v, each, append(opts, plural.WithDeduper(transactionDeduper{in}))...)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d := &delivery{}
-		defer in.endDelivery(d) // whatever the result
+		defer in.endDelivery(d) // after every result
 		verified.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), deliveryKey{}, d)))
 	})
 }
@@ -184,8 +188,8 @@ func (in *Inbox) handle(
 	if err != nil {
 		return fmt.Errorf("sqlstore: record webhook: %w", err)
 	}
-	// A process with an earlier version of this package, which has no lock, may
-	// have recorded the event meanwhile.
+	// An earlier version of this package had no lock. Another process that
+	// still uses that version may have recorded the event in the meantime.
 	if rows == 0 {
 		return nil
 	}
@@ -218,8 +222,8 @@ const minKeep = 72 * time.Hour
 // handled longer ago than the duration keep. Call Prune for each merchant's
 // inbox. Keep records for at least 72 hours; a shorter time is an error. If the
 // verifier's tolerance is above 35 hours, keep records for twice the tolerance
-// plus an hour, because an event may be replayed until then. Prune cannot check
-// that.
+// plus an hour, because an event may be replayed until then. Prune does not
+// know the tolerance, so it cannot check this.
 func (in *Inbox) Prune(ctx context.Context, keep time.Duration) (int64, error) {
 	if keep < minKeep {
 		return 0, fmt.Errorf("sqlstore: prune: records have to be kept for at least %v", minKeep)

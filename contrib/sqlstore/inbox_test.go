@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// database is where a test keeps its events.
+// The type database has what a test needs to open its database.
 type database struct {
 	driver, url string
 	dialect     sqlstore.Dialect
@@ -43,9 +43,9 @@ type database struct {
 
 func (d database) open() (*sql.DB, error) { return sql.Open(d.driver, d.url) }
 
-// databases returns a database of each kind. Each database already has a table
-// of the merchant.
-func databases(t *testing.T) map[string]database {
+// prepareDatabases makes a database of each kind, with a table that stands for
+// the merchant's own data.
+func prepareDatabases(t *testing.T) map[string]database {
 	t.Helper()
 	all := map[string]database{
 		"SQLite": {
@@ -68,7 +68,7 @@ func databases(t *testing.T) map[string]database {
 	return all
 }
 
-// shop is a handler and its database.
+// The type shop has a database, an inbox, and a gateway that signs webhooks.
 type shop struct {
 	t       *testing.T
 	db      *sql.DB
@@ -138,7 +138,7 @@ func webhookOf(t *testing.T, sign func(id, stamp string, body []byte) string, id
 
 func TestInbox(t *testing.T) {
 	t.Parallel()
-	for name, d := range databases(t) {
+	for name, d := range prepareDatabases(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShop(t, d)
@@ -178,7 +178,7 @@ func TestInbox(t *testing.T) {
 // Many deliveries of one event at the same time take effect once.
 func TestInboxAtTheSameTime(t *testing.T) {
 	t.Parallel()
-	for name, d := range databases(t) {
+	for name, d := range prepareDatabases(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShop(t, d)
@@ -206,7 +206,7 @@ func TestInboxAtTheSameTime(t *testing.T) {
 
 func TestMerchantsAreApart(t *testing.T) {
 	t.Parallel()
-	for name, d := range databases(t) {
+	for name, d := range prepareDatabases(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			one, other := newShop(t, d, sqlstore.WithMerchant("one")), newShop(t, d, sqlstore.WithMerchant("other"))
@@ -219,7 +219,7 @@ func TestMerchantsAreApart(t *testing.T) {
 
 func TestPrune(t *testing.T) {
 	t.Parallel()
-	for name, d := range databases(t) {
+	for name, d := range prepareDatabases(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShop(t, d)
@@ -245,7 +245,7 @@ func TestPrune(t *testing.T) {
 // for longer.
 func TestPruneKeepsOtherMerchants(t *testing.T) {
 	t.Parallel()
-	for name, d := range databases(t) {
+	for name, d := range prepareDatabases(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			one, other := newShop(t, d, sqlstore.WithMerchant("one")), newShop(t, d, sqlstore.WithMerchant("other"))
@@ -272,7 +272,7 @@ func TestPruneKeepsOtherMerchants(t *testing.T) {
 // calls Migrate.
 func TestMigrateAtTheSameTime(t *testing.T) {
 	t.Parallel()
-	for name, d := range databases(t) {
+	for name, d := range prepareDatabases(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db, err := d.open()
@@ -303,7 +303,7 @@ func TestNewInboxRefuses(t *testing.T) {
 // event again. The event takes effect once, and is never lost.
 func TestKilledBetweenEveryTwoSteps(t *testing.T) {
 	t.Parallel()
-	for name, d := range databases(t) {
+	for name, d := range prepareDatabases(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShop(t, d)
@@ -320,8 +320,9 @@ func TestKilledBetweenEveryTwoSteps(t *testing.T) {
 	}
 }
 
-// deliverToProcess delivers the event to another process, which dies at a step.
-// It returns the answer, if there was one.
+// deliverToProcess delivers the event to another process. That process dies at
+// the step dieAt. If the process has answered before, deliverToProcess returns
+// the answer.
 func (s *shop) deliverToProcess(d database, id, dieAt string) string {
 	s.t.Helper()
 	p := servertest.StartProcess(s.t, "receiver", "DRIVER="+d.driver, "URL="+d.url,
@@ -331,7 +332,7 @@ func (s *shop) deliverToProcess(d database, id, dieAt string) string {
 	return answer
 }
 
-// receiveOne does the work of a process that takes one event.
+// receiveOne is what the other process runs: it handles one event.
 func receiveOne() {
 	d := database{driver: os.Getenv("DRIVER"), url: os.Getenv("URL"), dialect: sqlstore.Postgres}
 	if d.driver == "sqlite" {

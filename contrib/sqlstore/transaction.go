@@ -15,8 +15,8 @@ import (
 // a connection. It is less than the 5 seconds after which Plural hangs up.
 const transactionTime = 4 * time.Second
 
-// delivery is one request and its transaction. The request's context holds the
-// delivery.
+// The type delivery has the transaction of one request. The request's context
+// holds the delivery.
 type delivery struct {
 	id       string
 	tx       *sql.Tx
@@ -30,10 +30,10 @@ type deliveryKey struct{}
 // claims is a transaction that has locked the event.
 type transactionDeduper struct{ inbox *Inbox }
 
-// Claim begins a transaction and locks the event, or reports that another
-// delivery has the lock. A second delivery of an event does not wait for the
-// lock. In the process that is handling the event, the second delivery does not
-// even take a connection.
+// Claim begins a transaction and locks the event. If another delivery has the
+// lock, Claim does not wait, and reports that delivery. If the same process is
+// handling the event, Claim does not even take a connection. SQLite has no such
+// lock: there, Claim may wait until another process has ended its transaction.
 func (t transactionDeduper) Claim(ctx context.Context, name string, _ time.Duration) (plural.Claim, error) {
 	in := t.inbox
 	in.step("received")

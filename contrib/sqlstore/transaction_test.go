@@ -21,7 +21,7 @@ import (
 // connection, so the shop and other events can use it.
 func TestCopiesDoNotHoldThePool(t *testing.T) {
 	t.Parallel()
-	for name, d := range databases(t) {
+	for name, d := range prepareDatabases(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, otherProcess := newShop(t, d), newShop(t, d)
@@ -63,7 +63,7 @@ func TestCopiesDoNotHoldThePool(t *testing.T) {
 // free for other work.
 func TestTransactionEndsBeforeTheSenderHangsUp(t *testing.T) {
 	t.Parallel()
-	for name, d := range databases(t) {
+	for name, d := range prepareDatabases(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShop(t, d)
@@ -102,7 +102,7 @@ func TestTransactionEndsBeforeTheSenderHangsUp(t *testing.T) {
 // type is, so Plural does not deliver it again and again.
 func TestOddTypesAreRecorded(t *testing.T) {
 	t.Parallel()
-	for name, d := range databases(t) {
+	for name, d := range prepareDatabases(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShop(t, d)
@@ -131,7 +131,7 @@ func TestOddTypesAreRecorded(t *testing.T) {
 // again.
 func TestDatabaseThatIsGone(t *testing.T) {
 	t.Parallel()
-	for name, d := range databases(t) {
+	for name, d := range prepareDatabases(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShop(t, d)
