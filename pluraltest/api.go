@@ -60,7 +60,7 @@ type call struct {
 	body     []byte
 	view     view
 	result   resultMode
-	reads    int           // how many reads see PENDING before the write is final; if 0, the write is final after delay
+	reads    int           // how many reads see PENDING before the write is final; if 0, only the field delay counts
 	delay    time.Duration // how long the write stays PENDING, or the wait between two payments of a capture
 	ends     string        // the final status of a refund; "" means PROCESSED
 	reversed bool          // with resultByLegs and resultByLegsFails: the points are captured before the card

@@ -14,7 +14,7 @@ type Capture struct {
 	Reference string // merchant_capture_reference
 	Amount    Amount
 	Full      bool   // the capture took the whole hold
-	RequestID string // the Request-ID header; "" if no request made it
+	RequestID string // the Request-ID header; "" if the capture was made without a request
 	At        time.Time
 }
 
@@ -80,7 +80,7 @@ func (s *Server) publicOrder(o *order) Order {
 	if o.parent != nil {
 		shown.ParentID = o.parent.id
 	} else {
-		shown.RedirectURL, shown.Payable = s.redirectURL(o), o.payable()
+		shown.RedirectURL, shown.Payable = s.redirectURL(o), o.isPayable()
 	}
 	for _, p := range o.payments {
 		payment := Payment{ID: p.id, Status: p.status, Method: p.method, Amount: p.amount}

@@ -57,8 +57,8 @@ func (s *Server) createCapture(c *call) answer {
 }
 
 // repeatedCapture returns the answer to a second capture under the same
-// reference. If it returns nil, the server checks the capture as it checks any
-// capture.
+// reference. If it returns nil, the capture gets the same checks as a capture
+// with a new reference.
 func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer {
 	if len(o.captures) == 0 || o.captures[0].Reference != reference {
 		return nil
@@ -116,7 +116,7 @@ func (s *Server) captureHold(o *order, c *call, entry Capture) {
 		s.captureByLegs(o, c, entry)
 		return
 	}
-	s.finishWrite(o, c, func(now time.Time) { allocate(o, entry, now) }, func() { s.completeCapture(o, entry) })
+	s.finishWrite(o, c, func(now time.Time) { allocateCapture(o, entry, now) }, func() { s.completeCapture(o, entry) })
 }
 
 // finishWrite carries out a capture or a void. The field c.result says how the
@@ -158,7 +158,7 @@ func (s *Server) completeCapture(o *order, entry Capture) {
 	s.changeOrder(o, func(now time.Time) {
 		entry.At = now
 		entry.Full = entry.Amount == o.amount
-		allocate(o, entry, now)
+		allocateCapture(o, entry, now)
 		for _, p := range o.livePayments() {
 			p.status, p.updatedAt = StatusProcessed, now
 			if p.captured == nil {
@@ -175,9 +175,9 @@ func (s *Server) completeCapture(o *order, entry Capture) {
 	s.emitEvent("ORDER_PROCESSED", o)
 }
 
-// allocate spreads a capture over the order's payments, from the first to the
-// last.
-func allocate(o *order, entry Capture, now time.Time) {
+// allocateCapture spreads a capture over the order's payments, from the first
+// to the last.
+func allocateCapture(o *order, entry Capture, now time.Time) {
 	left := entry.Amount.Value
 	for _, p := range o.livePayments() {
 		part := min(left, p.amount.Value)

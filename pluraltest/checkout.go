@@ -105,7 +105,7 @@ func (s *Server) payFromPage(token string, posted url.Values, readable bool) (is
 	if d != nil {
 		_ = s.applyDecision(o, *d) // if the order is no longer open, the page shows its state
 	}
-	return true, !o.payable() && s.returnOf(o).URL != "", badForm
+	return true, !o.isPayable() && s.returnOf(o).URL != "", badForm
 }
 
 // refuseForm answers the request when its form cannot be read.
@@ -122,7 +122,7 @@ func refuseForm(w http.ResponseWriter, err error) {
 // wrongly, the decision is nil, and readDecision returns that form with its
 // faults.
 func (o *order) readDecision(form url.Values) (*Decision, *payForm) {
-	if !o.payable() {
+	if !o.isPayable() {
 		return nil, nil
 	}
 	action := form.Get("action")

@@ -161,8 +161,9 @@ func bankReasons() []bankReason {
 	}
 }
 
-// declineReason returns the chosen code and a message: the one that the payer
-// typed, or else the code's own message.
+// declineReason returns the chosen code and a message. If the payer typed a
+// message, declineReason returns that message. Otherwise it returns the code's
+// own message.
 func declineReason(code, message string) (string, string) {
 	chosen := bankReasons()[0]
 	for _, reason := range bankReasons() {

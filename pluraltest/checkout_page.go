@@ -87,8 +87,8 @@ type checkoutField struct{ Name, Value string }
 
 type checkoutTestData struct{ Number, CVV, Expiry, VPA, OTP string }
 
-// Heading returns the title. On a refused form it also says that there is
-// something to correct.
+// Heading returns the title. If a form was refused, the heading begins with
+// "Error: ".
 func (p *checkoutPage) Heading() string {
 	if p.Form != nil {
 		return "Error: " + p.Title
@@ -148,7 +148,7 @@ func (s *Server) checkoutPage(token string, form *payForm) *checkoutPage {
 		page.Return = s.checkoutReturn(o)
 	}
 	switch {
-	case !o.payable():
+	case !o.isPayable():
 		page.Name, page.Title = "result", resultTitle(o)
 	case o.status == StatusPending:
 		page.Name, page.Title = "bank", "Confirm your payment"

@@ -111,7 +111,8 @@ func (p *payer) status() string {
 	return order.Status
 }
 
-// card returns the payment form with the values that the page fills in.
+// The function card returns the payment form with the values that the page
+// fills in. The caller can change some of these values.
 func card(changes ...string) []string {
 	form := values(
 		"action", "pay", "method", "CARD", "card_number", "4012 0010 3714 1112", "card_expiry", "12/30", "card_cvv", "212",

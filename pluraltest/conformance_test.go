@@ -14,7 +14,7 @@ import (
 // docs/pluraltest.md exists, and that every row names a test.
 func TestConformanceTableNamesRealTests(t *testing.T) {
 	t.Parallel()
-	tests := map[string]string{} // from a test's name to its file
+	tests := map[string]string{} // from a test's name to the source text of its file
 	for _, dir := range []string{".", "../browsertest", "../examples/sandbox"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
 		require.NoError(t, err)

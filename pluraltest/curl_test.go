@@ -79,8 +79,8 @@ func TestCurlCommands(t *testing.T) {
 	}
 }
 
-// TestCurlRefusals shows the answers to the guide's commands in states that do
-// not allow them.
+// TestCurlRefusals runs the guide's commands in cases in which the server must
+// refuse them.
 func TestCurlRefusals(t *testing.T) {
 	t.Parallel()
 	needCurl(t)

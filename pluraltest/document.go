@@ -61,7 +61,7 @@ type captureDoc struct {
 	CreatedAt                string `json:"created_at"`
 }
 
-// view says how to show a document.
+// A value of the type view says how to show a document.
 type view struct {
 	webhook       bool
 	points        bool // as in the vendor's camelCase samples, which show fewer fields for each payment
@@ -264,9 +264,11 @@ const maxOlder = 8
 
 // changeOrder calls the function mutate to change the order. Before that, it
 // saves the present version of the order's document, for reads that must show
-// an old state. A change of the order can also change the document of a
-// refund's parent, and the document of the order's payment link. So changeOrder
-// saves their present versions as well.
+// an old state. It also saves two other documents that the change can affect:
+//   - If the order is a refund, changeOrder saves the document of the parent
+//     order.
+//   - If the order has a payment link, changeOrder saves the document of the
+//     link.
 func (s *Server) changeOrder(o *order, mutate func(now time.Time)) {
 	now := s.now()
 	for _, each := range []*order{o, o.parent} {

@@ -134,8 +134,8 @@ var (
 )
 
 // gatewayError makes an error answer as Plural's gateway makes it. The gateway
-// stands in front of the services. The JSON of the gateway's errors has other
-// fields than the JSON of the services' errors.
+// stands in front of the services. The gateway's errors and the services'
+// errors have different JSON fields.
 func gatewayError(status int, traceID string) answer {
 	return jsonAnswer(status, marshal(struct {
 		Status  int    `json:"status"`

@@ -20,9 +20,9 @@ func shipOrder(ctx context.Context, client *plural.Client, orderID string) error
 	return err
 }
 
-// emulator returns the emulated gateway, a client for it, and an order that the
-// payer has approved.
-func emulator() (srv *pluraltest.Server, client *plural.Client, orderID string) {
+// newEmulator makes an emulated gateway and a client for it. It also makes an
+// order that the payer has approved, and returns the order's id.
+func newEmulator() (srv *pluraltest.Server, client *plural.Client, orderID string) {
 	srv = pluraltest.New() // in a test: pluraltest.NewServer(t)
 	client, err := plural.NewClient(
 		plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret},
@@ -48,7 +48,7 @@ func emulator() (srv *pluraltest.Server, client *plural.Client, orderID string) 
 // A merchant tests their own code against a lost answer. The gateway carries
 // out the capture, and then the connection breaks.
 func Example_lostAnswer() {
-	srv, client, orderID := emulator()
+	srv, client, orderID := newEmulator()
 	defer srv.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -73,7 +73,7 @@ func Example_lostAnswer() {
 // The capture is made, its answer is lost, and the books cannot be read. The
 // outcome stays unknown until the gateway answers again.
 func ExampleServer_SetFaultPlan() {
-	srv, client, orderID := emulator()
+	srv, client, orderID := newEmulator()
 	defer srv.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

@@ -489,14 +489,14 @@ func (f Fault) fitsOperation(op string) bool {
 }
 
 // RandomFaults makes a plan for [Server.SetFaultPlan]. The plan gives a fault
-// to some of the requests: rate is their share, from 0 to 1. The plan chooses
-// one of the given faults, but only a fault that fits the operation. If no
-// faults are given, the plan chooses one of the faults of [FaultsFor]. The
-// choice depends on the seed, and on the request: its operation, its references
-// and how often it has been sent. The choice does not depend on other
-// goroutines, so the same seed gives the same faults again. RandomFaults panics
-// if rate is not between 0 and 1, or if a fault makes no sense: see
-// [Server.Inject].
+// to some of the requests. The parameter rate is the share of these requests,
+// from 0 to 1. The plan chooses one of the given faults, but only a fault that
+// fits the operation. If no faults are given, the plan chooses one of the
+// faults of [FaultsFor]. The choice depends on the seed, and on the request:
+// its operation, its references and how often it has been sent. The choice does
+// not depend on other goroutines, so the same seed gives the same faults again.
+// RandomFaults panics if rate is not between 0 and 1, or if a fault makes no
+// sense: see [Server.Inject].
 func RandomFaults(seed uint64, rate float64, faults ...Fault) func(Request) Fault {
 	if !(rate >= 0 && rate <= 1) {
 		panic(fmt.Sprintf("pluraltest: RandomFaults: the rate %v is not between 0 and 1", rate))

@@ -32,10 +32,10 @@ func (s *Server) guardHandler(next http.Handler, report reportFunc) http.Handler
 	})
 }
 
-// reportToTest makes an option: the emulator sends its reports to the test t. A
-// bug of the emulator, of a fault plan or of a page fails the test. A panic of
-// the merchant's handler is only logged, because the test may be about that
-// panic.
+// reportToTest makes an option with which the emulator sends its reports to the
+// test t. A bug of the emulator, of a fault plan or of a page fails the test. A
+// panic of the merchant's handler is only logged, because the test may be about
+// that panic.
 func reportToTest(t TB) Option {
 	return func(c *config) { c.report, c.mention = t.Errorf, t.Logf }
 }

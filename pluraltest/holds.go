@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Lapse is the way in which a hold ends if nobody captures the money. The hold
-// can end only at the bank, only in the books of Plural, or in both places.
-// Plural does not document how long a hold lasts, or which status the order
-// gets.
+// Lapse is the way in which a hold ends if nobody captures the money. There are
+// three such ways: the hold ends at the bank alone, in the books of Plural
+// alone, or in both places. Plural does not document how long a hold lasts, or
+// which status the order gets.
 type Lapse int
 
 // The ways in which a hold can end without a capture.
@@ -21,16 +21,18 @@ const (
 	LapseInBooks // the order is CANCELLED, and the bank still holds the money
 )
 
-// WithHoldLifetime makes a hold lapse if it is not captured or cancelled within
-// this time. The time runs on the server's clock, which [Server.Advance] moves.
-// Without this option a hold lasts until [Server.LapseHold].
+// WithHoldLifetime makes a hold end by itself if the hold is not captured or
+// cancelled within this time. The time runs on the server's clock, which
+// [Server.Advance] moves. Without this option a hold lasts until
+// [Server.LapseHold].
 func WithHoldLifetime(d time.Duration, where Lapse) Option {
 	return func(c *config) { c.holdLifetime, c.holdLapse = max(d, 0), where }
 }
 
-// LapseHold makes the hold of an order lapse now. A hold that has lapsed at the
-// bank can lapse in the books later. LapseHold returns an error if the order is
-// not AUTHORIZED, because it then has no hold.
+// LapseHold ends the hold of an order now, without a capture. If a hold has
+// ended only at the bank, a second call can end the hold in the books too.
+// LapseHold returns an error if the order is not AUTHORIZED, because the order
+// then has no hold.
 func (s *Server) LapseHold(orderID string, where Lapse) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,8 +58,8 @@ func (s *Server) lapse(o *order, where Lapse) {
 	s.emitEvent("ORDER_CANCELLED", o)
 }
 
-// startHold notes that a hold begins now, and schedules its lapse. s.mu must be
-// held.
+// startHold records that a hold begins now. If holds have a lifetime, startHold
+// also schedules the end of the hold. s.mu must be held.
 func (s *Server) startHold(o *order, now time.Time) {
 	o.heldAt = now
 	if s.cfg.holdLifetime > 0 {

@@ -150,10 +150,11 @@ type earlyDecision struct {
 	attempt int
 }
 
-// decideEarly reports whether a Transport must refuse a request, before any
-// byte is sent. If the plan has chosen a fault and the request is not refused,
-// decideEarly keeps the plan's choice and returns a name for the choice.
-// chooseFault finds the choice by this name. Otherwise the name is "".
+// decideEarly is called before a Transport sends a request. It reports whether
+// the Transport must refuse the request. If decideEarly calls the plan and does
+// not refuse the request, it keeps the plan's choice and returns a name for the
+// choice. chooseFault finds the choice by this name. In all other cases the
+// name is "".
 func (s *Server) decideEarly(req *Request) (refused bool, name string) {
 	s.mu.Lock()
 	for _, r := range s.rules {

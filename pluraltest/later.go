@@ -7,7 +7,7 @@ import "time"
 type job struct {
 	timer   *time.Timer
 	run     func(dropped bool) // the caller holds Server.mu
-	isClock bool               // the job ends a hold when its lifetime has passed; Flush does not run the job
+	isClock bool               // the job ends a hold when the hold's lifetime has passed; Flush does not run the job
 }
 
 func (j *job) stop() {
@@ -16,9 +16,10 @@ func (j *job) stop() {
 	}
 }
 
-// The method schedule runs the function after a delay. Close drops the
-// function, and Flush runs it at once. The function runs while s.mu is held,
-// and the caller of schedule must hold s.mu as well.
+// The method schedule calls run(false) after the delay d. Flush makes this call
+// at once. Close calls run(true) instead, and the function then does not carry
+// out its action. All these calls are made while s.mu is held, and the caller
+// of schedule must hold s.mu as well.
 func (s *Server) schedule(d time.Duration, run func(dropped bool)) *job {
 	j := s.addJob(run)
 	if s.closed {
@@ -60,10 +61,9 @@ type pendingResult struct {
 }
 
 // delayWrite delays the end of a write on the order o. If c.reads is zero, the
-// write ends after c.delay. Otherwise the write ends when clients read the
-// order. The field c.reads says how often clients still read the earlier state.
-// The next read then ends the write. To end the write, delayWrite calls the
-// function endWrite.
+// write ends after c.delay. Otherwise reads of the order end the write: the
+// first c.reads reads still show the earlier state, and the read after them
+// ends the write. To end the write, delayWrite calls the function endWrite.
 func (s *Server) delayWrite(o *order, c *call, endWrite func()) {
 	p := &pendingResult{byReads: c.reads > 0, reads: c.reads}
 	o.pending = p

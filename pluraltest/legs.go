@@ -13,7 +13,7 @@ import (
 func (s *Server) captureByLegs(o *order, c *call, entry Capture) {
 	whole := map[*payment]*captureEntry{}
 	s.changeOrder(o, func(now time.Time) {
-		allocate(o, entry, now)
+		allocateCapture(o, entry, now)
 		entry.Full = entry.Amount == o.amount
 		for _, p := range o.livePayments() {
 			whole[p], p.captured = p.captured, nil

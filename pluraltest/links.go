@@ -54,11 +54,11 @@ type linkSpec struct {
 // merchant_payment_link_reference. By default the answer is the existing link,
 // even if the rest of the request differs. With [DuplicateRejected] the answer
 // is 422 DUPLICATE_REQUEST. With [DuplicateAccepted] a second link is made, and
-// a look-up by reference finds the newest link.
+// a client that reads the link by its reference gets the newest link.
 func WithDuplicateLinks(mode DuplicateMode) Option { return func(c *config) { c.linkDup = mode } }
 
-// linkStatus returns the status of a link. The payer's actions decide it,
-// unless the link was cancelled or has expired.
+// linkStatus returns the status of a link. The payer's actions decide the
+// status, unless the link was cancelled or has expired.
 func (s *Server) linkStatus(l *link) string {
 	o, settled := l.order, l.settledAmount()
 	switch {
@@ -256,10 +256,10 @@ func (s *Server) getLinkByReference(c *call) answer {
 	return jsonAnswer(http.StatusOK, s.linkDocument(found[len(found)-1], c.view))
 }
 
-// readLinkStale shows an old version of a link. If lag is zero, it is the
-// version before the last change. Otherwise it is the version that was valid at
-// an earlier time, which is lag before now. If there is no such version, the
-// answer is "not found".
+// readLinkStale shows an old version of a link. If the parameter lag is zero,
+// the answer has the version before the last change. Otherwise the parameter is
+// an age, and the answer has the version that was valid that long ago. If there
+// is no such version, the answer is "not found".
 func (s *Server) readLinkStale(c *call, lag time.Duration) answer {
 	l := s.links[c.OrderID]
 	if c.Op == OpPaymentLinksGetByReference {
@@ -302,9 +302,9 @@ func (s *Server) cancelLink(c *call) answer {
 	return jsonAnswer(http.StatusOK, s.linkDocument(l, c.view)).done()
 }
 
-// takesCalls reports whether a link accepts the call that cancels it and the
-// call that sends its message again. The vendor's own tools say that a link
-// must be CREATED for both calls.
+// takesCalls reports whether a client may cancel a link, or send the link's
+// message again. The vendor's own tools say that a link must be CREATED for
+// both calls.
 func (s *Server) takesCalls(l *link) bool {
 	status := s.linkStatus(l)
 	return status == StatusCreated || status == StatusClicked && s.cfg.quirks.has(QuirkClickedLinkCancels)

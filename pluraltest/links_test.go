@@ -34,8 +34,8 @@ func (a *api) link(reference string, more ...string) map[string]any {
 	return r.doc(a.t)
 }
 
-// clocked makes a server whose clock stands still until a test moves it.
-func clocked(t *testing.T, opts ...pluraltest.Option) (*pluraltest.Server, *api) {
+// withStillClock makes a server whose clock stands still until a test moves it.
+func withStillClock(t *testing.T, opts ...pluraltest.Option) (*pluraltest.Server, *api) {
 	t.Helper()
 	start := time.Date(2026, 11, 29, 8, 15, 0, 0, time.UTC)
 	srv := pluraltest.New(append([]pluraltest.Option{pluraltest.WithClock(func() time.Time { return start })}, opts...)...)
@@ -45,7 +45,7 @@ func clocked(t *testing.T, opts ...pluraltest.Option) (*pluraltest.Server, *api)
 
 func TestLinkLife(t *testing.T) {
 	t.Parallel()
-	srv, a := clocked(t)
+	srv, a := withStillClock(t)
 	made := a.link("inv-1", `"description":"Invoice 1"`, `"pre_auth":"true"`, `"allowed_payment_methods":["CARD"]`,
 		`"expire_by":"2026-12-21T08:29:30Z"`, `"callback_url":"https://shop.example.com/back"`,
 		`"failure_callback_url":"https://shop.example.com/failed"`)
@@ -90,7 +90,7 @@ func TestLinkLife(t *testing.T) {
 
 func TestLinkExpires(t *testing.T) {
 	t.Parallel()
-	srv, a := clocked(t)
+	srv, a := withStillClock(t)
 	short := a.link("short", `"expire_by":"2026-11-29T09:00Z"`)["payment_link_id"].(string)
 	day := a.link("day")
 	require.Equal(t, "2026-11-30T08:15Z", day["expire_by"], "24 hours, because the request has no expire_by")
@@ -188,7 +188,7 @@ func TestLinkCancel(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			srv, a := clocked(t, test.opts...)
+			srv, a := withStillClock(t, test.opts...)
 			id := a.link("inv")["payment_link_id"].(string)
 			l, _ := srv.Link(id)
 			if test.do != nil {
@@ -199,7 +199,7 @@ func TestLinkCancel(t *testing.T) {
 			require.Equal(t, test.ends, linkStatus(t, srv, id))
 		})
 	}
-	srv, a := clocked(t)
+	srv, a := withStillClock(t)
 	require.Equal(t, 422, a.do("PUT", linkPath+"/pl-none/cancel", "").status)
 	require.Equal(t, 422, a.do("PATCH", linkPath+"/pl-none/notify", "").status)
 	require.Equal(t, 422, a.do("GET", linkPath+"/pl-none", "").status)
@@ -211,14 +211,14 @@ func TestLinkDuplicates(t *testing.T) {
 	t.Parallel()
 	other := strings.Replace(linkBody("inv"), "50000", "70000", 1)
 
-	srv, a := clocked(t)
+	srv, a := withStillClock(t)
 	first := a.link("inv")
 	again := a.do("POST", linkPath, other)
 	require.Equal(t, 200, again.status)
 	require.Equal(t, first, again.doc(t), "the existing link, although the request differs")
 	require.Len(t, srv.LinksByReference("inv"), 1)
 
-	srv, a = clocked(t, pluraltest.WithDuplicateLinks(pluraltest.DuplicateRejected))
+	srv, a = withStillClock(t, pluraltest.WithDuplicateLinks(pluraltest.DuplicateRejected))
 	a.link("inv")
 	again = a.do("POST", linkPath, other)
 	require.Equal(t, 422, again.status)
@@ -229,7 +229,7 @@ func TestLinkDuplicates(t *testing.T) {
 	require.Error(t, err)
 	require.Empty(t, srv.Doubles())
 
-	srv, a = clocked(t, pluraltest.WithDuplicateLinks(pluraltest.DuplicateAccepted))
+	srv, a = withStillClock(t, pluraltest.WithDuplicateLinks(pluraltest.DuplicateAccepted))
 	first = a.link("inv")
 	require.Equal(t, 200, a.do("POST", linkPath, other).status)
 	links := srv.LinksByReference("inv")
@@ -243,7 +243,7 @@ func TestLinkDuplicates(t *testing.T) {
 
 func TestLinkReadsLag(t *testing.T) {
 	t.Parallel()
-	srv, a := clocked(t, pluraltest.WithReadLag(2*time.Second))
+	srv, a := withStillClock(t, pluraltest.WithReadLag(2*time.Second))
 	id := a.link("inv")["payment_link_id"].(string)
 	require.Equal(t, 422, a.do("GET", linkPath+"/ref/inv", "").status, "not there yet")
 	require.Equal(t, 422, a.do("GET", linkPath+"/"+id, "").status)
@@ -253,7 +253,7 @@ func TestLinkReadsLag(t *testing.T) {
 	srv.Advance(3 * time.Second)
 	require.Equal(t, "CANCELLED", a.do("GET", linkPath+"/ref/inv", "").doc(t)["status"])
 
-	srv, a = clocked(t)
+	srv, a = withStillClock(t)
 	paid := a.link("paid")
 	srv.Inject(pluraltest.On(pluraltest.OpPaymentLinksGet),
 		pluraltest.StaleRead, pluraltest.NoFault, pluraltest.StaleRead, pluraltest.OtherOrder)
@@ -268,7 +268,7 @@ func TestLinkReadsLag(t *testing.T) {
 
 func TestLinkMessages(t *testing.T) {
 	t.Parallel()
-	srv, a := clocked(t)
+	srv, a := withStillClock(t)
 	id := a.link("inv", `"description":"Invoice 7"`)["payment_link_id"].(string)
 	notify := pluraltest.On(pluraltest.OpPaymentLinksNotify)
 	srv.Inject(notify, pluraltest.ResetAfterApply, pluraltest.ServerErrorBeforeApply)
@@ -292,7 +292,7 @@ func TestLinkMessages(t *testing.T) {
 
 func TestLinkRequestsRefused(t *testing.T) {
 	t.Parallel()
-	_, a := clocked(t)
+	_, a := withStillClock(t)
 	const customer = `"email_id":"asha@example.com","first_name":"Asha","mobile_number":"9000000001"`
 	replaced := func(old, now string) string { return strings.Replace(linkBody("inv"), old, now, 1) }
 	for name, body := range map[string]string{
@@ -332,7 +332,7 @@ func TestLinkRequestsRefused(t *testing.T) {
 // server and n8n node. Only the base URL is different.
 func TestLinkRequestsOfTheVendorsClients(t *testing.T) {
 	t.Parallel()
-	srv, a := clocked(t)
+	srv, a := withStillClock(t)
 	// create_payment_link of the MCP server, with all its arguments.
 	r := a.do("POST", linkPath, `{
 		"amount": {"value": 50000, "currency": "INR"},
@@ -405,7 +405,7 @@ func TestLinkRequestsOfTheVendorsClients(t *testing.T) {
 
 func TestLinkPage(t *testing.T) {
 	t.Parallel()
-	srv, a := clocked(t)
+	srv, a := withStillClock(t)
 	browser := *a.client
 	browser.CheckRedirect = nil // unlike a.client, this client follows redirects
 	get := func(method, address string) (int, string, string) {
@@ -459,7 +459,7 @@ func TestLinkPage(t *testing.T) {
 
 func TestLinkPartPayment(t *testing.T) {
 	t.Parallel()
-	srv, a := clocked(t)
+	srv, a := withStillClock(t)
 	made := a.link("parts", `"part_payment":true`)
 	id, orderID := made["payment_link_id"].(string), made["order_id"].(string)
 	_, err := srv.Pay(orderID, pluraltest.ApprovePart(20000))
@@ -490,7 +490,7 @@ func TestLinkPartPayment(t *testing.T) {
 
 func TestLinkQuirks(t *testing.T) {
 	t.Parallel()
-	srv, a := clocked(t, pluraltest.WithQuirks(
+	srv, a := withStillClock(t, pluraltest.WithQuirks(
 		pluraltest.QuirkLinkReferenceInOrder|pluraltest.QuirkWrappedLinks|
 			pluraltest.QuirkLinkWithoutPreAuth|pluraltest.QuirkHeldLinkInitiated))
 	made := a.do("POST", linkPath, linkBody("inv", `"pre_auth":"true"`)).data(t)
@@ -503,7 +503,7 @@ func TestLinkQuirks(t *testing.T) {
 
 func TestAddLink(t *testing.T) {
 	t.Parallel()
-	srv, _ := clocked(t)
+	srv, _ := withStillClock(t)
 	customer := json.RawMessage(`{"mobile_number":"9000000001"}`)
 	id, err := srv.AddLink(pluraltest.LinkSpec{Reference: "a", Amount: inr(500), Customer: customer, PreAuth: true})
 	require.NoError(t, err)

@@ -113,7 +113,7 @@ func (s *Server) applyFault(req *Request, run route, f Fault) (a answer, lateEff
 	return a, nil
 }
 
-// readBehind answers a look-up from old documents, as a slow replica would.
+// readBehind answers a read with an old document, as a slow replica would.
 func (s *Server) readBehind(c *call, lag time.Duration) answer {
 	if c.Op == OpPaymentLinksGet || c.Op == OpPaymentLinksGetByReference {
 		return s.readLinkStale(c, lag)

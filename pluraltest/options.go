@@ -42,7 +42,7 @@ type config struct {
 	linkDup        DuplicateMode
 	notFound       NotFoundShape
 	readLag        time.Duration
-	holdLifetime   time.Duration // if this is 0, a hold does not lapse by itself
+	holdLifetime   time.Duration // if this is 0, a hold does not end by itself
 	holdLapse      Lapse
 	pluginRefunds  bool
 	oldRefunds     bool
@@ -113,10 +113,10 @@ func WithTLS() Option { return func(c *config) { c.tls = true } }
 // WithHTTP2 serves HTTPS and offers HTTP/2 besides HTTP/1.1.
 func WithHTTP2() Option { return func(c *config) { c.tls, c.http2 = true, true } }
 
-// WithCredentials sets the client id and the client secret. Callbacks are
-// signed with the bytes that the secret's hex digits give, unless
-// [WithCallbackKey] selects another form. If the secret does not have the
-// selected form, it cannot sign callbacks.
+// WithCredentials sets the client id and the client secret. The server decodes
+// the hex digits of the secret, and signs callbacks with the decoded bytes.
+// [WithCallbackKey] can select another form of the secret. If the secret does
+// not have the selected form, the signature of each callback is empty.
 func WithCredentials(clientID, clientSecret string) Option {
 	return func(c *config) { c.clientID, c.clientSecret = clientID, clientSecret }
 }
@@ -125,8 +125,9 @@ func WithCredentials(clientID, clientSecret string) Option {
 // the client secret signs webhooks.
 func WithWebhookSecret(secret string) Option { return func(c *config) { c.webhookSecret = secret } }
 
-// WithReadLag makes each look-up show an old state of the books, as a slow
-// replica would. The duration d is the age of that state.
+// WithReadLag makes each read of an order or a payment link show an old state
+// of the books, as a slow replica would. The duration d is the age of that
+// state.
 func WithReadLag(d time.Duration) Option { return func(c *config) { c.readLag = max(d, 0) } }
 
 // WithPluginRefunds makes the server also read the sum of a refund from
@@ -163,8 +164,8 @@ func WithWAF() Option { return func(c *config) { c.waf = true } }
 // hour.
 func WithTokenLifetime(d time.Duration) Option { return func(c *config) { c.tokenLifetime = d } }
 
-// WithOneToken lets only the newest token be valid: a new token makes the
-// earlier tokens invalid.
+// WithOneToken lets only the newest token be valid. When the token endpoint
+// issues a token, all tokens that the server issued before become invalid.
 func WithOneToken() Option { return func(c *config) { c.oneToken = true } }
 
 // WithAccessToken makes the server accept a bearer token that it did not issue,
@@ -197,9 +198,9 @@ func WithTokenAnswer(form TokenAnswer) Option { return func(c *config) { c.token
 // credentials.
 type TokenErrorShape int
 
-// The shapes of a token error. With TokenErrorGateway, a 401 has the same JSON
-// fields as an error of the gateway. An unsupported grant still gets a 422 in
-// the API's shape, {"code","message"}.
+// The shapes of a token error. With TokenErrorGateway, only a 401 has the shape
+// that the row below shows. An unsupported grant then gets a 422 in the shape
+// of TokenErrorCode.
 const (
 	TokenErrorGateway TokenErrorShape = iota // {"status":401,"type":"","message":...,"traceId":...}
 	TokenErrorOAuth                          // {"error":...,"error_description":...}
@@ -266,14 +267,17 @@ func WithDuplicateCancels(mode DuplicateMode) Option {
 
 // WithCheckLag makes the server miss recent writes when it checks whether a
 // write is a repeat: it does not see orders, refunds and captures that are
-// younger than d. So two orders or two refunds can be made under one reference,
-// and a hold can be captured again while part of it is left.
+// younger than d. So two orders or two refunds can be made under one reference.
+// If a capture takes only a part of a hold, other captures can take more while
+// the first capture is younger than d.
 func WithCheckLag(d time.Duration) Option { return func(c *config) { c.checkLag = max(d, 0) } }
 
-// WithMoreCaptures lets a hold be captured again while part of it is left.
+// WithMoreCaptures lets a hold be captured several times, until the captures
+// have taken the whole amount.
 func WithMoreCaptures() Option { return func(c *config) { c.moreCaptures = true } }
 
-// WithCancelUnpaid allows the cancel of an order that nobody has paid.
+// WithCancelUnpaid allows the cancel of an order that has the status CREATED.
+// Nobody has tried to pay such an order yet.
 func WithCancelUnpaid() Option { return func(c *config) { c.cancelUnpaid = true } }
 
 // WithProductNames sets which of the fields "product" and "products" the server
@@ -306,8 +310,9 @@ type NotFoundShape int
 const (
 	NotFound422 NotFoundShape = iota // 422 ORDER_NOT_FOUND, as in the published sample
 	NotFound404                      // 404 ORDER_NOT_FOUND, as in the published table of errors
-	// A look-up by reference gets 400 INVALID_REQUEST "No matching records found
-	// for the inquiry". Other look-ups get 422.
+	// If a client reads an order by its reference, the answer is 400
+	// INVALID_REQUEST "No matching records found for the inquiry". Otherwise
+	// the answer is that of NotFound422.
 	NotFoundInquiry
 )
 
@@ -329,8 +334,8 @@ const (
 )
 
 // WithEmptyCallbackFields adds the fields error_code and error_message with
-// empty values to a callback about a success. The signature covers these
-// fields.
+// empty values to each callback that does not report an error. The signature
+// covers these fields.
 func WithEmptyCallbackFields() Option { return func(c *config) { c.emptyFields = emptySigned } }
 
 // WithUnsignedEmptyCallbackFields adds the same empty fields as
@@ -393,8 +398,9 @@ func WithQuirks(quirks Quirk) Option { return func(c *config) { c.quirks |= quir
 // [Server.SetFaultPlan].
 func WithFaultPlan(plan func(Request) Fault) Option { return func(c *config) { c.plan = plan } }
 
-// WithRandomFaults sets the plan of [RandomFaults]. Without [WithSeed], seed is
-// also the server's seed. WithRandomFaults panics when RandomFaults does.
+// WithRandomFaults sets the plan of [RandomFaults]. Without the option
+// [WithSeed], the parameter seed is also the server's seed. WithRandomFaults
+// panics if RandomFaults would panic.
 func WithRandomFaults(seed uint64, rate float64, faults ...Fault) Option {
 	plan := RandomFaults(seed, rate, faults...)
 	return func(c *config) {

@@ -185,8 +185,9 @@ func (s *Server) findByReference(reference string) []*order {
 	return slices.DeleteFunc(slices.Clone(s.byRef[reference]), func(o *order) bool { return o.created.After(since) })
 }
 
-// withoutProducts removes the fields "product" and "products" from the purchase
-// details. It keeps a field if the option [WithProductNames] has its name.
+// withoutProducts checks the fields "product" and "products" of the purchase
+// details. It removes a field if the list of [WithProductNames] does not have
+// the field's name.
 func (s *Server) withoutProducts(details json.RawMessage) json.RawMessage {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(details, &fields) != nil {
@@ -242,10 +243,10 @@ func (s *Server) read(c *call, o *order) answer {
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view)))
 }
 
-// readStale shows an old version of an order. If lag is zero, it is the version
-// before the last change. Otherwise it is the version that was valid at an
-// earlier time, which is lag before now. If there is no such version, the
-// answer is "not found".
+// readStale shows an old version of an order. If the parameter lag is zero, the
+// answer has the version before the last change. Otherwise the parameter is an
+// age, and the answer has the version that was valid that long ago. If there is
+// no such version, the answer is "not found".
 func (s *Server) readStale(c *call, lag time.Duration) answer {
 	o := s.orders[c.OrderID]
 	missing := s.notFound

@@ -39,8 +39,9 @@ var (
 	// LetExpire means that the payer waits until the time limit for the payment
 	// is over. The payment fails with PAYMENT_EXPIRED.
 	LetExpire = Decision{kind: payerFails, code: "PAYMENT_EXPIRED", reason: "The payment has expired"}
-	// CancelPayment means that the payer leaves the page by its cancel link.
-	// The order is then CANCELLED.
+	// CancelPayment means that the payer cancels the payment on the page. The
+	// order is then CANCELLED. If the payer has already paid a part of the
+	// amount, the order does not change.
 	CancelPayment = Decision{kind: payerLeaves}
 	// LeavePending means that the payer starts a payment that takes time. The
 	// order is PENDING until the next decision.
@@ -101,13 +102,13 @@ func (s *Server) Pay(orderID string, d Decision) (Return, error) {
 	return s.returnOf(o), nil
 }
 
-// payable reports whether the payer can decide about the order.
-func (o *order) payable() bool {
+// isPayable reports whether the payer can decide about the order.
+func (o *order) isPayable() bool {
 	switch o.status {
 	case StatusCreated, StatusAttempted:
 		return !o.link.isOver()
 	case StatusPending:
-		return o.pending == nil // if something other than a payment is pending, it is a capture or a void
+		return o.pending == nil // a capture or a void sets o.pending, and a payment does not
 	default:
 		return false
 	}
@@ -115,7 +116,7 @@ func (o *order) payable() bool {
 
 // applyDecision carries out the payer's decision. s.mu must be held.
 func (s *Server) applyDecision(o *order, d Decision) error {
-	if !o.payable() {
+	if !o.isPayable() {
 		if o.link.isOver() {
 			return fmt.Errorf("pluraltest: pay: payment link %s is %s", o.link.id, o.link.ended)
 		}

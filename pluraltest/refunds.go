@@ -71,7 +71,7 @@ func (s *Server) createRefund(c *call) answer {
 		return invalid("Refund amount currency must be the currency of the order").answer()
 	case amount.Value > left || left <= 0:
 		return errAmountLimit.answer()
-	case amount.Value < s.cfg.limits.minAmount: // a smaller sum is allowed if it is all that is left
+	case amount.Value < s.cfg.limits.minAmount: // the request has no amount, and too little is left
 		return tooSmall(s.cfg.limits.minAmount).answer()
 	}
 	if c.checking {

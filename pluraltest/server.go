@@ -353,11 +353,11 @@ func (s *Server) Now() time.Time {
 	return s.now()
 }
 
-// Advance moves the server's clock forward by d: tokens and payment links
-// expire, holds lapse, and documents carry later times. It does not shorten the
-// delays of faults and webhooks: see [Server.Flush]. The timestamps of webhooks
-// come from this clock, so give this clock to the verifier under test
-// (WithClock(srv.Now)).
+// Advance moves the server's clock forward by d. Then tokens and payment links
+// can expire, holds can end (see [WithHoldLifetime]), and documents have later
+// times. Advance does not shorten the delays of faults and webhooks: see
+// [Server.Flush]. The timestamps of webhooks come from this clock, so give this
+// clock to the verifier under test (WithClock(srv.Now)).
 func (s *Server) Advance(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

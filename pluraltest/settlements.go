@@ -21,9 +21,9 @@ type Settlement struct {
 	SettledAt   time.Time
 	Lines       []SettlementLine
 
-	// The number of lines, and the amount of the transfer in rupees. If a field
-	// is set, the server shows its value instead of the figure that follows
-	// from the lines.
+	// The number of lines, and the amount of the transfer in rupees. If you set
+	// one of these fields, the server shows the value that you set. Otherwise
+	// it computes the figure from the lines.
 	SaidLines  int
 	SaidAmount string
 }
@@ -227,10 +227,10 @@ func (s *Server) settlement(utr string) *bookedSettlement {
 	return nil
 }
 
-// movement is money that one capture took from a payment, or that one refund
-// gave back to it.
+// A value of the type movement is the money that one sale or one capture took
+// from a payment, or that one refund gave back.
 type movement struct {
-	name    string // the payment's id; for a later capture, with the capture's number
+	name    string // the payment's id; for a later capture, the id and the capture's number
 	payment *payment
 	amount  int64
 	at      time.Time
@@ -359,7 +359,7 @@ func (s *Server) shownLines(of *bookedSettlement) []SettlementLine {
 	})
 }
 
-// figures are the sums of a settlement.
+// The type figures has the sums of a settlement, or of one of its lines.
 type figures struct{ amount, mdr, gst, refund, chargeback, settled *big.Rat }
 
 func (line SettlementLine) figures() figures {
@@ -640,8 +640,7 @@ func (s *Server) text(number string) json.RawMessage {
 
 // moveRows calls the function reorder, which changes the order of a list. It
 // calls reorder only if both of these conditions are true:
-//   - MoveSettlementRows was called with a number of moves, and fewer moves
-//     have happened so far.
+//   - MoveSettlementRows has asked for a move that has not happened yet.
 //   - The page is not the first page.
 func (s *Server) moveRows(page int, reorder func()) {
 	if page > 1 && s.settled.moves > 0 {

@@ -228,7 +228,7 @@ func TestSettlementListQuirks(t *testing.T) {
 	days := func(from, to int) string { return fmt.Sprintf("start_date=1999-12-%d&end_date=1999-12-%d", from, to) }
 	for name, c := range map[string]struct {
 		quirks     pluraltest.SettlementQuirk
-		query, utr string // "": no row
+		query, utr string // the UTR is "" if the list must have no row
 		count      string
 		amount     string
 		lines      string

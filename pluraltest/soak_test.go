@@ -32,7 +32,7 @@ func TestSoakKeepsTheBooks(t *testing.T) {
 		for i, id := range ids {
 			for _, op := range []string{pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate, pluraltest.OpRefundsCreate} {
 				if i%2 == 0 && op == pluraltest.OpCancelsCreate {
-					continue // captured and refunded
+					continue // this order is captured and refunded, but not voided
 				}
 				wg.Go(func() {
 					for range 4 {

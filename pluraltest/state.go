@@ -98,7 +98,7 @@ type order struct {
 	ends      string         // the final status that a fault has chosen for a refund
 	pending   *pendingResult // a write whose result is not final yet
 	older     []version      // earlier versions of the document, the newest at the end
-	lastEvent chan struct{}  // closed when the first attempt to deliver its latest event has ended
+	lastEvent chan struct{}  // closed when the first attempt to send the order's latest event has ended
 
 	requestID string
 	created   time.Time

@@ -16,8 +16,9 @@ import (
 // TokenStore. All stores that newStore makes must share their state, as the
 // stores of several processes do.
 //
-// For one of the rules the test waits until a lock has run out. That takes a
-// few seconds, or no time in a testing/synctest bubble.
+// To check some rules, TestTokenStore waits until a lock or some saved bytes
+// have expired. This takes a few seconds, or no time in a testing/synctest
+// bubble.
 func TestTokenStore(t TB, newStore func() plural.TokenStore) {
 	t.Helper()
 	c := &tokenStoreCheck{t: t, make: newStore, prefix: fmt.Sprintf("plural-token-%d-", time.Now().UnixNano())}
