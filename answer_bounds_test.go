@@ -126,8 +126,8 @@ func TestDocumentsGrowWithinBounds(t *testing.T) {
 }
 
 // Any answer of 4 MiB takes less than 64 MiB in memory, including memory that
-// is freed again. The test does not run under the race detector, because that
-// allocates more memory.
+// is freed again. The test does not run under the race detector, because the
+// race detector allocates more memory.
 //
 //nolint:paralleltest // it measures memory
 func TestNothingBecomesMoreThan64MiB(t *testing.T) {

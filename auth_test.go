@@ -350,7 +350,7 @@ func TestTokenOfTheLargestSize(t *testing.T) {
 }
 
 // The request for the token has the client secret in it, so a redirect must not
-// send it elsewhere.
+// send this request elsewhere.
 func TestTokenRequestFollowsNoRedirect(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {

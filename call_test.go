@@ -20,8 +20,8 @@ import (
 )
 
 // TestCallsAllocateLittle checks what docs/performance.md promises about
-// memory. It does not run under the race detector, because that allocates more
-// memory.
+// memory. The test does not run under the race detector, because the race
+// detector allocates more memory.
 //
 //nolint:paralleltest // AllocsPerRun counts what other tests allocate, too
 func TestCallsAllocateLittle(t *testing.T) {
@@ -248,11 +248,11 @@ func TestSettleJudgesWhatWasAskedFor(t *testing.T) {
 	})
 }
 
-// If the caller's deadline cut a call short, the error matches
-// context.DeadlineExceeded. The SDK may shorten the time limit of a try because
-// of that deadline. The error also matches if such a shorter limit ended a try,
-// or if too little time was left for another try. Once the deadline has passed,
-// the error also matches the cause that the caller gave to the context.
+// If the caller's deadline cuts a call short, the error matches
+// context.DeadlineExceeded. This may happen before the deadline has passed: the
+// SDK may have shortened the time limit of a try because of the deadline, or
+// the time that is left may be too short for another try. Once the deadline has
+// passed, the error also matches the cause that the caller gave to the context.
 func TestDeadlineIsInTheError(t *testing.T) {
 	t.Parallel()
 	why := errors.New("the shop is closing")

@@ -56,8 +56,8 @@ func TestFindCapture(t *testing.T) {
 	require.Len(t, fieldsOf(err), 2)
 }
 
-// If an order was paid outright, no money is on hold. Then a capture of the
-// order fails with a final error, even if the books show no capture.
+// If an order was paid without a hold, no money is on hold. Then a capture of
+// the order fails with a final error, although the books show no capture.
 func TestCaptureWithoutAHold(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -70,8 +70,9 @@ func TestCaptureWithoutAHold(t *testing.T) {
 		require.NotErrorIs(t, state, plural.ErrOperationNotAllowed)
 		require.Equal(t, id, state.Order.OrderID)
 
-		// Plural may have carried out the next capture, and the books do not
-		// show whether it did. A second call then gets a final error.
+		// The next capture gets no answer, so Plural may have carried it out,
+		// and the books do not show whether it did. The outcome of this call is
+		// unknown. But the call after it gets a final error.
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetBeforeApply)
 		requireUnknown(t, d.agrees(t.Context(), w, c).err)
 		require.ErrorIs(t, d.agrees(t.Context(), w, c).err, plural.ErrNoHold)
@@ -111,7 +112,7 @@ func TestSettleAnUnknownOutcome(t *testing.T) {
 
 // Plural may reject a capture while the books still show an older state. Then
 // the SDK does not return the rejection at once, but keeps reading the books.
-// Here a replica of the books lags by two and a half seconds, so it does not
+// Here all reads show an older state for two and a half seconds. So they do not
 // show the capture of an earlier call yet.
 func TestRejectionOverBooksThatLag(t *testing.T) {
 	t.Parallel()
@@ -151,10 +152,10 @@ func TestCaptureDataAbsent(t *testing.T) {
 	})
 }
 
-// If the server asks for a wait that is too long, the request is not repeated,
-// but the books are still read. A capture that the books show without a
-// reference may belong to this call. So it neither settles the call nor counts
-// as a conflict: the order is read until time runs out.
+// If the books show a capture without a reference, the capture may belong to
+// this call. So this capture neither settles the call nor counts as a conflict.
+// The outcome of the call is unknown, and the SDK does not send the capture
+// again.
 func TestCaptureDataWithoutAReference(t *testing.T) {
 	t.Parallel()
 	entries := func(data map[string]any, change func(payment map[string]any)) any {

@@ -297,7 +297,8 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.problems = append(r.problems, fmt.Sprintf(format, args...))
 }
 
-// Each Deduper here breaks one rule. The conformance tests find each of them.
+// Each Deduper here breaks one rule. The conformance tests find each of these
+// faults.
 func TestDeduperConformanceFindsFaults(t *testing.T) {
 	t.Parallel()
 	for name, broken := range map[string]func(plural.Deduper) plural.Deduper{

@@ -199,7 +199,7 @@ func TestErrorsMatchAndUnwrap(t *testing.T) {
 	requireIsOnly(t, &plural.Error{StatusCode: 404, Code: "NEW_CODE"})
 	requireIsOnly(
 		t, &plural.Error{StatusCode: 400, Code: plural.CodeInvalidRequest, Message: "No matching records"}, "invalid",
-	) // Op names no read, so the message does not make it a "not found"
+	) // Op is not a read, so the message does not make it a "not found"
 	requireIsOnly(t, &plural.NotPaidError{}, "not paid")
 
 	// An error about an unknown outcome wraps the last answer. The error

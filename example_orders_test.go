@@ -349,8 +349,9 @@ func bothKeys(secret string) (hex, raw plural.Key) {
 	return hex, raw
 }
 
-// If a payer closes the browser, only the webhook reports the payment. Its
-// event is only a hint: what counts is the order in Plural's books.
+// If a payer closes the browser, only the webhook reports the payment. Do not
+// rely on the data in the webhook's event. ConfirmEvent reads the order in
+// Plural's books, and compares it with what the shop expects.
 func ExampleOrderService_ConfirmEvent() {
 	srv, client := emulator()
 	defer srv.Close()

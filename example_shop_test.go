@@ -71,7 +71,7 @@ func (s *lampShop) giveUp(ctx context.Context, id string) error {
 
 func (s *lampShop) refundTheRest(ctx context.Context, id, orderNo string) error {
 	rest, isStored := s.refunds[orderNo]
-	if !isStored { // each call sends the same amount, because the first one may have been carried out
+	if !isStored { // each call sends the same amount, because the first call may have been carried out
 		order, err := s.client.Orders.Get(ctx, id)
 		if err != nil {
 			return err

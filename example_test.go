@@ -196,7 +196,7 @@ func ExampleNewWebhookHandler() {
 			if err != nil {
 				return err // Plural delivers the event again
 			}
-			order, err := client.Orders.ConfirmEvent(ctx, e, expected(id)) // reads the order, because an event is only a hint
+			order, err := client.Orders.ConfirmEvent(ctx, e, expected(id)) // reads the order in Plural's books
 			if errors.Is(err, plural.ErrNotPaid) {
 				// The order is unpaid, or was captured in part or refunded,
 				// or is not the expected order: see NotPaidError.
@@ -255,8 +255,8 @@ func ExampleClient_Do() {
 	// Output: AUTHORIZED <nil>
 }
 
-// emulator starts an emulator of Plural on localhost, and makes a client for
-// it.
+// The function emulator starts an emulator of Plural on localhost, and makes a
+// client for it.
 func emulator(opts ...plural.Option) (*pluraltest.Server, *plural.Client) {
 	srv, err := pluraltest.Start()
 	if err != nil {
@@ -455,8 +455,8 @@ func ExampleCaptureRequest_fullAmount() {
 
 // After a restart, or from another process, call again with the same reference.
 // The call finds the first capture, and does not capture again. If the amount
-// differs from the first one, the error matches ErrConflict, and a person has
-// to look at the order.
+// differs from that of the first capture, the error matches ErrConflict, and a
+// person has to look at the order.
 func ExampleCaptureService_Create_again() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -584,7 +584,8 @@ func ExampleStateError() {
 	// the order is PROCESSED
 }
 
-// Logs and pages write an amount in two ways.
+// Display writes an amount for a page of the shop. String, which fmt uses,
+// writes it for logs.
 func ExampleAmount_Display() {
 	price := plural.INR(123456789)
 	fmt.Println(price.Display())

@@ -323,8 +323,9 @@ func (s brokenStore) Lock(context.Context, string, time.Duration) (func(context.
 // A call may get an error of this package that is about another order. With
 // errgroup, this error is the cause of the call's context. Middleware or a
 // store may also return this error. In all these cases, the call's own error
-// must match the same variables and types of this package as after any other
-// error. Errors of other packages can still be found in the chain.
+// must match exactly those variables and types of this package that it matches
+// after an ordinary error. Errors of other packages can still be found in the
+// chain.
 func TestForeignErrorsAreNoVerdict(t *testing.T) {
 	t.Parallel()
 	for place, in := range errorSources() {

@@ -21,8 +21,9 @@ import (
 // requireHonest compares an accepted callback with the form that was verified.
 // The callback must have exactly those fields of the form that have a value,
 // without the field signature. The signed text may contain the form's empty
-// values or leave them out. An independent implementation signs both texts. One
-// of these two signatures must be the form's signature.
+// values or leave them out. So an independent implementation signs the text
+// with these values, and also without them. One of these two signatures must be
+// the form's signature.
 func requireHonest(t *testing.T, cb *plural.Callback, form url.Values) {
 	t.Helper()
 	given, err := hex.DecodeString(form.Get("signature"))
@@ -190,7 +191,8 @@ func FuzzVerifyCallbackJSON(f *testing.F) {
 
 		// encoding/json decodes the same body less strictly. If
 		// VerifyCallbackJSON accepts the body, both must find the same fields
-		// and values. Only encoding/json may also find fields without a value.
+		// and values. In addition, encoding/json may find fields without a
+		// value.
 		var loose map[string]any
 		if json.Unmarshal(body, &loose) != nil {
 			require.Error(t, err)

@@ -132,9 +132,9 @@ func (d *desk) orderOf(w write) string {
 }
 
 // These are actions of the payer, or of another process, between two requests
-// of the test. For the tests, each action is a fault with this name, so a
-// sequence of faults can contain the action. Such a fault changes neither the
-// request nor its answer.
+// of the test. The tests treat each action as a fault, and the constant is the
+// name of this fault. So a sequence of faults can contain the action. Such a
+// fault changes neither the request nor its answer.
 const (
 	rivalMakesSame  = "another process makes the link"
 	rivalMakesOther = "another process makes a link with another amount"

@@ -28,8 +28,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// Most parallel tests wait for a peer, so more of them can run than there are
-// cores.
+// Most parallel tests only wait for a peer. So more tests can run at the same
+// time than the machine has cores.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
@@ -80,8 +80,8 @@ func mustURL(t *testing.T, text string) *url.URL {
 	return u
 }
 
-// quietLog is a log for servers. It drops what they report, because the tests
-// cause these errors on purpose.
+// quietLog returns a log for servers. It drops all messages of the servers,
+// because the tests cause these errors on purpose.
 func quietLog() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // pass(d) waits for the time d. In a test with synctest, this takes no real
@@ -102,8 +102,8 @@ func skipUnderRace(t *testing.T) {
 
 func isTokenRequest(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/api/auth/v1/token") }
 
-// newClientOver makes a client that repeats no request. peer answers all its
-// requests, including those for tokens.
+// newClientOver makes a client that repeats no request. The function peer
+// answers all its requests, including those for tokens.
 func newClientOver(tb testing.TB, peer transportFunc, opts ...plural.Option) *plural.Client {
 	tb.Helper()
 	all := append([]plural.Option{
@@ -193,8 +193,8 @@ func requireLastCause(t *testing.T, err error, code plural.ErrorCode) {
 	require.NotErrorIs(t, err, plural.ErrOperationNotAllowed)
 }
 
-// sentinels returns the error variables that an error of a call can match. The
-// keys of the map are short names of these variables.
+// The function sentinels returns the error variables that an error of a call
+// can match. The keys of the map are short names of these variables.
 func sentinels() map[string]error {
 	return map[string]error{
 		"unauthorized": plural.ErrUnauthorized,
@@ -236,7 +236,7 @@ func requireTidy(tb testing.TB, text string) {
 	require.Empty(tb, untidy.FindString(text), "%q", text)
 }
 
-// payload reads a file of testdata/payloads.
+// The function payload reads a file of testdata/payloads.
 func payload(tb testing.TB, name string) []byte {
 	tb.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", "payloads", name))

@@ -224,7 +224,8 @@ func TestMemoryDeduperKeepsNothingOfTheCallersMemory(t *testing.T) {
 	}
 }
 
-// splitAtCommas does what the adaptors for AWS HTTP APIs do to most headers.
+// splitAtCommas splits each value of a header at its commas. The adaptors for
+// AWS HTTP APIs do the same to most headers.
 func splitAtCommas(header http.Header) http.Header {
 	split := http.Header{}
 	for name, values := range header {
@@ -333,8 +334,8 @@ func unreadBody(t *testing.T) io.ReadCloser {
 	}))
 }
 
-// If the headers have a fault of their own, the body is not read, and the error
-// says nothing about the signature.
+// If a header has a fault, the body is not read, and the error names this
+// fault. This is so even if the body also does not match the signature.
 func TestHeadersAreAskedBeforeTheBody(t *testing.T) {
 	t.Parallel()
 	at := func(seconds int64) http.Header {

@@ -108,8 +108,8 @@ func TestObserverThatPanics(t *testing.T) {
 	require.Empty(t, id+reference)
 }
 
-// Middleware learns how often the call has sent this request before, and
-// whether the request only finds out what happened to an earlier one.
+// Middleware learns the number of the try that a request belongs to. It also
+// learns whether the request asks the books what happened to an earlier write.
 func TestAttemptFromContext(t *testing.T) {
 	t.Parallel()
 	type seen struct {

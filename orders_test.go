@@ -193,9 +193,9 @@ func TestExpectedIsRequired(t *testing.T) {
 	requireChecked(t, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(100)}.Check(nil), "order")
 }
 
-// The id in a callback may lead to a document that is no payment: a refund, or
-// an AUTHORIZED order that was not pre-authorised. Then Confirm fails, even if
-// the callback reports a payment.
+// The id in a callback may lead to a document that is not a payment: a refund,
+// or an AUTHORIZED order that was not pre-authorised. Then Confirm fails, even
+// if the callback reports a payment.
 func TestConfirmOddDocuments(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -256,9 +256,9 @@ func TestWait(t *testing.T) {
 			require.Equal(t, plural.OrderStatusAuthorized, o.Status)
 			require.GreaterOrEqual(t, time.Since(start), 2*time.Minute)
 			require.LessOrEqual(t, time.Since(start), 2*time.Minute+10*time.Second)
-			looks := len(d.srv.RequestsTo(pluraltest.OpOrdersGet))
-			require.Greater(t, looks, 12)
-			require.Less(t, looks, 30, "looks are up to ten seconds apart")
+			reads := len(d.srv.RequestsTo(pluraltest.OpOrdersGet))
+			require.Greater(t, reads, 12)
+			require.Less(t, reads, 30, "the reads are up to ten seconds apart")
 		})
 	})
 	t.Run("until the caller's condition is met", func(t *testing.T) {
@@ -286,7 +286,7 @@ func TestWait(t *testing.T) {
 			require.Equal(t, plural.OrderStatusCreated, o.Status, "the order as it was read last")
 		})
 	})
-	t.Run("until a look fails", func(t *testing.T) {
+	t.Run("until a read fails", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, d *desk) {
 			c := newClient(t, d.srv)
@@ -356,7 +356,7 @@ func TestConfirmEvent(t *testing.T) {
 		d.pay(id, pluraltest.Approve)
 		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), pluraltest.StaleRead, pluraltest.StaleRead)
 		o, err := c.Orders.ConfirmEvent(ctx, about, want)
-		require.NoError(t, err, "a replica that lags for a second")
+		require.NoError(t, err, "a replica shows an older state for a second")
 		require.Equal(t, id, o.OrderID)
 		_, err = c.Orders.ConfirmEvent(
 			ctx, about, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(1)},

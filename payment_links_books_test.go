@@ -24,8 +24,8 @@ func orderDocument(status, payments string) string {
 }
 
 // After a refused cancel, the SDK reads the link and its order from the books.
-// The call returns nil or a final error only if these two documents fit
-// together.
+// The call returns nil or a final error only if these two documents do not
+// contradict each other.
 func TestLinkCancelByTheBooks(t *testing.T) {
 	t.Parallel()
 	payment := func(status, more string) string {
@@ -182,9 +182,9 @@ func TestLinkCancelReadsTheOrderBeforeNil(t *testing.T) {
 	}
 }
 
-// The answer to the request for a link, or the books, may show the link. Then
-// the SDK does not send the request again, even if the document that shows the
-// link cannot be used.
+// A link may be shown once, in the answer to its create or in the books. Then
+// the SDK does not send the create again, even if the SDK cannot use the
+// document that shows the link.
 func TestLinkThatWasShownIsNotMadeAgain(t *testing.T) {
 	t.Parallel()
 	const none = `{"code":"INVALID_REQUEST","message":"No matching records found"}`

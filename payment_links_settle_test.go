@@ -120,7 +120,7 @@ func TestLinkCreateIsSentAgain(t *testing.T) {
 	})
 }
 
-// If two links with one reference were seen, the error names both.
+// If a call has seen two links with its reference, the error names both links.
 func TestTwoLinksThatAreSeenAreAConflict(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {

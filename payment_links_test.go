@@ -93,8 +93,9 @@ func TestLinkBooleans(t *testing.T) {
 	}
 }
 
-// The SDK does not use an answer that is incomplete or broken. It does not use
-// an answer about another link, or with a URL that a customer should not open.
+// The SDK does not use an answer that is incomplete or broken. It also does not
+// use an answer that is about another link, or that has a URL that a customer
+// should not open.
 func TestLinkAnswersThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	good := string(payload(t, "link_created.json"))

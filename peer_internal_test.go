@@ -41,8 +41,9 @@ func TestOwnTransportVerifiesCertificates(t *testing.T) {
 	}
 }
 
-// What a proxy answers is not Plural's answer. If a proxy refuses to connect,
-// the error of the SDK's own transport names the proxy's status.
+// The answer of a proxy is not Plural's answer. So if a proxy refuses to
+// connect, the error of the SDK's own transport shows the status that the proxy
+// sent.
 func TestOwnTransportTellsWhatAProxyAnswered(t *testing.T) {
 	t.Parallel()
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

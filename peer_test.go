@@ -274,11 +274,12 @@ func TestNetHTTPDoesNotRepeatWritesOverHTTP2WithoutTLS(t *testing.T) {
 	require.EqualValues(t, 1, s.deliveries.Load())
 }
 
-// Here the same is tested with the emulator, for a refund, a cancel without a
-// body, and a capture. The emulator does not carry out the first request, but
-// carries out the second. Instead of an answer, it resets the stream, or it
-// closes or resets the connection. The first request finds a connection that
-// was used before.
+// This test uses the emulator to check that each attempt of a write sends one
+// request. The writes are a refund, a cancel without a body, and a capture. The
+// emulator does not carry out the first request, but carries out the second. It
+// answers neither request. Instead it resets the stream, or it closes or resets
+// the connection. The first request is sent over a connection that was used
+// before.
 func TestOneDeliveryAnAttempt(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -335,7 +336,7 @@ func TestOneDeliveryAnAttempt(t *testing.T) {
 }
 
 // A GET changes nothing and has no body. Go 1.26 and older repeat a GET by
-// themselves. Newer versions leave that to the SDK.
+// themselves. Newer versions leave the repetition to the SDK.
 func TestReadsAreRepeatedOverHTTP2(t *testing.T) {
 	t.Parallel()
 	s := newResetServer(t, func(n int64) func(io.Writer, uint32) {
@@ -648,8 +649,8 @@ func (c brokenOnce) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// Over HTTP/1, net/http itself repeats a write, but only if no byte of it was
-// sent. The SDK must allow that within one try.
+// Over HTTP/1, net/http itself repeats a write if no byte of the write was
+// sent. The SDK must allow this repetition within one try.
 func TestWriteThatNeverLeftItsConnection(t *testing.T) {
 	t.Parallel()
 	var writes atomic.Int64

@@ -174,8 +174,8 @@ func markedValues() map[string]any {
 	return values
 }
 
-// typesWithoutData lists the other exported types. They hold no text, or their
-// only text is a fixed word, such as a status. Types with hidden fields have
+// typesWithoutData lists the other exported types. They hold no text, or only a
+// text such as a status, an amount or a time. Types with hidden fields have
 // their own tests below.
 func typesWithoutData() []string {
 	return []string{
@@ -334,8 +334,8 @@ func TestPrintableFieldsAreFields(t *testing.T) {
 	}
 }
 
-// verbs has all verbs of fmt except %p. The verb %p never calls a value's
-// methods, and go vet reports each use of %p.
+// The constant verbs has all verbs of fmt except %p. The verb %p never calls a
+// value's methods, and go vet reports each use of %p.
 const verbs = "vtTbcdoOqxXUeEfFgGs"
 
 // printInAllWays prints a value and the pointer to it in every possible way,

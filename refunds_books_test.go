@@ -17,10 +17,10 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Suppose that a refund has been shown once, by the answer to its request or by
-// the books. Then the SDK does not send the refund again, even if a replica
-// does not show the refund. The exception is a refund that the books have shown
-// as FAILED or CANCELLED.
+// A refund may be shown once, in the answer to its request or in the books.
+// Then the SDK does not send the refund again, even if later reads do not show
+// the refund. The exception is a refund that the books have shown as FAILED or
+// CANCELLED.
 func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	refund := func(status, reference string) string {
@@ -35,7 +35,7 @@ func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 		`{"value":319950,"currency":"INR"}}]}}`
 	const none = `{"code":"ORDER_NOT_FOUND","message":"no"}`
 	for name, tc := range map[string]struct {
-		own, first string // the answers to the refund and to the first look at the books
+		own, first string // the answer to the refund, and to the first read of the books
 		sends      int
 	}{
 		"nothing was shown":                  {own: `{}`, first: none, sends: 2},
@@ -94,8 +94,8 @@ type refundBooks struct {
 	own         string // the answer to the refund; "": it is lost
 	byReference string // the document that a look-up of the reference finds; "": none
 	listed      string // the order's refunds
-	isGone      bool   // the order lists them only at the first look
-	status      string // of the order
+	isGone      bool   // only the first read of the order shows the refunds in listed
+	status      string // the order's status
 }
 
 func (b refundBooks) client(t *testing.T, sends *int) *plural.Client {
@@ -409,7 +409,8 @@ func TestGetOfARefundWithoutAKnownType(t *testing.T) {
 	}
 }
 
-// A refund or an order with a type that the SDK does not know proves nothing.
+// If the SDK does not know the type of a document, the document proves nothing.
+// So the outcome is unknown, and the error is not a conflict.
 func TestUnknownTypeIsNoConflict(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -431,8 +432,8 @@ func TestUnknownTypeIsNoConflict(t *testing.T) {
 	})
 }
 
-// A call that looks for a long time remembers what it has seen, but does not
-// keep each document.
+// A call that reads the books for a long time remembers what it has seen, but
+// does not keep the documents in memory.
 //
 //nolint:paralleltest // it measures memory
 func TestLooksKeepNoDocuments(t *testing.T) {
@@ -504,8 +505,8 @@ func TestFindOfARefundThatWasShown(t *testing.T) {
 }
 
 // A cache may hold answers for an hour, together with their Date header. Then
-// the times in the books do not show which of two entries is newer. The same is
-// true if the cache holds the answer to the refund.
+// the SDK cannot find out from the times in the books whether a refund is older
+// than the call. The same is true if the cache holds the answer to the refund.
 func TestRefundByAClockThatContradictsItself(t *testing.T) {
 	t.Parallel()
 	for name, isOwnOld := range map[string]bool{"the books": false, "the answer to the refund": true} {
@@ -547,7 +548,7 @@ func testRefundWithOldDate(t *testing.T, isOwnOld bool) {
 	require.NotErrorIs(t, err, plural.ErrNotApplied)
 }
 
-// If the deadline leaves no time for another look at the books, the error says
+// If the deadline leaves no time for another read of the books, the error says
 // that the deadline ended the call.
 func TestFindEndsWithItsDeadline(t *testing.T) {
 	t.Parallel()
@@ -590,8 +591,8 @@ func TestFindEndsWithItsDeadline(t *testing.T) {
 	}
 }
 
-// If Plural refuses a refund, and refuses every look at the books as well,
-// nothing explains the refusal. So a person has to look at it.
+// If Plural refuses a refund, and also refuses every read of the books, nothing
+// explains the first refusal. So a person has to check what happened.
 func TestRefusalOverBooksThatRefuse(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

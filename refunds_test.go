@@ -123,10 +123,11 @@ func TestRefundStatuses(t *testing.T) {
 	}
 }
 
-// The server checks the reference when a refund arrives, but enters the refund
-// later, and its books lag. The SDK sends the refund again only after it was
-// absent from the books for three seconds. If that was still too soon, the
-// refund is carried out twice, and the caller gets an error.
+// The server carries out every refund request, even with a reference that was
+// used before. Its books show a refund only after some time. The SDK sends the
+// refund again if the books have not shown it for three seconds. If the books
+// show the refund later than that, the refund is carried out twice, and the
+// caller gets an error.
 func TestRefundCarriedOutTwice(t *testing.T) {
 	t.Parallel()
 	for lag, posts := range map[time.Duration]int{2500 * time.Millisecond: 1, time.Minute: 2} {
@@ -394,9 +395,10 @@ func TestRefundAnsweredInTheOlderShape(t *testing.T) {
 }
 
 // A server may check the reference when a refund arrives, but enter the refund
-// later. If the SDK repeated the refund in between, there would be two. So a
-// caller with little time gets an unknown outcome, and the refund is not
-// repeated.
+// in its books later. If the SDK sent the refund again in between, the server
+// would carry out both. So the SDK does not send the refund again before it has
+// read the books for three seconds. A caller with less time gets an unknown
+// outcome.
 func TestRefundIsNotSentAgainTooSoon(t *testing.T) {
 	t.Parallel()
 	for patience, sent := range map[time.Duration]int{2 * time.Second: 1, 5 * time.Second: 1, 20 * time.Second: 1} {

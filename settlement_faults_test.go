@@ -44,7 +44,7 @@ func TestRejections(t *testing.T) {
 						require.True(t, plural.NeedsReview(o.err), "somebody is told")
 						require.Equal(t, 1, w.touches(d.srv))
 						require.GreaterOrEqual(t, len(d.srv.RequestsTo(pluraltest.OpOrdersGet)), 4)
-						require.GreaterOrEqual(t, time.Since(began), 3*time.Second, "replicas lag")
+						require.GreaterOrEqual(t, time.Since(began), 3*time.Second, "replicas may show an older state")
 					})
 				})
 				t.Run("after a try whose outcome is not known", func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestRejections(t *testing.T) {
 						d.srv.Inject(pluraltest.On(op), pluraltest.NoFault, pluraltest.StatusFault(422, code, pluraltest.ApplyNever))
 						c := newClient(t, d.srv)
 						require.NoError(t, d.agrees(t.Context(), w, c).err)
-						// At first the books lag.
+						// At first the reads show an older state.
 						d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.StaleRead, 3)...)
 						d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(pluraltest.StaleRead, 3)...)
 						require.NoError(t, d.agrees(t.Context(), w, c).err)
@@ -115,10 +115,10 @@ func TestRejections(t *testing.T) {
 	}
 }
 
-// The SDK counts a rejection as confirmed only if several reads of the books,
-// one after the other, confirm the rejection. Here most reads show that a
-// capture is under way. After these reads, a single read that shows an older
-// state is not enough.
+// The SDK counts a rejection as confirmed only if at least four reads of the
+// books, one after the other, confirm the rejection. Here most reads show that
+// a capture is under way. Then three reads show an older state, and these three
+// are not enough.
 func TestRejectionAfterPendingAndStale(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -356,7 +356,7 @@ func TestEveryFaultSequence(t *testing.T) {
 	}
 }
 
-// tally counts the outcomes of the sequences.
+// A tally counts the outcomes of the sequences.
 type tally struct {
 	sequences, applied, ruledOut int
 	unknown                      map[string]int // counted by cause
@@ -413,18 +413,19 @@ type step struct {
 	chosen  int
 }
 
-// restart is the number of runs after which the explorer starts a new server.
-const restart = 200
+// runsPerServer is the number of runs after which the explorer starts a new
+// server.
+const runsPerServer = 200
 
 func (e *explorer) explore() {
 	e.t.Cleanup(e.close)
 	for more := true; more; {
-		if e.runs%restart == 0 {
+		if e.runs%runsPerServer == 0 {
 			e.open()
 		}
 		e.runs++
 		e.run()
-		if more = e.nextSequence(); !more || e.runs%restart == 0 {
+		if more = e.nextSequence(); !more || e.runs%runsPerServer == 0 {
 			e.must(strings.Join(e.desk.srv.Doubles(), "; "))
 		}
 	}
@@ -433,7 +434,7 @@ func (e *explorer) explore() {
 func (e *explorer) open() {
 	e.close()
 	srv := pluraltest.New(append([]pluraltest.Option{pluraltest.WithSeed(uint64(e.runs))}, e.opts...)...)
-	srv.SetFaultPlan(e.plan)
+	srv.SetFaultPlan(e.chooseFault)
 	e.desk = &desk{t: e.t, srv: srv}
 	e.client = newClient(e.t, srv)
 	require.NoError(e.t, e.client.Warm(e.t.Context()))
@@ -445,8 +446,8 @@ func (e *explorer) close() {
 	}
 }
 
-// plan chooses the fault of the next request.
-func (e *explorer) plan(r pluraltest.Request) pluraltest.Fault {
+// chooseFault chooses the fault of the next request.
+func (e *explorer) chooseFault(r pluraltest.Request) pluraltest.Fault {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.active || r.Op == pluraltest.OpToken {
@@ -539,9 +540,9 @@ func (e *explorer) run() {
 }
 
 // repeatAfter is how long a test waits before it calls again, as a shop's queue
-// does. If an entry in the books is a few seconds older than the second call,
-// the SDK recognises from the entry's time that the entry is older. So a few
-// seconds have to pass before the second call.
+// does. From the time of an entry in the books, the SDK recognises whether the
+// entry is older than the second call. This works only if the entry is older by
+// a few seconds. So a few seconds have to pass before the second call.
 const repeatAfter = 10 * time.Second
 
 // mayStayUnknown reports whether the outcome may stay unknown, even after
@@ -707,7 +708,7 @@ func TestSuccessThatDoesNothingReachesAPerson(t *testing.T) {
 				defer cancel()
 				err = write(short, client)
 				requireUnknown(t, err)
-				require.False(t, plural.NeedsReview(err), "there was too little time for enough looks at the books")
+				require.False(t, plural.NeedsReview(err), "there was too little time for enough reads of the books")
 			})
 		})
 	}

@@ -78,9 +78,10 @@ func TestSettlementThatChanges(t *testing.T) {
 	})
 }
 
-// TestReadingOfSettlementsFails lets the request for one page fail. If it is
-// the first page, the call returns that request's error. If it is a later page,
-// the call returns an IncompleteError that wraps that error.
+// TestReadingOfSettlementsFails lets the request for one page fail. If this is
+// the first page that the call reads, the call returns the error of that
+// request. If it is a later page, the call returns an IncompleteError that
+// wraps the error.
 func TestReadingOfSettlementsFails(t *testing.T) {
 	t.Parallel()
 	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
@@ -236,8 +237,8 @@ func TestIncompleteListNamesTheLaterDays(t *testing.T) {
 	})
 }
 
-// TestTooManyLinesForGet checks that Get keeps 10,000 lines, and says so if
-// there are more.
+// TestTooManyLinesForGet checks that Get keeps 10,000 lines. If there are more
+// lines, Get also returns an error.
 func TestTooManyLinesForGet(t *testing.T) {
 	t.Parallel()
 	for n, isWhole := range map[int]bool{10_000: true, 10_001: false} {

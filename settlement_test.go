@@ -124,7 +124,7 @@ func TestWithoutRetryStillSettles(t *testing.T) {
 }
 
 // If a write was not sent, or if Plural refused it only for the moment, the
-// call returns an ordinary error.
+// error does not match ErrOutcomeUnknown.
 func TestNothingReachedIsNotUnknown(t *testing.T) {
 	t.Parallel()
 	forEachWrite(t, func(t *testing.T, d *desk, w write) {
@@ -320,7 +320,7 @@ func cancelled(after time.Duration) func(context.Context) (context.Context, cont
 }
 
 // A deadline may allow only one try. Even then, the SDK ends that try early
-// enough to read in the books what happened to it.
+// enough to read the books and find out what happened to the write.
 func TestDeadlineLeavesTimeForSettling(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []time.Duration{400 * time.Millisecond, 3 * time.Second, 8 * time.Second, 12 * time.Second} {
@@ -371,7 +371,7 @@ func TestServerGoesAwayAfterTheWrite(t *testing.T) {
 		unknown := unknownError(t, o.err)
 		require.Nil(t, unknown.Last)
 		require.ErrorContains(t, o.err, "INTERNAL_ERROR", "the error shows why the books could not be read")
-		require.Equal(t, 4, d.reads(), "one look at the books makes four tries")
+		require.Equal(t, 4, d.reads(), "one read of the books makes four tries")
 		d.srv.ClearFaults()
 		require.NoError(t, d.agrees(t.Context(), w, c).err, "calling again settles it")
 		require.LessOrEqual(t, w.touches(d.srv), 2)
@@ -549,7 +549,7 @@ func TestUnusableDocuments(t *testing.T) {
 			t.Parallel()
 			forEachWrite(t, func(t *testing.T, d *desk, w write) {
 				o := d.agrees(t.Context(), w, newClient(t, d.srv, rewriteAnswers(t, w.op, change)))
-				require.NoError(t, o.err, "the books told")
+				require.NoError(t, o.err, "the books show the write")
 				require.Equal(t, 1, w.touches(d.srv))
 				require.Positive(t, d.reads())
 			})

@@ -19,10 +19,11 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// TestWhatWasSettledIsWhatIsRead settles random sales, with refunds and every
-// quirk. While a client reads the settlements, lines come late, rows move and
-// requests fail. A reading without an error must give the settlements as they
-// were before the reading, or as they are after it.
+// TestWhatWasSettledIsWhatIsRead settles random sales and refunds. Each case
+// uses a random subset of six of the emulator's eight quirks. While a client
+// reads the settlements, lines come late, rows move and requests fail. A
+// reading without an error must give the settlements as they were before the
+// reading, or as they are after it.
 func TestWhatWasSettledIsWhatIsRead(t *testing.T) {
 	t.Parallel()
 	seed := soakSeed(t)
@@ -54,7 +55,7 @@ func settledAndRead(t *testing.T, r *rand.Rand) (whole int) {
 	defer srv.Close()
 	b := &bank{t: t, srv: srv, r: r}
 	for day := range 1 + r.IntN(30) {
-		b.sell(day)
+		b.makeSales(day)
 		pass(time.Duration(1+r.IntN(60)) * time.Hour)
 	}
 	pass(4 * 24 * time.Hour)
@@ -119,8 +120,8 @@ func keys[V any](m map[string]V) func(func(string) bool) {
 	}
 }
 
-// sell makes the orders and payments of one day.
-func (b *bank) sell(day int) {
+// makeSales makes the orders and payments of one day.
+func (b *bank) makeSales(day int) {
 	d := &desk{t: b.t, srv: b.srv}
 	for i := range b.r.IntN(8) {
 		id := d.order(fmt.Sprintf("order-%d-%d", day, i), true)
@@ -216,7 +217,7 @@ func (b *bank) checkReading(what string, got []string, err error, before, after 
 func TestMillionLines(t *testing.T) { //nolint:paralleltest // it measures the heap
 	lines := 1_000_000
 	if !isFullSoak() {
-		lines = 60_000 // more lines than are remembered
+		lines = 60_000 // more lines than the SDK remembers
 	}
 	client := newPeerClient(t, manyLines(lines))
 	heap := func() uint64 {
@@ -232,7 +233,7 @@ func TestMillionLines(t *testing.T) { //nolint:paralleltest // it measures the h
 		if n++; n%(lines/20) == 0 {
 			peak = max(peak, heap())
 		}
-		if n == 20_000 { // from here on, the number of lines that are remembered does not grow
+		if n == 20_000 { // from here on, the SDK remembers no more lines than before
 			early = heap()
 		}
 		_ = line
@@ -254,8 +255,8 @@ func BenchmarkSettlementLines(b *testing.B) {
 	}
 }
 
-// TestFarRepeat checks that a page that comes twice is noticed even if many
-// pages lie in between.
+// In TestFarRepeat the same page comes twice, with many other pages in between.
+// The test checks that the SDK notices this.
 func TestFarRepeat(t *testing.T) {
 	t.Parallel()
 	pages := manyLines(15_000)

@@ -359,8 +359,9 @@ func TestLinesAreReadWhole(t *testing.T) {
 	}
 }
 
-// TestLateLine adds a line to a settlement while its lines are read. Either
-// that line is read, too, or an error says that the lines are incomplete.
+// TestLateLine adds a line to a settlement while its lines are read. That line
+// is read, too. But an error says that the lines are incomplete, because the
+// settlement's totals have changed.
 func TestLateLine(t *testing.T) {
 	t.Parallel()
 	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {

@@ -383,7 +383,7 @@ func TestVerifierIsSafeForConcurrentUse(t *testing.T) {
 	wg.Wait()
 }
 
-// formattings returns the texts that fmt, slog and json make of a value.
+// formattings returns the texts that fmt and slog make of a value.
 func formattings(t *testing.T, value any) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -526,7 +526,7 @@ func TestZeroVerificationErrorIsNoSentinel(t *testing.T) {
 	require.Empty(t, err.Reason())
 }
 
-// webhookClock is a clock that stands still.
+// webhookClock always returns the same time.
 func webhookClock() time.Time { return time.Unix(1763802000, 0) }
 
 func webhookRequest(header http.Header, body []byte) *http.Request {
@@ -538,8 +538,8 @@ func webhookRequest(header http.Header, body []byte) *http.Request {
 	return r
 }
 
-// The race detector makes sync.Pool drop items at random, so the test does not
-// measure allocations under it.
+// The race detector makes sync.Pool drop items at random. So the test does not
+// run under the race detector.
 //
 //nolint:paralleltest // AllocsPerRun counts what other tests allocate, too
 func TestVerifyWebhookSignatureDoesNotAllocate(t *testing.T) {

@@ -84,7 +84,7 @@ func TestSoakOfLinks(t *testing.T) {
 					require.False(t, w.err == nil && len(w.links) > 1, "%v: nil, and the call saw two links; seed %d", w.write, seed)
 				}
 				if mode == pluraltest.DuplicateAccepted {
-					for _, what := range wrong { // another link with the reference may hide the call's own link
+					for _, what := range wrong { // a read may show another link with the reference
 						require.Regexp(t, "applied [0-9]+ times|books have exactly this write", what, "seed %d", seed)
 					}
 					return

@@ -81,9 +81,9 @@ type soakWrite struct {
 
 type soakWriteKey struct{}
 
-// plan makes orders in the states that the writes need, and returns the list of
-// the writes.
-func (s *soak) plan(t *testing.T, n int, random *rand.Rand) []*soakWrite {
+// planWrites makes orders in the states that the writes need, and returns the
+// list of the writes.
+func (s *soak) planWrites(t *testing.T, n int, random *rand.Rand) []*soakWrite {
 	t.Helper()
 	s.srv.Inject(pluraltest.On(pluraltest.OpToken), make([]pluraltest.Fault, 10*n)...) // token requests get no faults
 	d := &desk{t: t, srv: s.srv}
@@ -140,7 +140,7 @@ func (s *soak) runWrites(ctx context.Context, writes []*soakWrite) (wrong []stri
 		workers.Go(func() {
 			for w := range queue {
 				w.order, w.err = s.makeWrite(ctx, w)
-				if what := s.complaint(w); what != "" {
+				if what := s.findContradiction(w); what != "" {
 					mu.Lock()
 					wrong = append(wrong, what)
 					mu.Unlock()
@@ -156,7 +156,7 @@ func (s *soak) runWrites(ctx context.Context, writes []*soakWrite) (wrong []stri
 	s.srv.ClearFaults()
 	s.srv.Flush()
 	for _, w := range writes {
-		if what := s.complaint(w); what != "" {
+		if what := s.findContradiction(w); what != "" {
 			wrong = append(wrong, "in the end: "+what)
 		}
 	}
@@ -173,12 +173,12 @@ func (s *soak) makeWrite(ctx context.Context, w *soakWrite) (*plural.Order, erro
 	return w.run(context.WithValue(ctx, soakWriteKey{}, w), s.client, s.opts...)
 }
 
-// complaint says how the result of a call contradicts the books. Several calls
-// may make the same write. Then one of them may report that its own request was
-// not accepted, although the request of another call was accepted. This is not
-// a contradiction. It happens if the server was busy, or refused the token
-// twice.
-func (s *soak) complaint(w *soakWrite) string {
+// findContradiction returns a text if the result of a call contradicts the
+// books. Several calls may make the same write. Then one of them may report
+// that its own request was not accepted, although the request of another call
+// was accepted. This is not a contradiction. It happens if the server was busy,
+// or refused the token twice.
+func (s *soak) findContradiction(w *soakWrite) string {
 	n := w.countEffects(s.srv)
 	var failed *plural.Error
 	if w.rivals && errors.As(w.err, &failed) && (failed.Retryable() || errors.Is(w.err, plural.ErrUnauthorized)) &&
@@ -319,7 +319,7 @@ func TestSoak(t *testing.T) {
 				if test.duplicates == pluraltest.DuplicateAccepted && !isFullSoak() {
 					size /= 2
 				}
-				writes := s.plan(t, size, rand.New(rand.NewPCG(seed, 0)))
+				writes := s.planWrites(t, size, rand.New(rand.NewPCG(seed, 0)))
 				wrong := s.runWrites(t.Context(), writes)
 				result := count(writes)
 				t.Logf("%v; %d requests, %d faults", result, len(srv.Requests()), len(srv.FaultLog()))
@@ -371,7 +371,7 @@ func TestSoakOverTCP(t *testing.T) {
 				plural.WithRetry(plural.RetryPolicy{MaxAttempts: 6, MinDelay: time.Millisecond, MaxDelay: 20 * time.Millisecond}))
 			require.NoError(t, err)
 			s := &soak{srv: srv, client: c, rivalry: true, patience: time.Second}
-			writes := s.plan(t, soakSize(3_000), rand.New(rand.NewPCG(seed, 0)))
+			writes := s.planWrites(t, soakSize(3_000), rand.New(rand.NewPCG(seed, 0)))
 			wrong := s.runWrites(t.Context(), writes)
 			t.Logf("%v; %d requests, %d faults", count(writes), len(srv.Requests()), len(srv.FaultLog()))
 			require.Empty(t, wrong, "seed %d", seed)
@@ -381,10 +381,10 @@ func TestSoakOverTCP(t *testing.T) {
 }
 
 // TestChaos runs one client and one webhook handler over sockets. At one
-// address, one emulator after the other starts, misbehaves in every way, and
-// stops. Each time, its books must show no write that was carried out twice. At
-// the end the client must use as little memory and as few goroutines as at the
-// start.
+// address, one emulator after the other starts, answers with random faults, and
+// stops. The books of each emulator must show no write that was carried out
+// twice. At the end the client must use as little memory and as few goroutines
+// as at the start.
 //
 // The test takes a few seconds. With PLURAL_CHAOS=10m (`make chaos`) it takes
 // ten minutes.
@@ -400,11 +400,11 @@ func TestChaos(t *testing.T) { //nolint:paralleltest // it measures the heap and
 	var goroutines []int
 	until := time.Now().Add(duration)
 	for epoch := uint64(1); epoch <= 4 || time.Now().Before(until); epoch++ {
-		c.epoch(t, epoch, 16, duration/8)
+		c.runEpoch(t, epoch, 16, duration/8)
 		// This starts one more emulator, without workers and without orders. If
 		// any code still keeps the last emulator in memory, that is now this
 		// small emulator. The emulator with many orders can then be freed.
-		c.epoch(t, 0, 0, 0)
+		c.runEpoch(t, 0, 0, 0)
 		h, g := atRest(c.client)
 		heap, goroutines = append(heap, h), append(goroutines, g)
 	}
@@ -460,9 +460,9 @@ func newChaos(t *testing.T) *chaos {
 	return c
 }
 
-// epoch starts one emulator, lets the given number of workers make sales, and
-// closes it.
-func (c *chaos) epoch(t *testing.T, number uint64, count int, most time.Duration) {
+// runEpoch starts one emulator, lets the given number of workers make sales,
+// and closes the emulator.
+func (c *chaos) runEpoch(t *testing.T, number uint64, count int, most time.Duration) {
 	shop := httptest.NewServer(plural.NewWebhookHandler(c.verifier, func(_ context.Context, e *plural.Event) error {
 		if c.events.Add(1)%3 == 0 {
 			return errors.New("not this time")
@@ -485,7 +485,7 @@ func (c *chaos) epoch(t *testing.T, number uint64, count int, most time.Duration
 	for w := range count {
 		workers.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				c.sale(srv, fmt.Sprintf("chaos-%d-%d-%d", number, w, n), n)
+				c.makeSale(srv, fmt.Sprintf("chaos-%d-%d-%d", number, w, n), n)
 			}
 		})
 	}
@@ -495,8 +495,8 @@ func (c *chaos) epoch(t *testing.T, number uint64, count int, most time.Duration
 	srv.Close()
 }
 
-// sale makes one order, and cancels, captures or refunds it.
-func (c *chaos) sale(srv *pluraltest.Server, reference string, n int) {
+// makeSale makes one order, and cancels, captures or refunds it.
+func (c *chaos) makeSale(srv *pluraltest.Server, reference string, n int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
 	id, err := srv.AddOrder(

@@ -384,8 +384,8 @@ func TestWhatCanBeDoneToAnOrder(t *testing.T) {
 	}
 }
 
-// From these documents, which Plural has published, it is easy to read a wrong
-// amount.
+// Plural has published these documents. It is easy to read a wrong amount from
+// them.
 func TestAmountsOfPayloads(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {

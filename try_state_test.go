@@ -311,7 +311,7 @@ func TestTransportThatGivesNothing(t *testing.T) {
 	}
 }
 
-// The context ends while middleware is at work. The middleware does not look at
+// The context ends while middleware is at work. The middleware does not check
 // the context, and passes the request on. The request does not reach the
 // transport, so it was not sent.
 func TestContextThatEndsBeforeTheTransport(t *testing.T) {

@@ -53,8 +53,8 @@ func randomOrder(r *rand.Rand) *plural.Order {
 	return &o
 }
 
-// fill sets exported fields below v to random values. It leaves some of them
-// unset.
+// The function fill sets v to a random value. In a struct the function sets
+// only the exported fields, and leaves some of them unset.
 func fill(r *rand.Rand, v reflect.Value, depth int) {
 	switch x := v.Addr().Interface().(type) {
 	case *plural.Timestamp:

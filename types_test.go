@@ -108,7 +108,7 @@ func requireStable(tb testing.TB, order *plural.Order) {
 
 // requireNothingLost encodes a decoded value as JSON. The result must have all
 // the leaves of the document that was decoded. The parameter unknown has the
-// paths that no struct has a field for. Values such as null, "" and 0 may be
+// paths for which no struct has a field. Values such as null, "" and 0 may be
 // missing.
 func requireNothingLost(tb testing.TB, document []byte, decoded any, unknown []string) {
 	tb.Helper()

@@ -456,9 +456,9 @@ func TestJudgeRefund(t *testing.T) {
 	require.Len(t, rulings, 5)
 }
 
-// A refund is not found in the books. The parent order has a list of its
-// refunds. About the missing refund, this list shows only whether the order has
-// enough money left.
+// The books do not show the refund that was asked for. Then the parent order
+// shows only whether the order was paid, and whether the order has enough money
+// left for the refund.
 func TestJudgeAbsence(t *testing.T) {
 	t.Parallel()
 	refund := func(id string, status OrderStatus, paise int64) Order {
@@ -649,14 +649,14 @@ func finalsTable() string {
 	var b strings.Builder
 	b.WriteString("\n| | the books show | so it is | reads | because |\n|---|---|---|---|---|\n")
 	for _, row := range allEvidence {
-		looks := "one"
+		reads := "one"
 		if row.needsAgreement {
-			looks = "three seconds"
+			reads = "three seconds"
 		}
 		name := map[error]string{
 			ErrNotApplied: "`ErrNotApplied`", ErrConflict: "`ErrConflict`", ErrNoHold: "`ErrNoHold`",
 		}[row.is]
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", row.of, row.shows, name, looks, row.because)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", row.of, row.shows, name, reads, row.because)
 	}
 	return b.String()
 }

@@ -216,7 +216,7 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	case anyPayment(func(p Payment) bool { return kind(p) == ended && hasOurs(p) }):
 		return unclear
 	case !anyPayment(isSettled):
-		return unclear // no payment shows who paid
+		return unclear // the order is paid, but no payment is settled
 	case anyPayment(hasNameless):
 		return unclear // the capture without a reference may be ours
 	case !anyPayment(hasOurs) && !anyPayment(countsForOthers):
@@ -254,10 +254,10 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 		}
 		return part
 	}
-	// held returns the amount that a payment holds, in the currency of the
-	// captures.
-	held := func(p Payment) int64 { return amountOf(p, currency) }
-	isAbove := func(p Payment) bool { return hasOurs(p) && held(p) > 0 && partOf(p) > held(p) }
+	// heldAmount returns the amount of a payment, in the currency of the
+	// captures. If the payment shows no such amount, the result is 0.
+	heldAmount := func(p Payment) int64 { return amountOf(p, currency) }
+	isAbove := func(p Payment) bool { return hasOurs(p) && heldAmount(p) > 0 && partOf(p) > heldAmount(p) }
 	differs := ruling{verdictFinal, rowCaptureDiffers}
 	if len(with) > 1 || isMissing {
 		differs.row = rowCapturesDiffer
@@ -282,7 +282,7 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	switch {
 	case anyPayment(isAbove):
 		return unclear
-	case anyPayment(func(p Payment) bool { return hasOurs(p) && partOf(p) < held(p) }),
+	case anyPayment(func(p Payment) bool { return hasOurs(p) && partOf(p) < heldAmount(p) }),
 		o.Status == "PARTIALLY_CAPTURED" && isPart:
 		if isMissing {
 			return unclear
@@ -292,7 +292,7 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 		return unclear // the document contradicts itself
 	case isWhole:
 		return ruling{verdict: verdictApplied}
-	case anyPayment(func(p Payment) bool { return hasOurs(p) && held(p) == 0 }):
+	case anyPayment(func(p Payment) bool { return hasOurs(p) && heldAmount(p) == 0 }):
 		return unclear
 	case anyPayment(func(p Payment) bool { return !hasOurs(p) }):
 		return unclear // a payment does not show our capture, so perhaps only a part of the order is captured
@@ -352,8 +352,8 @@ func oracleRefund(r Order) ruling {
 	}
 }
 
-// isUnderWay reports whether the order may still change. Then a later read may
-// show more.
+// isUnderWay reports whether the order may still change. If it may, a later
+// read may show more.
 func isUnderWay(o *Order) bool {
 	return o.Status == OrderStatusPending || o.Status == OrderStatusAuthorized ||
 		slices.ContainsFunc(o.Payments, func(p Payment) bool {

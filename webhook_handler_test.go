@@ -23,7 +23,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// deliver passes a webhook to the handler and returns the status of the answer.
+// The function deliver passes a webhook to the handler, and returns the status
+// of the answer.
 func deliver(h http.Handler, header http.Header, body []byte) int {
 	return serve(h, webhookRequest(header, body)).Code
 }

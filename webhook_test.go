@@ -165,8 +165,8 @@ func TestWebhookTamperedWith(t *testing.T) {
 	}
 }
 
-// No id or timestamp may contain the separator, so the signed text has only one
-// reading.
+// No id or timestamp may contain the separator. So the signed text can be split
+// into id, timestamp and body in only one way.
 func TestWebhookAttackResplitting(t *testing.T) {
 	t.Parallel()
 	v := webhookVerifier(t)

@@ -1,6 +1,7 @@
-// Package adversary_test runs package plural against a gateway that lags, loses
-// answers, answers with wrong codes, and leaves things out of its documents. It
-// compares the result of each call with what the gateway really carried out.
+// Package adversary_test runs package plural against a gateway that answers
+// with an older state or with wrong codes, loses answers, and leaves things out
+// of its documents. It compares the result of each call with what the gateway
+// really carried out.
 //
 // The gateway is written from the published API alone. It shares no code with
 // the emulator in pluraltest, so an error in one cannot hide an error in the

@@ -63,8 +63,8 @@ func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f do
 	if holds {
 		hold = truth.held()
 	}
-	// No document shows that a hold has lapsed at the bank. If a document has
-	// no payments, it also does not show that a capture is under way.
+	// No document shows that the bank has released a hold. If a document has no
+	// payments, it also does not show that a capture is under way.
 	if !truth.lapsed && (holds || !f.noPayments) {
 		amount("CapturableAmount", o.CapturableAmount, hold)
 		if o.CanCapture() && !holds {

@@ -177,9 +177,9 @@ func writeEvent(rng *rand.Rand) func(*writeFault) {
 	}
 }
 
-// readEvent chooses one thing that goes wrong with all reads of the books, such
-// as replicas that lag. It adds this event to the scenario, and returns a text
-// about the event.
+// readEvent chooses one thing that goes wrong with all reads of the books. For
+// example, the reads show an older state. readEvent adds this event to the
+// scenario, and returns a text about the event.
 func (sc *scenario) readEvent(rng *rand.Rand) string {
 	switch rng.IntN(6) {
 	case 0, 1, 2:

@@ -153,7 +153,7 @@ func (g *gateway) find(id string) *order {
 	return nil
 }
 
-// commit saves a copy of o, in its present state, as a new version.
+// The method commit saves a copy of o, in its present state, as a new version.
 func (g *gateway) commit(o *order, at time.Time) {
 	o.changed = at
 	g.versions[o.id] = append(g.versions[o.id], version{at: at, order: o.clone()})

@@ -46,8 +46,8 @@ func (c *linkCall) hasFinalResult() bool { return (&call{err: c.err}).hasFinalRe
 func (c *linkCall) verdict() string { return (&call{err: c.err}).verdict() }
 
 // TestLinks makes and cancels payment links while the payer pays. The gateway
-// lags, loses answers and gives false answers. PLURAL_ADVERSARY sets the number
-// of scenarios, as for TestAdversary.
+// answers with an older state, loses answers, and gives false answers.
+// PLURAL_ADVERSARY sets the number of scenarios, as for TestAdversary.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	first, n, replay := settings(t)

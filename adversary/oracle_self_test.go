@@ -106,7 +106,7 @@ func TestOracle(t *testing.T) {
 		},
 		{"reused", "captured by us, other figures", part, writeFault{}, false, reused, ""},
 		{"no hold, but no money was taken", "cancelled", part, writeFault{}, false, noHold, "wrong conflict: ErrNoHold"},
-		{"no hold for an order paid outright", "outright", part, writeFault{}, false, noHold, ""},
+		{"no hold for an order paid at once", "outright", part, writeFault{}, false, noHold, ""},
 		{"not cancelled", "authorized", void, writeFault{}, false, nil, "wrong success: cancel"},
 		{"cancelled", "authorized", void, writeFault{}, true, nil, ""},
 		{

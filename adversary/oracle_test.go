@@ -196,9 +196,10 @@ func (o *oracle) judgeRefunded(c *call) {
 			if r.reference != c.reference {
 				continue
 			}
-			// A replica that lags may still show a refund as good, some seconds
-			// after the refund has failed. So a refund counts as good if it was
-			// good at some moment of the last seconds before the call ended.
+			// Some seconds after a refund has failed, a replica with an older
+			// state may still show the refund as good. So a refund counts as
+			// good if it was good at some moment of the last seconds before the
+			// call ended.
 			if o.wasGood(c.order, r.id, c.end) {
 				good++
 				if r.amount == c.amount {

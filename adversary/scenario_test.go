@@ -76,7 +76,7 @@ type scenario struct {
 	faster  time.Duration // divides all durations, for tests on the real clock; 0: not used
 }
 
-// scale shortens durations for tests that run on the real clock.
+// The method scale shortens durations for tests that run on the real clock.
 func (sc *scenario) scale(times ...*time.Duration) {
 	for _, d := range times {
 		*d /= max(sc.faster, 1)

@@ -34,7 +34,7 @@ func (g *gateway) setUp() {
 		o.legs = o.legs[:len(o.legs)-1]
 		return
 	case "outright":
-		g.payOutright(o, day)
+		g.payWithoutHold(o, day)
 		return
 	}
 	if chance(rng, 0.1) {
@@ -113,9 +113,10 @@ func (g *gateway) setUp() {
 	}
 }
 
-// payOutright makes an order that was paid without a hold. The order may have
-// an offer or a fee. It may be paid with points and a second method.
-func (g *gateway) payOutright(o *order, at time.Time) {
+// payWithoutHold sets the order o to the state of an order that was paid
+// without a hold. The order may have a coupon, an offer or a fee. The payer may
+// have paid with points and a second method.
+func (g *gateway) payWithoutHold(o *order, at time.Time) {
 	rng := g.rng("outright", 0)
 	method := pick(rng, "CARD", "UPI", "NETBANKING", "WALLET")
 	o.preAuth = false

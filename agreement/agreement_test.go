@@ -219,8 +219,8 @@ func booksWithoutRefunds(yield func(books) bool) {
 		for list := range legs {
 			for _, status := range orderStatuses() {
 				// The counter n selects one coupon and one value of pre_auth.
-				// The function expectations combines every coupon with every
-				// value of pre_auth.
+				// The function booksWithCoupons combines every coupon with
+				// every value of pre_auth.
 				n++
 				d := books{status: status, legs: list, coupon: coupons()[n/3%2], preAuth: []string{"true", "false", ""}[n%3]}
 				if !yield(d) {

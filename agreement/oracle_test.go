@@ -225,7 +225,7 @@ func capturedTruth(d books, v documentFacts) told {
 	case entries > 0:
 		return entriesTruth(settled)
 	}
-	return outrightTruth(d, v, settled)
+	return saleTruth(d, v, settled)
 }
 
 func entriesTruth(settled []leg) told {
@@ -255,7 +255,7 @@ func entriesTruth(settled []leg) told {
 	return knownToBe(sum)
 }
 
-func outrightTruth(d books, v documentFacts, settled []leg) told {
+func saleTruth(d books, v documentFacts, settled []leg) told {
 	if d.status == "PARTIALLY_CAPTURED" {
 		return told{} // there was a capture, but no payment lists it
 	}
@@ -306,7 +306,7 @@ func heldTruth(d books, v documentFacts) told {
 
 // refundedTruth adds up the refunds that are PROCESSED, PENDING or CREATED.
 // Refunds that are listed with the same id count once. If the sum does not fit
-// the order's status, refundedTruth returns told{}.
+// the order's status, both results are told{}.
 func refundedTruth(d books, v documentFacts) (refunded, refunding told) {
 	if v.undecided && !slices.Contains([]string{"CREATED", "ATTEMPTED", "PENDING"}, d.status) {
 		return told{}, told{}

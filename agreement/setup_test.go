@@ -15,8 +15,8 @@ type transportFunc func(*http.Request) (*http.Response, error)
 
 func (f transportFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// newPeerClient makes a client that repeats no request. peer answers all its
-// requests, except requests for tokens.
+// newPeerClient makes a client that repeats no request. The function peer
+// answers all its requests, except requests for tokens.
 func newPeerClient(tb testing.TB, peer transportFunc, opts ...plural.Option) *plural.Client {
 	tb.Helper()
 	transport := transportFunc(func(r *http.Request) (*http.Response, error) {

@@ -96,9 +96,9 @@ func questions() []question {
 	}
 }
 
-// The tests check only some of the documents. The larger the result of
-// sampleEvery, the fewer documents they check. With PLURAL_EXHAUSTIVE=full the
-// result is 1. Under the race detector the result is larger than otherwise.
+// sampleEvery returns a number. The larger this number is, the fewer documents
+// the tests check. With PLURAL_EXHAUSTIVE=full the number is 1. Under the race
+// detector the number is larger than without it.
 func sampleEvery() int {
 	switch {
 	case os.Getenv("PLURAL_EXHAUSTIVE") == "full":
