@@ -44,11 +44,11 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(profile) }()
-	if programs, err = os.MkdirTemp("", "browsertest"); err != nil {
+	if programsDir, err = os.MkdirTemp("", "browsertest"); err != nil {
 		fmt.Fprintln(os.Stderr, "browsertest:", err)
 		return 1
 	}
-	defer func() { _ = os.RemoveAll(programs) }()
+	defer func() { _ = os.RemoveAll(programsDir) }()
 	// No request may leave this machine. Every page is on loopback.
 	options := append(
 		slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
@@ -83,7 +83,7 @@ func findChromium() string {
 	return ""
 }
 
-// screen is a kind of device on which a test opens the pages.
+// A screen is a kind of device on which a test opens the pages.
 type screen struct {
 	name       string
 	width      int64
@@ -99,7 +99,7 @@ func screens() []screen {
 	}
 }
 
-// tab is one page of the browser.
+// A tab is one page of the browser.
 type tab struct {
 	t      *testing.T
 	ctx    context.Context

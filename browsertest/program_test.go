@@ -14,8 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// programs is the folder for the examples' binaries. It is removed at the end.
-var programs string
+// programsDir is the folder for the examples' binaries. The folder is removed
+// at the end.
+var programsDir string
 
 // exampleBuilds has a function for each example. Each function builds its
 // example once, for all tests.
@@ -25,7 +26,7 @@ var exampleBuilds sync.Map
 func buildExample(t *testing.T, name string) string {
 	t.Helper()
 	build, _ := exampleBuilds.LoadOrStore(name, sync.OnceValues(func() (string, error) {
-		program := filepath.Join(programs, name)
+		program := filepath.Join(programsDir, name)
 		cmd := exec.Command("go", "build", "-o", program, ".")
 		cmd.Dir = filepath.Join("..", "examples", name)
 		cmd.Env = append(os.Environ(), "GOTOOLCHAIN=auto") // the storefront's module may need a newer Go

@@ -13,9 +13,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// shop is a merchant that uses the SDK. It sells, verifies the payer's return,
-// and trusts only the gateway's books. net/http protects its pages against
-// requests from other sites.
+// A shop is a merchant that uses the SDK. It sells, verifies the payer's
+// return, and trusts only the gateway's books. net/http protects its pages
+// against requests from other sites.
 type shop struct {
 	t        *testing.T
 	srv      *pluraltest.Server
@@ -72,7 +72,8 @@ func openShop(t *testing.T, opts ...pluraltest.Option) *shop {
 	return s
 }
 
-// sell creates an order and returns its id and the link for the payer.
+// The method sell creates an order. It returns the order's id and the link for
+// the payer.
 func (s *shop) sell(reference string, change func(*plural.CreateOrderRequest)) (id, link string) {
 	s.t.Helper()
 	req := &plural.CreateOrderRequest{

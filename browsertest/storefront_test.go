@@ -17,7 +17,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// storefront is the running program, and the emulator that it uses.
+// A storefront is the running program, and the emulator that it uses.
 type storefront struct {
 	srv *pluraltest.Server
 	url string

@@ -7,7 +7,7 @@
 
   const wide = () => document.documentElement.scrollWidth - document.documentElement.clientWidth;
   if (wide() > 0) faults.push(`the page is ${wide()} px wider than the screen`);
-  // Ids are random: one of wide letters has to fit, too.
+  // Ids are random. An id of wide letters has to fit, too.
   const before = [], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let text; (text = walk.nextNode());) before.push([text, text.data]);
   for (const [text, data] of before) {
@@ -31,7 +31,7 @@
     for (const id of ((e.getAttribute("aria-describedby") || "") + " " + (e.getAttribute("aria-labelledby") || "")).trim().split(/\s+/))
       if (!document.getElementById(id)) faults.push("described by nothing: " + id);
 
-  // Contrast as WCAG 2 counts it; every colour here is opaque or fully transparent.
+  // The contrast is computed as in WCAG 2. Every colour here is opaque or fully transparent.
   const rgb = colour => colour.match(/[\d.]+/g).map(Number);
   const luminance = colour => rgb(colour).slice(0, 3).map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);

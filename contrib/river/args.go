@@ -19,9 +19,9 @@ const (
 	KindLink       = "plural_payment_link"
 	KindLinkCancel = "plural_payment_link_cancel"
 
-	KindLook  = "plural_look"  // look at an order: [LookArgs]
-	KindSweep = "plural_sweep" // find orders to look at: [Sweep]
-	KindWatch = "plural_watch" // find jobs that were given up: [Watch]
+	KindLook  = "plural_look"  // read an order: [LookArgs]
+	KindSweep = "plural_sweep" // find orders to read: [Sweep]
+	KindWatch = "plural_watch" // find jobs that were cancelled or given up: [Watch]
 )
 
 // MoneyArgs is [CaptureArgs], [CancelArgs], [RefundArgs], [LinkArgs] or
@@ -38,8 +38,8 @@ type MoneyArgs interface {
 	send(ctx context.Context, client *plural.Client) (*result, error)
 }
 
-// result is the document that a call returned. If the books already showed the
-// call's effect, no call was made, and result is the document from the books.
+// A result has the document that a call returned. If the books already showed
+// the call's effect, no call was made, and the document is from the books.
 type result struct {
 	order *plural.Order
 	link  *plural.PaymentLink

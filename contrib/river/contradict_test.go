@@ -23,7 +23,7 @@ func TestASecondDocumentContradicts(t *testing.T) {
 	for name, args := range map[string]func(*testing.T, *refundShop) pluralriver.MoneyArgs{
 		"refund": func(t *testing.T, s *refundShop) pluralriver.MoneyArgs {
 			t.Helper()
-			return s.captured(t, "order")
+			return s.makeRefundable(t, "order")
 		},
 		"link": func(*testing.T, *refundShop) pluralriver.MoneyArgs {
 			return pluralriver.LinkArgs{
@@ -37,7 +37,7 @@ func TestASecondDocumentContradicts(t *testing.T) {
 			s := openRefunds(t, gated[*sql.Tx](g))
 			id := s.insert(t, args(t, s))
 			<-g.arrived
-			s.rescue(t, id, rivertype.JobStateAvailable)
+			s.rescueJob(t, id, rivertype.JobStateAvailable)
 			s.startAnother(t, s.telling)
 			first := <-s.told
 			require.NoError(t, first.Outcome.Err)
@@ -71,9 +71,9 @@ func TestALateCallWithoutAnAnswerContradicts(t *testing.T) {
 	t.Parallel()
 	g := newGate("looked")
 	s := openRefunds(t, gated[*sql.Tx](g))
-	id := s.insert(t, s.captured(t, "order"))
+	id := s.insert(t, s.makeRefundable(t, "order"))
 	<-g.arrived
-	s.rescue(t, id, rivertype.JobStateAvailable)
+	s.rescueJob(t, id, rivertype.JobStateAvailable)
 	s.startAnother(t, s.telling)
 	first := <-s.told
 	require.NoError(t, first.Outcome.Err)

@@ -14,8 +14,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// record is the output of a job. It shows the job's state to people and to this
-// package.
+// A record is the output of a job. It shows the job's state to people and to
+// this package.
 type record struct {
 	State   string `json:"plural"`  // how the job ended, or why it has not ended (a Why)
 	Attempt int    `json:"attempt"` // the attempt after which the state was recorded
@@ -73,9 +73,10 @@ func endOf(attempt int, o Outcome) record {
 	return r
 }
 
-// isSame reports whether two runs of a job have ended it in the same way. Two
-// runs may each have made a refund or a link of their own. An earlier version
-// of this package recorded no id.
+// isSame reports whether two runs of a job have ended the job in the same way.
+// It compares the states and the ids, because each run may have made a refund
+// or a link of its own. If one of the records has no id, isSame compares only
+// the states: an earlier version of this package recorded no id.
 func (r record) isSame(other record) bool {
 	return r.State == other.State && (r.ID == other.ID || r.ID == "" || other.ID == "")
 }

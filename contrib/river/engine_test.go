@@ -38,8 +38,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// engine has a database of one kind, and the functions with which the tests use
-// the database. The database has River's tables and the shop's own tables.
+// An engine has a database of one kind, and the functions with which the tests
+// use the database. The database has River's tables and the shop's own tables.
 type engine[TTx any] struct {
 	kind, where string
 	driver      riverdriver.Driver[TTx]
@@ -105,8 +105,8 @@ func openPgx(url string) (*engine[pgx.Tx], error) {
 	}, nil
 }
 
-// prepare makes the tables.
-func (e *engine[TTx]) prepare(t *testing.T) {
+// makeTables makes River's tables and the shop's own tables.
+func (e *engine[TTx]) makeTables(t *testing.T) {
 	t.Helper()
 	processes := 1
 	if e.kind != "sqlite" { // several processes may migrate at once; the pool has four connections
@@ -124,7 +124,7 @@ func (e *engine[TTx]) prepare(t *testing.T) {
 		why text NOT NULL, attempt int NOT NULL)`)
 }
 
-// execute runs a statement in its own transaction.
+// The method execute runs a statement in its own transaction.
 func (e *engine[TTx]) execute(t *testing.T, format string, args ...any) {
 	t.Helper()
 	require.NoError(t, e.transact(t.Context(), func(tx TTx) error {
@@ -132,7 +132,7 @@ func (e *engine[TTx]) execute(t *testing.T, format string, args ...any) {
 	}))
 }
 
-// count returns the number of rows of a table.
+// The method count returns the number of rows of a table.
 func (e *engine[TTx]) count(t *testing.T, format string, args ...any) (n int) {
 	t.Helper()
 	require.NoError(t, e.query(t.Context(), `SELECT count(*) FROM `+fmt.Sprintf(format, args...), &n))
@@ -161,15 +161,15 @@ func goodAsInt(o pluralriver.Outcome) int {
 
 func (e *engine[TTx]) config(client *plural.Client) pluralriver.Config[TTx] {
 	return pluralriver.Config[TTx]{
-		Client: client, Transact: e.transact, Ended: e.ended, Unsettled: e.unsettled, Timeout: timeout,
+		Client: client, Transact: e.transact, Ended: e.ended, Unsettled: e.unsettled, Timeout: minTimeout,
 	}
 }
 
-// timeout is the shortest allowed timeout.
-const timeout = 10 * time.Second
+// minTimeout is the shortest Timeout that AddWorkers accepts.
+const minTimeout = 10 * time.Second
 
-// start starts a River client that repeats failed jobs at once.
-func (e *engine[TTx]) start(
+// startClient starts a River client that repeats failed jobs at once.
+func (e *engine[TTx]) startClient(
 	ctx context.Context, cfg pluralriver.Config[TTx], change ...func(*river.Config),
 ) (*river.Client[TTx], error) {
 	workers := river.NewWorkers()
@@ -179,7 +179,7 @@ func (e *engine[TTx]) start(
 	config := &river.Config{
 		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 8}}, Workers: workers,
 		Logger: slog.New(slog.DiscardHandler), FetchPollInterval: 50 * time.Millisecond, FetchCooldown: 20 * time.Millisecond,
-		RescueStuckJobsAfter: timeout + time.Second, JobTimeout: timeout, RetryPolicy: fixedWait(50 * time.Millisecond),
+		RescueStuckJobsAfter: minTimeout + time.Second, JobTimeout: minTimeout, RetryPolicy: fixedWait(50 * time.Millisecond),
 	}
 	for _, c := range change {
 		c(config)
@@ -201,7 +201,7 @@ type fixedWait time.Duration
 
 func (d fixedWait) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(time.Duration(d)) }
 
-// shop has a gateway, a client of the gateway, and a River client that runs
+// A shop has a gateway, a client of the gateway, and a River client that runs
 // jobs.
 type shop[TTx any] struct {
 	*engine[TTx]
@@ -232,7 +232,7 @@ func (s *shop[TTx]) startAnother(
 	if change != nil {
 		cfg = change(cfg)
 	}
-	client, err := s.start(t.Context(), cfg, opts...)
+	client, err := s.startClient(t.Context(), cfg, opts...)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = client.StopAndCancel(context.Background()) })
 	return client
@@ -306,15 +306,15 @@ func (s *shop[TTx]) waitForRows(t *testing.T, n int, format string, args ...any)
 	require.Equal(t, n, s.count(t, format, args...))
 }
 
-// rescue does the work of River's rescuer without the wait: it gives the job to
-// another worker.
-func (s *shop[TTx]) rescue(t *testing.T, id int64, state rivertype.JobState) {
+// rescueJob does the work of River's rescuer without the wait: it gives the job
+// to another worker.
+func (s *shop[TTx]) rescueJob(t *testing.T, id int64, state rivertype.JobState) {
 	t.Helper()
 	s.execute(t, `UPDATE river_job SET state = '%s' WHERE id = %d AND state = 'running'`, state, id)
 	require.Equal(t, 1, s.count(t, `river_job WHERE id = %d AND state = '%s'`, id, state))
 }
 
-// gate stops the first worker that comes to a step.
+// A gate stops the first worker that comes to a step.
 type gate struct {
 	at      string
 	arrived chan struct{}
@@ -403,7 +403,7 @@ func eachScenario[TTx any](t *testing.T, open func(*testing.T) *engine[TTx]) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := open(t)
-			e.prepare(t)
+			e.makeTables(t)
 			run(t, e)
 		})
 	}

@@ -25,7 +25,7 @@ func TestEventsOfOrdersThatCannotBeLookedUp(t *testing.T) {
 	for name, e := range map[string]*engine[*sql.Tx]{"PostgreSQL": postgres, "SQLite": sqlite} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e.prepare(t)
+			e.makeTables(t)
 			client, err := river.NewClient(e.driver, &river.Config{})
 			require.NoError(t, err)
 			look := pluralriver.LookOnEvent(client, nil)

@@ -25,7 +25,7 @@ func TestReadmeFunctionsOnSQLite(t *testing.T) {
 // both databases.
 func testReadmeFunctions(t *testing.T, e *engine[*sql.Tx]) {
 	t.Helper()
-	for statement := range strings.SplitSeq(tables, ";") {
+	for statement := range strings.SplitSeq(shopTables, ";") {
 		if strings.TrimSpace(statement) != "" {
 			e.execute(t, "%s", statement)
 		}

@@ -207,9 +207,9 @@ func ExampleSQL() {
 	}
 }
 
-// tables has the tables of the shop in the examples. Amounts are in paise,
-// looked_at and made_at in seconds, and seen_at in microseconds.
-const tables = `
+// shopTables makes the tables of the shop in the examples. Amounts are in
+// paise, looked_at and made_at in seconds, and seen_at in microseconds.
+const shopTables = `
 	CREATE TABLE orders (
 		number     text    NOT NULL PRIMARY KEY, -- Plural's merchant_order_reference
 		amount     bigint  NOT NULL,
@@ -354,7 +354,7 @@ func openShop() (db *sql.DB, gateway *pluraltest.Server, client *plural.Client, 
 	if err := pluralriver.Migrate(context.Background(), riversqlite.New(db)); err != nil {
 		log.Fatal(err)
 	}
-	if _, err := db.Exec(tables); err != nil {
+	if _, err := db.Exec(shopTables); err != nil {
 		log.Fatal(err)
 	}
 	gateway, err = pluraltest.Start()

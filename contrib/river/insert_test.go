@@ -29,7 +29,7 @@ func TestOptionsDoNotChangeWhatIsUnique(t *testing.T) {
 			t.Parallel()
 			e, err := openSQLite(filepath.Join(t.TempDir(), "shop.db"))
 			require.NoError(t, err)
-			e.prepare(t)
+			e.makeTables(t)
 			client, err := river.NewClient(e.driver, &river.Config{})
 			require.NoError(t, err)
 			insert := func(reference string) *rivertype.JobInsertResult {
@@ -59,7 +59,7 @@ func TestTheSameTimeInAnotherForm(t *testing.T) {
 	t.Parallel()
 	e, err := openSQLite(filepath.Join(t.TempDir(), "shop.db"))
 	require.NoError(t, err)
-	e.prepare(t)
+	e.makeTables(t)
 	client, err := river.NewClient(e.driver, &river.Config{})
 	require.NoError(t, err)
 	insert := func(at time.Time) (result *rivertype.JobInsertResult, err error) {
@@ -103,7 +103,7 @@ func TestAnEmptyListIsTheSameAsNone(t *testing.T) {
 	t.Parallel()
 	e, err := openSQLite(filepath.Join(t.TempDir(), "shop.db"))
 	require.NoError(t, err)
-	e.prepare(t)
+	e.makeTables(t)
 	client, err := river.NewClient(e.driver, &river.Config{})
 	require.NoError(t, err)
 	refund := pluralriver.RefundArgs{OrderID: "v1-1", Reference: "refund-1", Amount: plural.INR(1000)}

@@ -246,7 +246,7 @@ func testSuspended[TTx any](t *testing.T, e *engine[TTx]) {
 		p := s.process(t, step, "stop")
 		pid, err := strconv.Atoi(p.Line())
 		require.NoError(t, err)
-		s.rescue(t, id, rivertype.JobStateAvailable)
+		s.rescueJob(t, id, rivertype.JobStateAvailable)
 		other := s.startAnother(t, nil)
 		s.waitForRows(t, 1, `ended WHERE reference = '%s'`, reference)
 		require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
@@ -296,7 +296,7 @@ func workIn[TTx any](e *engine[TTx], err error, client *plural.Client) error {
 		return err
 	}
 	isNext := false
-	_, err = e.start(context.Background(), pluralriver.OnStep(e.config(client), func(step string) {
+	_, err = e.startClient(context.Background(), pluralriver.OnStep(e.config(client), func(step string) {
 		switch {
 		case step != os.Getenv("STEP"):
 		case os.Getenv("HOW") == "kill":

@@ -74,14 +74,14 @@ func (a LinkArgs) subject() (orderID, reference string) { return "", a.Reference
 // findExisting looks for the link before the job sends it, because Plural may
 // not keep references unique.
 //
-// The first run of a job looks once, because an earlier job may have had the
-// same reference. A later run reads the books for three seconds, because an
-// earlier run may have made the link a moment ago. The later run sends the link
-// only if every read in this time shows that Plural does not have the link. If
-// the books cannot be read, the run fails, and the job is tried again. If
-// ExpireBy has passed, PaymentLinks.Create returns an error that ends the job.
-// So in that case the first run also reads the books for three seconds, as a
-// later run does.
+// The first run of a job reads the books once, because an earlier job may have
+// had the same reference. A later run reads the books for three seconds,
+// because an earlier run may have made the link a moment ago. The later run
+// sends the link only if every read in this time shows that Plural does not
+// have the link. If the books cannot be read, the run fails, and the job is
+// tried again. If ExpireBy has passed, PaymentLinks.Create returns an error
+// that ends the job. So in that case the first run also reads the books for
+// three seconds, as a later run does.
 func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, isLaterRun bool) (*result, error) {
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
@@ -106,7 +106,8 @@ func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, isLat
 }
 
 // isLate reports whether ExpireBy has passed, or will pass in less than a
-// second. The second is needed because the call checks ExpireBy a little later.
+// second. This margin is needed because the call checks ExpireBy a little
+// later.
 func (a LinkArgs) isLate() bool { return !a.ExpireBy.IsZero() && time.Until(a.ExpireBy) < time.Second }
 
 // linkLookDuration is the time for which a later run reads the books. The run

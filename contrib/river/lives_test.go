@@ -37,7 +37,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 
 	// The first worker goes on after the second worker has ended the job.
 	id, order := begin("after")
-	s.rescue(t, id, rivertype.JobStateAvailable)
+	s.rescueJob(t, id, rivertype.JobStateAvailable)
 	other := s.startAnother(t, nil)
 	s.waitForRows(t, 1, `ended WHERE reference = 'after'`)
 	close(first.open)
@@ -47,7 +47,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 
 	// The first worker goes on while the second worker has the job.
 	id, order = begin("while")
-	s.rescue(t, id, rivertype.JobStateAvailable)
+	s.rescueJob(t, id, rivertype.JobStateAvailable)
 	second := newGate("answered")
 	other = s.startAnother(t, gated[TTx](second))
 	<-second.arrived
@@ -62,7 +62,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 
 	// Both workers go on at the same time.
 	id, order = begin("at-once")
-	s.rescue(t, id, rivertype.JobStateAvailable)
+	s.rescueJob(t, id, rivertype.JobStateAvailable)
 	second = newGate("answered")
 	other = s.startAnother(t, gated[TTx](second))
 	<-second.arrived
@@ -76,7 +76,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	// The first worker goes on before a second worker has begun. The first
 	// worker ends the job, and the second worker finds that out.
 	id, order = begin("before")
-	s.rescue(t, id, rivertype.JobStateRetryable)
+	s.rescueJob(t, id, rivertype.JobStateRetryable)
 	close(first.open)
 	s.waitForRows(t, 1, `ended WHERE reference = 'before'`)
 	renew("answered")
@@ -94,7 +94,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 		return pluraltest.NoFault
 	})
 	id, order = begin("no-answer")
-	s.rescue(t, id, rivertype.JobStateAvailable)
+	s.rescueJob(t, id, rivertype.JobStateAvailable)
 	second = newGate("answered")
 	other = s.startAnother(t, gated[TTx](second), oneWorker)
 	<-second.arrived

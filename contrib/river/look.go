@@ -21,15 +21,17 @@ import (
 type LookArgs struct {
 	OrderID string `json:"order_id,omitzero"`
 	// Reference is the merchant's reference of an order. Give it instead of
-	// OrderID if the shop does not know the order's id, because the answer to
-	// its creation was lost. If Plural has no such order, Seen is not called.
+	// OrderID if the shop does not know the order's id. This happens if the
+	// answer to the order's creation was lost. If Plural has no such order,
+	// Seen is not called.
 	Reference string `json:"reference,omitzero"`
 }
 
 // Kind returns [KindLook].
 func (LookArgs) Kind() string { return KindLook }
 
-// InsertOpts allows only a few tries, because the next sweep looks again.
+// InsertOpts allows only a few tries, because a later sweep can insert a new
+// job.
 func (LookArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 5} }
 
 // Looks is the configuration of the jobs that read orders. TTx is the
@@ -50,24 +52,24 @@ type Looks[TTx any] struct {
 	// stored it, all later documents would seem older.
 	Seen func(ctx context.Context, tx TTx, o *plural.Order) error
 
-	// Quiet returns orders that may still change (see [MayChange]), if the
-	// shop has had no news of them for a while. [Sweep] looks at these
-	// orders. Leave out orders that are older than some weeks, because many
-	// orders are never paid. Return no more orders than one sweep should read.
-	// Record in tx that these orders were looked at. Otherwise the next sweep
-	// gets the same orders. Quiet may be nil.
+	// Quiet returns orders that may still change (see [MayChange]), if the shop
+	// has had no news of them for a while. For each of these orders, [Sweep]
+	// inserts a job that reads the order. Leave out orders that are older than
+	// some weeks, because many orders are never paid. Return no more orders
+	// than one sweep should read. Record in tx that these orders were returned.
+	// Otherwise the next sweep gets the same orders. Quiet may be nil.
 	Quiet func(ctx context.Context, tx TTx) ([]LookArgs, error)
 
 	// Prune is called with each sweep, outside of a transaction. Use it to
 	// delete old events of an inbox. Prune may be nil.
 	Prune func(ctx context.Context) error
 
-	// HoldFor is how long after the payment's authorisation an order can safely
-	// be captured. Plural does not document how long a hold lasts. So ask
-	// Plural, and subtract a day from the answer. If an order is still
-	// AUTHORIZED after HoldFor, each job that reads the order calls the
-	// function Seen, and then the function Lapsing in the same transaction. Set
-	// both HoldFor and Lapsing, or neither.
+	// HoldFor is the time in which an order can safely be captured. This time
+	// begins when the payment is authorised. Plural does not document how long
+	// a hold lasts. So ask Plural, and subtract a day from the answer. If an
+	// order is still AUTHORIZED after HoldFor, each job that reads the order
+	// calls the function Seen, and then the function Lapsing in the same
+	// transaction. Set both HoldFor and Lapsing, or neither.
 	HoldFor time.Duration
 	Lapsing func(ctx context.Context, tx TTx, o *plural.Order) error
 
@@ -149,13 +151,14 @@ func LookTx[TTx any](
 // caller asks for, LookTx inserts no new job.
 const acceptedDelay = time.Second
 
-// maxLanes is the number of lanes of an order. If every lane has a job, and one
-// of these jobs waits, LookTx inserts no new job. If all of these jobs are
-// running, LookTx inserts a job without a lane.
+// maxLanes is the number of lanes of an order (see lookInLane). If every lane
+// has a job, and one of these jobs waits, LookTx inserts no new job. If all of
+// these jobs are running, LookTx inserts a job without a lane.
 const maxLanes = 8
 
-// lookInLane is a [LookArgs] with a lane. In each lane, at most one job for an
-// order can be waiting or running.
+// lookInLane is a [LookArgs] with the number of a lane. Of the jobs with the
+// same order and the same lane, at most one can be waiting or running. So
+// LookTx uses the next lane if it needs a further job for an order.
 type lookInLane struct {
 	OrderID   string `json:"order_id,omitzero"  river:"unique"`
 	Reference string `json:"reference,omitzero" river:"unique"`
@@ -258,9 +261,10 @@ func isPaymentOpen(p plural.Payment) bool {
 	}
 }
 
-// Sweep makes a periodic job for river.Config.PeriodicJobs. The job looks at
-// the orders that [Looks.Quiet] returns. A sweep is needed because payers close
-// their browsers, and webhooks come late or not at all.
+// Sweep makes a periodic job for river.Config.PeriodicJobs. For each order that
+// [Looks.Quiet] returns, the periodic job inserts a job that reads the order. A
+// sweep is needed because payers close their browsers, and webhooks come late
+// or not at all.
 func Sweep(every time.Duration) *river.PeriodicJob {
 	return river.NewPeriodicJob(
 		river.PeriodicInterval(every),

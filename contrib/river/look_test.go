@@ -29,7 +29,7 @@ func TestLooks(t *testing.T) {
 	require.NoError(t, err)
 	db.SetMaxOpenConns(1)
 	e := overSQL("sqlite", "", db, riversqlite.New(db))
-	e.prepare(t)
+	e.makeTables(t)
 	e.execute(t, `CREATE TABLE seen (order_id text NOT NULL PRIMARY KEY, status text NOT NULL, looks int NOT NULL)`)
 	e.execute(t, `CREATE TABLE lapsing (order_id text NOT NULL)`)
 
@@ -126,7 +126,7 @@ func TestLooksAreUniqueWhileTheyWait(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "shop.db")
 	e, err := openSQLite(path)
 	require.NoError(t, err)
-	e.prepare(t)
+	e.makeTables(t)
 	queue, err := river.NewClient(e.driver, &river.Config{Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	tryLook := func(args pluralriver.LookArgs, opts *river.InsertOpts) error {
@@ -211,8 +211,8 @@ func TestMayChange(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, mayChange(id), "a refund is under way")
 
-	// After an order was paid outright by card, no document shows how much was
-	// taken.
+	// After a sale without a hold was paid by card, no document shows how much
+	// was taken.
 	id, err = gateway.AddOrder(pluraltest.OrderSpec{Reference: "order-5", Amount: rupees(60)})
 	require.NoError(t, err)
 	_, err = gateway.Pay(id, pluraltest.Approve)
@@ -237,7 +237,8 @@ func TestMayChange(t *testing.T) {
 	require.True(t, mayChange(id), "the second refund is still under way after a third one")
 }
 
-// Sweeps look at an order only as long as something in its document may change.
+// Sweeps read an order again only as long as something in its document may
+// change.
 func TestMayChangeOfADocument(t *testing.T) {
 	t.Parallel()
 	card := func(status string) string {

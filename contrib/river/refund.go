@@ -12,13 +12,13 @@ import (
 // findExisting looks for the refund before the job sends it. So the refund is
 // not made twice, even if Plural does not keep references unique.
 //
-// The first run of a job looks once, because an earlier job may have had the
-// same reference. A later run first calls Refunds.Find, which reads the books
-// until several reads agree. If Plural does not have the refund, the run waits
-// a while, and then reads the books again. The run does this because an earlier
-// run may have sent the refund a moment ago, and because Plural may answer with
-// an older state. The later run sends the refund only if the books have shown
-// that Plural does not have the refund.
+// The first run of a job looks for the refund once, because an earlier job may
+// have had the same reference. A later run first calls Refunds.Find, which
+// reads the books until several reads agree. If Plural does not have the
+// refund, the run waits a while, and then reads the books again. The run does
+// this because an earlier run may have sent the refund a moment ago, and
+// because Plural may answer with an older state. The later run sends the refund
+// only if the books have shown that Plural does not have the refund.
 func (a RefundArgs) findExisting(ctx context.Context, client *plural.Client, isLaterRun bool) (*result, error) {
 	if isLaterRun {
 		if o, err := a.findRefund(ctx, client); o != nil || err != nil {
@@ -36,8 +36,9 @@ func (a RefundArgs) findExisting(ctx context.Context, client *plural.Client, isL
 	return ofOrder(a.findRefund(ctx, client))
 }
 
-// isInSight looks for the refund once. If the books cannot be read, isInSight
-// returns false.
+// isInSight reports whether the books show the refund. It reads the refund. If
+// that read returns an error, it reads the order. If this second read also
+// returns an error, isInSight returns false.
 func (a RefundArgs) isInSight(ctx context.Context, client *plural.Client) bool {
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()

@@ -41,7 +41,7 @@ func openRefunds(t *testing.T, change func(pluralriver.Config[*sql.Tx]) pluralri
 	require.NoError(t, err)
 	e, err := openSQLite(filepath.Join(t.TempDir(), "shop.db"))
 	require.NoError(t, err)
-	e.prepare(t)
+	e.makeTables(t)
 	s := &refundShop{shop: &shop[*sql.Tx]{engine: e, gateway: gateway, client: client}, told: make(chan told, 10)}
 	s.river = s.startAnother(t, func(cfg pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx] {
 		return change(s.telling(cfg))
@@ -66,9 +66,9 @@ func (s *refundShop) telling(cfg pluralriver.Config[*sql.Tx]) pluralriver.Config
 
 func asItIs(cfg pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx] { return cfg }
 
-// captured makes an order that can be refunded, and returns the args of its
-// refund.
-func (s *refundShop) captured(t *testing.T, order string) pluralriver.RefundArgs {
+// makeRefundable makes an order that can be refunded, and returns the args of
+// its refund.
+func (s *refundShop) makeRefundable(t *testing.T, order string) pluralriver.RefundArgs {
 	t.Helper()
 	id := makeHeldOrder(t, s.gateway, order)
 	require.NoError(t, s.gateway.Capture(id, "capture-"+order, pluraltest.Amount{}))
@@ -163,7 +163,7 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 			t.Parallel()
 			var lost time.Time // only the fault plan uses this variable, and the shop sends one request at a time
 			s := openRefunds(t, asItIs)
-			args := s.captured(t, "order")
+			args := s.makeRefundable(t, "order")
 			s.gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
 				return c.faults(r, len(s.gateway.Refunds(args.OrderID)), &lost)
 			})
@@ -189,7 +189,7 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 func TestARefundDecidedAgain(t *testing.T) {
 	t.Parallel()
 	s := openRefunds(t, asItIs)
-	args := s.captured(t, "order")
+	args := s.makeRefundable(t, "order")
 	for range 2 {
 		s.insert(t, args)
 		o := <-s.told
@@ -213,10 +213,10 @@ func TestASecondRefundContradicts(t *testing.T) {
 	t.Parallel()
 	g := newGate("looked")
 	s := openRefunds(t, gated[*sql.Tx](g))
-	args := s.captured(t, "order")
+	args := s.makeRefundable(t, "order")
 	id := s.insert(t, args)
 	<-g.arrived
-	s.rescue(t, id, rivertype.JobStateAvailable)
+	s.rescueJob(t, id, rivertype.JobStateAvailable)
 	s.startAnother(t, s.telling)
 	o := <-s.told
 	require.NoError(t, o.Outcome.Err)

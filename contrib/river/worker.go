@@ -85,7 +85,8 @@ const (
 	// [plural.NeedsReview]. The job is tried again daily, and Unsettled is
 	// called after each such try.
 	NeedsReview Why = "needs review"
-	// StillUnknown: the call has been tried [Config.UnsettledAfter] times.
+	// StillUnknown: the call has been tried [Config.UnsettledAfter] times, and
+	// still has no final answer.
 	StillUnknown Why = "still unknown"
 	// EndedFails: the call has a final answer, which is in the Outcome. But
 	// the job has been tried [Config.UnsettledAfter] times, and the
@@ -94,9 +95,10 @@ const (
 	// Cancelled: somebody cancelled the job before it had an answer. It is not
 	// known what happened to the call.
 	Cancelled Why = "cancelled"
-	// GivenUp: that was the job's last try. It is not known what happened
-	// to the call, unless the function [Config.Ended] returned an error in
-	// that try.
+	// GivenUp: that was the job's last try. It is not known what happened to
+	// the call, with one exception. If the call had a final answer, but the
+	// function [Config.Ended] or its transaction failed in that try, the answer
+	// is in the Outcome.
 	GivenUp Why = "given up"
 	// Contradicted: another run of the job has already called Ended, and now
 	// this run has a different answer, such as a second refund or a second
@@ -288,8 +290,8 @@ func (w *worker[TTx, TArgs]) reviewReason(job *river.Job[TArgs], err, cause erro
 }
 
 // yieldJob returns the result of Work for a worker whose job another worker has
-// taken over. Because of this result, River changes the job's row, and that
-// change also ends the other worker's try. If the result were nil, River would
+// taken over. River stores this result in the job's row, as if it were the
+// result of the other worker's try. If the result were nil, River would
 // complete the job. If the result were an ordinary error, River could give the
-// job up. The result is a snooze, so River tries the job again.
+// job up. So the result is a snooze, and River tries the job again.
 func (w *worker[TTx, TArgs]) yieldJob() error { return river.JobSnooze(w.cfg.Timeout) }

@@ -26,8 +26,8 @@ type bankReader struct {
 // settles within 45 days.
 const bankDays = 50
 
-// arrival is the money of one payment in a transfer to the shop's bank account.
-// One transfer may contain the money of many payments.
+// An arrival is the money of one payment in a transfer to the shop's bank
+// account. One transfer may contain the money of many payments.
 type arrival struct {
 	PaymentID string
 	UTR       string

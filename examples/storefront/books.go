@@ -74,8 +74,8 @@ func (s *orderBooks) onLapsing(ctx context.Context, tx *sql.Tx, booked *plural.O
 }
 
 // ordersToRead finds the orders that the shop has to read again. That is needed
-// because customers close their browsers, webhooks come late, and reads may lag
-// behind a capture.
+// because customers close their browsers, webhooks come late, and a read after
+// a capture may not show the capture yet.
 func (s *orderBooks) ordersToRead(
 	ctx context.Context, tx *sql.Tx, after time.Duration,
 ) ([]pluralriver.LookArgs, error) {
@@ -133,10 +133,10 @@ func (s *orderBooks) recordDocumentTx(ctx context.Context, tx *sql.Tx, number st
 	return s.settleTwins(ctx, tx, o.Number)
 }
 
-// recordOrder stores what Plural's document of the order shows. Plural's reads
-// may lag, and an older document may come after a newer one. So a document that
-// is older than the stored one changes nothing. A document without a time is
-// always stored, and the next document corrects it.
+// recordOrder stores what Plural's document of the order shows. Plural may
+// answer with an older state, so an older document may come after a newer one.
+// A document that is older than the stored one changes nothing. A document
+// without a time is always stored, and the next document corrects it.
 func (s *orderBooks) recordOrder(ctx context.Context, tx *sql.Tx, o *order, booked *plural.Order) error {
 	at := bookedAt(booked, time.Now())
 	if !at.IsZero() && at.Before(o.BookedAt) {

@@ -9,10 +9,10 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// cart has the quantity of each product that a customer wants, and the number
-// of the order that the cart will become. It becomes one order, however often
-// the customer goes to the checkout and back. The browser keeps the cart in a
-// cookie. The cart has no prices.
+// A cart has the quantity of each product that a customer wants, and the number
+// of the order that the cart will become. The cart becomes only one order,
+// however often the customer goes to the checkout and back. The browser keeps
+// the cart in a cookie. The cart has no prices.
 type cart struct {
 	number string
 	counts map[string]int64
@@ -45,9 +45,10 @@ func readCart(r *http.Request) *cart {
 	return c
 }
 
-// cartOf returns the customer's cart. Once the cart's order is paid, the cart
-// is empty. If the payment has failed, the cart keeps its products, and gets a
-// new number for another order.
+// cartOf returns the customer's cart. If the cart's order has failed or was
+// cancelled, the cart keeps its products. If the order is paid, or its payment
+// is under way, the cart loses its products. In both cases the cart gets a new
+// number, for another order.
 func (s *shop) cartOf(w http.ResponseWriter, r *http.Request) *cart {
 	c := readCart(r)
 	if c.number == "" {

@@ -7,8 +7,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// product is something that the shop sells. A larger shop keeps its products in
-// its database.
+// A product is something that the shop sells. A larger shop keeps its products
+// in its database.
 type product struct {
 	ID    string // also the file name of its picture
 	Name  string

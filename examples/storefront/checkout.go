@@ -10,7 +10,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// checkout makes an order from the cart, and sends the customer to pay it.
+// The handler checkout makes an order from the cart, and sends the customer to
+// pay it.
 func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
 	c := s.cartOf(w, r)
 	lines, total := c.pricedLines()
@@ -28,7 +29,7 @@ func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/cart", http.StatusSeeOther)
 		return
 	}
-	s.pay(w, r, o)
+	s.sendToPayment(w, r, o)
 }
 
 // payOrder sends the customer to pay an order that was made before.
@@ -38,7 +39,7 @@ func (s *shop) payOrder(w http.ResponseWriter, r *http.Request) {
 		s.showError(w, r, "pay order", err)
 		return
 	}
-	s.pay(w, r, o)
+	s.sendToPayment(w, r, o)
 }
 
 // orderOf returns the order that the request's path names. If Plural has
@@ -61,10 +62,10 @@ func (s *shop) customersOrder(r *http.Request) (*order, error) {
 	return s.orderOf(r)
 }
 
-// pay makes the order at Plural, unless it exists, and sends the customer to
-// the payment page. If the browser closes the connection in the meantime, the
-// work still goes on.
-func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
+// sendToPayment sends the customer to the payment page. If the order does not
+// exist at Plural yet, sendToPayment first makes it there. If the browser
+// closes the connection in the meantime, the work still goes on.
+func (s *shop) sendToPayment(w http.ResponseWriter, r *http.Request, o *order) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), createTimeout)
 	defer cancel()
 	to := "/orders/" + o.Number // the order's page shows its state
@@ -115,7 +116,7 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	}
 	isNews, err := s.till.isNews(ctx, o, callback.Status)
 	if err == nil && isNews {
-		err = s.till.confirm(ctx, o, callback)
+		err = s.till.confirmReturn(ctx, o, callback)
 	}
 	if err != nil {
 		s.log.WarnContext(ctx, "not confirmed", "order", o.Number, "error", err)
@@ -152,7 +153,7 @@ func (s *shop) showOrder(w http.ResponseWriter, r *http.Request) {
 	}
 	isRecent := time.Since(o.CreatedAt) < time.Hour
 	if isRecent && o.Unsettled && o.Status != plural.OrderStatusAuthorized {
-		page.reload(r, 5) // the customer may be paying it now
+		page.reloadAfter(r, 5) // the customer may be paying it now
 	}
 	s.show(w, http.StatusOK, "order.html", page)
 }

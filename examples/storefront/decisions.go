@@ -8,7 +8,7 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// decision is something that an operator decided about an order.
+// A decision is something that an operator decided about an order.
 type decision struct {
 	Reference string
 	Number    string // of the order
@@ -139,11 +139,12 @@ func (s *decisionSums) canCancel(o *order) bool {
 	return o.Status == plural.OrderStatusAuthorized && s.cancels == 0 && (s.ends == 0 || s.isInDoubt)
 }
 
-// refundable returns the amount that can still be refunded. That is the
-// captured amount in Plural's books, minus the refunds that were carried out
-// (here or on Plural's dashboard), and minus the refunds that are decided, but
-// not carried out yet.
-func (s *decisionSums) refundable(o *order) plural.Amount {
+// refundableAmount returns the amount that can still be refunded. It takes the
+// captured amount in Plural's books, and subtracts two sums:
+//   - The refunds that were carried out, here or on Plural's dashboard.
+//   - The decided refunds whose result is open, because they still wait, or
+//     because a person has to look at them.
+func (s *decisionSums) refundableAmount(o *order) plural.Amount {
 	waiting := s.refunding.Value - s.refunded.Value
 	return plural.INR(o.Captured.Value - max(o.Refunded.Value, s.refunded.Value) - waiting)
 }
@@ -164,7 +165,8 @@ const (
 	errNotInDoubt  = decisionError("Nobody has to look at this decision, so there is nothing to write off.")
 )
 
-// least is the smallest sum that Plural captures or refunds, in paise. The shop
-// checks this before it stores a decision. Without the check, the SDK would
-// refuse to send the sum, and the job would be tried for weeks.
-const least = 100
+// leastAmount is the smallest sum that Plural captures or refunds, in paise.
+// The shop checks this before it stores a decision. Without the check, InsertTx
+// would return an error, and the operator would see an error page that does not
+// name the reason.
+const leastAmount = 100

@@ -52,7 +52,7 @@ func (s *staffDesk) decideTx(ctx context.Context, tx *sql.Tx, d *decision, versi
 	most := o.Amount
 	switch {
 	case d.Kind == kindRefund:
-		most = sum.refundable(o)
+		most = sum.refundableAmount(o)
 	case d.Kind == kindCapture && !sum.canCapture(o), d.Kind == kindCancel && !sum.canCancel(o):
 		return errNoHold
 	}
@@ -60,7 +60,7 @@ func (s *staffDesk) decideTx(ctx context.Context, tx *sql.Tx, d *decision, versi
 		d.Amount = most
 	}
 	switch {
-	case d.Amount.Value < least:
+	case d.Amount.Value < leastAmount:
 		return errTooLittle
 	case d.Amount.Value > most.Value:
 		return errTooMuch
@@ -116,7 +116,7 @@ func (s *staffDesk) onUnsettled(ctx context.Context, tx *sql.Tx, o pluralriver.O
 		return nil
 	}
 	reason := map[pluralriver.Why]string{
-		pluralriver.NeedsReview: "Plural refused it, and its books do not show why: " + refusal(a.Err),
+		pluralriver.NeedsReview: "Plural refused it, and its books do not show why: " + explainRefusal(a.Err),
 		pluralriver.Cancelled:   "its job was cancelled before it had an answer",
 		pluralriver.GivenUp:     "its last try had no answer either",
 	}[a.Why]
@@ -154,9 +154,9 @@ func endOf(err error) (state, reason string) {
 	case err == nil:
 		return stateDone, ""
 	case errors.Is(err, plural.ErrNotApplied):
-		return stateRefused, refusal(err)
+		return stateRefused, explainRefusal(err)
 	}
-	return stateReview, refusal(err)
+	return stateReview, explainRefusal(err)
 }
 
 // endAgain is for a decision whose job has given different results in two runs.
@@ -175,8 +175,9 @@ func endAgain(d *decision, err error) (state, reason string) {
 	return state, "(Plural said something else before)"
 }
 
-// refusal tells the operator why a money call was not carried out.
-func refusal(err error) string {
+// explainRefusal returns a text for the operator, which explains why a money
+// call was not carried out.
+func explainRefusal(err error) string {
 	if errors.Is(err, plural.ErrNoHold) {
 		return "the money was taken already, and Plural does not say for what: look at its dashboard"
 	}
@@ -192,10 +193,10 @@ func refusal(err error) string {
 	return "look at Plural's dashboard"
 }
 
-// The method retry runs a job now instead of later. River would run even a job
-// that has ended. So the method checks that the job's decision still has the
-// state "waiting".
-func (s *staffDesk) retry(ctx context.Context, number string, job int64) error {
+// retryJob runs a job now instead of later. River would run even a job that has
+// ended. So retryJob checks that the job's decision still has the state
+// "waiting".
+func (s *staffDesk) retryJob(ctx context.Context, number string, job int64) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {
 		// Lock the job's row before the order's row, because the end of a job
 		// locks them in the same sequence.

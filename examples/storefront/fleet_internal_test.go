@@ -52,7 +52,7 @@ func runShop() {
 	}
 }
 
-// fleet has storefronts behind a load balancer, with one database and one
+// A fleet has storefronts behind a load balancer, with one database and one
 // Redis.
 type fleet struct {
 	t        *testing.T
@@ -272,7 +272,7 @@ func TestFleet(t *testing.T) {
 	)
 }
 
-// visit is one purchase. It acts as the customer, and as the operator who
+// A visit is one purchase. It acts as the customer, and as the operator who
 // decides about the order.
 type visit struct {
 	f      *fleet
@@ -467,7 +467,7 @@ func (v *visit) refundOrder() {
 	}
 }
 
-// ledger compares the shop's database with Plural's books.
+// A ledger compares the shop's database with Plural's books.
 type ledger struct {
 	t       *testing.T
 	db      *sql.DB

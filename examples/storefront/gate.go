@@ -20,7 +20,7 @@ func (s *staffPages) withPassword(next http.HandlerFunc) http.Handler {
 	want := sha256.Sum256([]byte(s.password))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, isGiven := r.BasicAuth()
-		from := sender(r)
+		from := senderAddress(r)
 		if wait := s.gate.remainingWait(from, time.Now()); isGiven && wait > 0 && !s.isKnown(r) {
 			w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
 			s.showMessage(w, http.StatusTooManyRequests, "Too many wrong passwords", "Try again in a minute.")
@@ -48,9 +48,9 @@ func (s *staffPages) withPassword(next http.HandlerFunc) http.Handler {
 	})
 }
 
-// gate makes it slow to guess the password. After a few wrong passwords from an
-// address, it refuses every password from that address for some time. That time
-// doubles after each wrong password.
+// A gate makes it slow to guess the password. After a few wrong passwords from
+// an address, it refuses every password from that address for some time. That
+// time doubles after each further wrong password, up to a minute.
 type gate struct {
 	mu    sync.Mutex
 	tries map[string]tries
@@ -107,12 +107,12 @@ func (g *gate) forget(now time.Time) {
 	}
 }
 
-// sender returns the address that a request comes from. For an IPv6 address it
-// returns the network (/64). Behind a proxy all requests have the proxy's
-// address. A proxy can put the browser's address into a header. But the shop
-// does not know the address of the proxy, and anybody can send such a header.
-// So the shop ignores these headers.
-func sender(r *http.Request) string {
+// senderAddress returns the address that a request comes from. For an IPv6
+// address it returns the network (/64). Behind a proxy all requests have the
+// proxy's address. A proxy can put the browser's address into a header. But the
+// shop does not know the address of the proxy, and anybody can send such a
+// header. So the shop ignores these headers.
+func senderAddress(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr

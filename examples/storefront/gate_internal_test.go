@@ -66,6 +66,6 @@ func TestGate(t *testing.T) {
 	for remote, want := range map[string]string{
 		"192.0.2.7:1234": "192.0.2.7", "[2001:db8:1:2:3::4]:99": "2001:db8:1:2::/64", "[fe80::1%eth0]:1": "fe80::/64", "@": "@",
 	} {
-		require.Equal(t, want, sender(&http.Request{RemoteAddr: remote}))
+		require.Equal(t, want, senderAddress(&http.Request{RemoteAddr: remote}))
 	}
 }

@@ -40,7 +40,7 @@ func (soon) NextRetry(job *rivertype.JobRow) time.Time {
 	return time.Now().Add(min(time.Duration(job.Attempt)*100*time.Millisecond, time.Second))
 }
 
-// site is a storefront that runs in this process, with the test's emulator.
+// A site is a storefront that runs in this process, with the test's emulator.
 type site struct {
 	t       *testing.T
 	gateway *pluraltest.Server
@@ -113,7 +113,7 @@ func sqliteFile(t *testing.T) string {
 	return filepath.Join(t.TempDir(), "shop.db")
 }
 
-// browser is somebody who visits a site.
+// A browser is somebody who visits a site.
 type browser struct {
 	t    *testing.T
 	site *site
@@ -143,7 +143,7 @@ func (s *site) staff() *browser {
 	return b
 }
 
-// page is an answer of the shop.
+// A page is an answer of the shop.
 type page struct {
 	status int
 	at     *url.URL
@@ -181,7 +181,7 @@ func (b *browser) post(path string, pairs ...string) page {
 	return b.do(http.MethodPost, path, form)
 }
 
-// field returns the value of a hidden field of a page.
+// The method field returns the value of a hidden field of a page.
 func (p page) field(t *testing.T, name string) string {
 	t.Helper()
 	found := regexp.MustCompile(`name="` + name + `" value="([^"]*)"`).FindStringSubmatch(p.body)
@@ -261,8 +261,8 @@ func (b *browser) eventually(path string, texts ...string) {
 	}
 }
 
-// query returns the one value that an SQL statement finds in the shop's SQLite
-// database.
+// The method query runs an SQL statement in the shop's SQLite database, and
+// returns the one value that the statement finds.
 func (s *site) query(t *testing.T, statement string) (value string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+s.db+"?_pragma=busy_timeout(20000)")

@@ -50,7 +50,7 @@ type staffOrderView struct {
 	Refundable plural.Amount // what can still be refunded
 	CanRefund  bool          // enough is left for a refund
 	Differs    bool          // Plural's books differ from what was decided here
-	Moves      bool          // the order may change soon: the page reloads itself, and offers no decision
+	Moves      bool          // the order may change soon: the page reloads itself, and offers no refund
 	Refused    refusedAmount
 }
 
@@ -60,7 +60,7 @@ type refusedAmount struct{ Kind, Text string }
 type decisionView struct {
 	*decision
 
-	Job *jobView // nil once the job has ended
+	Job *jobView // nil if the decision no longer waits, or if River has removed the job
 }
 
 // showOrder shows one order, with its past decisions, and with buttons for the
@@ -85,7 +85,7 @@ func (s *staffPages) showOrderWith(w http.ResponseWriter, r *http.Request, statu
 		v.Refused = refusedAmount{r.PathValue("kind"), r.PostFormValue("amount")}
 	}
 	if v.Moves && p == "" {
-		page.reload(r, 3)
+		page.reloadAfter(r, 3)
 	}
 	s.show(w, status, "staff_order.html", page)
 }
@@ -119,8 +119,8 @@ func (s *staffPages) viewOrder(ctx context.Context, o *order) (*staffOrderView, 
 	}
 	sum := sumDecisions(decisions)
 	v.CanCapture, v.CanCancel = sum.canCapture(o), sum.canCancel(o)
-	v.Refundable = sum.refundable(o)
-	v.CanRefund = v.Refundable.Value >= least
+	v.Refundable = sum.refundableAmount(o)
+	v.CanRefund = v.Refundable.Value >= leastAmount
 	v.Differs = sum.waiting == 0 && (o.Captured != sum.captured || o.Refunded != sum.refunded)
 	v.Moves = v.mayChangeSoon(time.Now())
 	return v, nil
@@ -177,14 +177,14 @@ func (s *staffPages) answerOperator(w http.ResponseWriter, r *http.Request, what
 	http.Redirect(w, r, "/operator/orders/"+r.PathValue("number"), http.StatusSeeOther)
 }
 
-// retry runs a job now instead of later.
-func (s *staffPages) retry(w http.ResponseWriter, r *http.Request) {
+// retryJob runs a job now instead of later.
+func (s *staffPages) retryJob(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil {
 		s.notFound(w)
 		return
 	}
-	s.answerOperator(w, r, "try a job again", s.desk.retry(r.Context(), r.PathValue("number"), id))
+	s.answerOperator(w, r, "try a job again", s.desk.retryJob(r.Context(), r.PathValue("number"), id))
 }
 
 // writeOff closes a decision after a person has looked at it.
@@ -237,8 +237,8 @@ func (s *staffPages) askAgain(w http.ResponseWriter, r *http.Request) {
 	case v.Kind == kindCancel && sum.canCancel(o):
 		v.Ask, v.Do = "Cancel the order, and let go of "+o.Amount.Display()+"?", "Cancel the order"
 		v.About = "The hold is then gone, and no money can be taken for this order."
-	case v.Kind == kindRefund && sum.refundable(o).Value >= least:
-		v.Ask, v.Do = "Refund "+sum.refundable(o).Display()+"?", "Refund "+sum.refundable(o).Display()
+	case v.Kind == kindRefund && sum.refundableAmount(o).Value >= leastAmount:
+		v.Ask, v.Do = "Refund "+sum.refundableAmount(o).Display()+"?", "Refund "+sum.refundableAmount(o).Display()
 		v.About = "The customer gets back all that is left of the payment. A refund cannot be undone."
 	case v.Kind == "writeoff":
 		i := slices.IndexFunc(decisions, func(d *decision) bool { return d.Reference == v.Reference && d.Troubled() })

@@ -32,7 +32,7 @@ type order struct {
 	Version   int64
 }
 
-// line is one product of an order.
+// A line is one product of an order.
 type line struct {
 	ID       string        `json:"id"` // id of the product
 	Name     string        `json:"name"`
@@ -59,7 +59,8 @@ func (o *order) isPaid() bool {
 	}, o.Status)
 }
 
-// isOver reports whether no money was taken and none can be taken any more.
+// isOver reports whether the order has ended without a capture: the order has
+// failed or was cancelled, so no money can be taken any more.
 func (o *order) isOver() bool {
 	return (o.Status == plural.OrderStatusFailed || o.Status == plural.OrderStatusCancelled) && o.Captured.Value == 0
 }
@@ -92,7 +93,7 @@ func firstNumber(number string) string {
 	return number
 }
 
-// payment is a payer's attempt to pay, as Plural's books show it.
+// A payment is a payer's attempt to pay, as Plural's books show it.
 type payment struct {
 	ID       string
 	Method   plural.PaymentMethod
@@ -103,7 +104,7 @@ type payment struct {
 	PaidAt   time.Time
 }
 
-// entry is one line of an order's history.
+// An entry is one line of an order's history.
 type entry struct {
 	At   time.Time
 	What string

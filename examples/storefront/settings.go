@@ -20,7 +20,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// settings are read when the program starts.
+// The type settings has the values that are read when the program starts.
 type settings struct {
 	Addr     string // the address to listen on
 	URL      string // the address at which browsers and Plural reach the shop; the default is made from Addr
@@ -34,11 +34,11 @@ type settings struct {
 	opened  func(url string) // for tests; may be nil
 }
 
-// connect makes a client for Plural. It uses webhookURL if it starts an
-// emulator, which then delivers webhooks to that address.
+// A connect function makes a client for Plural. If the function starts an
+// emulator, the emulator delivers its webhooks to webhookURL.
 type connect func(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gateway, error)
 
-// gateway is a client for Plural, with the secret that signs callbacks and
+// A gateway is a client for Plural, with the secret that signs callbacks and
 // webhooks.
 type gateway struct {
 	client *plural.Client
@@ -46,8 +46,8 @@ type gateway struct {
 	close  func()
 }
 
-// pace has the times that decide how fast the shop's jobs run. Tests with
-// several processes need shorter times than a real shop.
+// The type pace has the times that decide how fast the shop's jobs run. Tests
+// with several processes need shorter times than a real shop.
 type pace struct {
 	Poll    time.Duration // the time between two polls for jobs
 	Timeout time.Duration // time limit of one try of a job

@@ -57,7 +57,7 @@ func (s *shop) newHandler() http.Handler {
 	mux.HandleFunc("GET /orders/{number}", s.showOrder)
 	mux.HandleFunc("POST /orders/{number}/pay", s.payOrder)
 	mux.Handle("GET /static/", http.StripPrefix("/static/", http.FileServerFS(static)))
-	mux.HandleFunc("GET /healthz", s.health)
+	mux.HandleFunc("GET /healthz", s.checkHealth)
 
 	mux.HandleFunc("POST /plural/return", s.comeBack)
 	mux.Handle("POST /plural/webhook", s.inbox.Handler(s.verifier, s.till.handleEvent, plural.WithHandlerLogger(s.log)))
@@ -68,7 +68,7 @@ func (s *shop) newHandler() http.Handler {
 	mux.Handle("GET /operator/orders/{number}/sure", staff.withPassword(staff.askAgain))
 	mux.Handle("POST /operator/orders/{number}/{kind}", staff.withPassword(staff.decide))
 	mux.Handle("POST /operator/orders/{number}/writeoff", staff.withPassword(staff.writeOff))
-	mux.Handle("POST /operator/orders/{number}/jobs/{id}", staff.withPassword(staff.retry))
+	mux.Handle("POST /operator/orders/{number}/jobs/{id}", staff.withPassword(staff.retryJob))
 	mux.Handle("GET /metrics", staff.withPassword(s.metrics.ServeHTTP))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { s.notFound(w) })
 
@@ -99,14 +99,15 @@ func withHeaders(next http.Handler) http.Handler {
 // smaller.
 const maxRequest = 1 << 20
 
-// health tells a load balancer whether the database answers.
-func (s *shop) health(w http.ResponseWriter, r *http.Request) {
+// checkHealth answers a load balancer. The answer has the status 503 if the
+// database does not answer.
+func (s *shop) checkHealth(w http.ResponseWriter, r *http.Request) {
 	if err := s.db.PingContext(r.Context()); err != nil {
 		http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
 	}
 }
 
-// view has the values that every page shows.
+// A view has the values that every page shows.
 type view struct {
 	Title   string
 	Problem string // why the request of the customer or operator failed
@@ -116,8 +117,9 @@ type view struct {
 	Data    any
 }
 
-// reload makes the page load itself again, unless somebody has stopped that.
-func (v *view) reload(r *http.Request, seconds int) {
+// reloadAfter makes the page load itself again after some seconds, unless
+// somebody has stopped that.
+func (v *view) reloadAfter(r *http.Request, seconds int) {
 	v.Still = r.URL.Query().Has("still")
 	if !v.Still {
 		v.Reload = seconds

@@ -28,9 +28,10 @@ import (
 //go:embed schema
 var schema embed.FS
 
-// store is the shop's database, with all SQL. The statements are the same for
-// SQLite and PostgreSQL. They run directly on the database, or in a
-// transaction. The rules for orders are in the types orderBooks and staffDesk.
+// A store is the shop's database, with all SQL statements. The statements are
+// the same for SQLite and PostgreSQL. They run directly on the database, or in
+// a transaction. The rules for orders are in the types orderBooks and
+// staffDesk.
 type store struct {
 	*sql.DB
 	orderRows
@@ -210,7 +211,7 @@ func (orderRows) insertOrder(ctx context.Context, tx *sql.Tx, o *order) (isNew b
 	result, err := tx.ExecContext(ctx,
 		`INSERT INTO orders (number, twin_of, plural_id, lines, amount, looked_at, created_at)
 		VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT DO NOTHING`,
-		o.Number, o.TwinOf, o.PluralID, string(lines), o.Amount.Value, micro(time.Now()))
+		o.Number, o.TwinOf, o.PluralID, string(lines), o.Amount.Value, toMicro(time.Now()))
 	return hasChangedRows(result, err)
 }
 
@@ -225,8 +226,8 @@ func (orderRows) moveOn(ctx context.Context, tx *sql.Tx, number string) error {
 func (orderRows) saveBooks(ctx context.Context, tx *sql.Tx, o *order) error {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET status = $2, unsettled = $3, captured = $4,
 		refunded = $5, booked_at = $6, looked_at = $7 WHERE number = $1`,
-		o.Number, string(o.Status), bit(o.Unsettled), o.Captured.Value, o.Refunded.Value,
-		micro(o.BookedAt), micro(time.Now()))
+		o.Number, string(o.Status), boolAsInt(o.Unsettled), o.Captured.Value, o.Refunded.Value,
+		toMicro(o.BookedAt), toMicro(time.Now()))
 	return err
 }
 
@@ -236,8 +237,8 @@ func (orderRows) saveBooks(ctx context.Context, tx *sql.Tx, o *order) error {
 func (orderRows) standFor(ctx context.Context, tx *sql.Tx, number string, o *order) error {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET plural_id = $2, link = $3, status = $4, unsettled = $5,
 		captured = $6, refunded = $7, booked_at = $8, looked_at = $9, version = version + 1 WHERE number = $1`,
-		number, o.PluralID, o.Link, string(o.Status), bit(o.Unsettled),
-		o.Captured.Value, o.Refunded.Value, micro(o.BookedAt), micro(o.LookedAt))
+		number, o.PluralID, o.Link, string(o.Status), boolAsInt(o.Unsettled),
+		o.Captured.Value, o.Refunded.Value, toMicro(o.BookedAt), toMicro(o.LookedAt))
 	return err
 }
 
@@ -279,17 +280,17 @@ func (orderRows) mayCreate(
 	now := time.Now()
 	ok, err = hasChangedRows(q.ExecContext(ctx,
 		`UPDATE orders SET creating_at = $2 WHERE number = $1 AND creating_at < $3`,
-		number, micro(now), micro(now.Add(-createLease))))
+		number, toMicro(now), toMicro(now.Add(-createLease))))
 	return func() {
 		_, _ = q.ExecContext(ctx, `UPDATE orders SET creating_at = 0 WHERE number = $1 AND creating_at = $2`,
-			number, micro(now))
+			number, toMicro(now))
 	}, ok, err
 }
 
-// isNews reports whether a payer's return is a reason to read the order from
-// Plural. It compares this return with the last return that was such a reason,
-// and whose time and status are stored with the order. There are two cases in
-// which isNews stores the new return and returns true:
+// isNews reports whether the shop has to read the order from Plural after a
+// payer's return. The order's row has the time and the status of the last
+// return after which the shop had to read the order. In two cases isNews
+// replaces these values with those of the new return, and returns true:
 //
 //   - The two returns have different statuses.
 //   - The stored return is older than ten seconds (repeatPause).
@@ -297,7 +298,7 @@ func (orderRows) isNews(ctx context.Context, q querier, o *order, status plural.
 	now := time.Now()
 	return hasChangedRows(q.ExecContext(ctx, `UPDATE orders SET returned_at = $2, returned_as = $3
 		WHERE number = $1 AND (returned_at < $4 OR returned_as <> $3)`,
-		o.Number, micro(now), string(status), micro(now.Add(-repeatPause))))
+		o.Number, toMicro(now), string(status), toMicro(now.Add(-repeatPause))))
 }
 
 // takeUnreadOrders finds orders that the shop has not read for some time. They
@@ -314,7 +315,7 @@ func (orderRows) takeUnreadOrders(ctx context.Context, tx *sql.Tx, after time.Du
 				WHERE order_number = o.number AND kind = 'capture' AND state = 'done')
 			OR refunded <> (SELECT COALESCE(SUM(amount), 0) FROM decisions
 				WHERE order_number = o.number AND kind = 'refund' AND state = 'done'))
-		ORDER BY looked_at, number LIMIT 200`, micro(now.Add(-after)), micro(now.Add(-sweepAge)))
+		ORDER BY looked_at, number LIMIT 200`, toMicro(now.Add(-after)), toMicro(now.Add(-sweepAge)))
 	found, err := collectRows(rows, err, func(rows *sql.Rows) (o order, err error) {
 		return o, rows.Scan(&o.Number, &o.PluralID)
 	})
@@ -324,7 +325,7 @@ func (orderRows) takeUnreadOrders(ctx context.Context, tx *sql.Tx, after time.Du
 	// Every process locks the rows in this sequence, so there is no deadlock.
 	slices.SortFunc(found, func(a, b order) int { return cmp.Compare(a.Number, b.Number) })
 	for _, o := range found {
-		_, err := tx.ExecContext(ctx, `UPDATE orders SET looked_at = $2 WHERE number = $1`, o.Number, micro(now))
+		_, err := tx.ExecContext(ctx, `UPDATE orders SET looked_at = $2 WHERE number = $1`, o.Number, toMicro(now))
 		if err != nil {
 			return nil, err
 		}
@@ -424,13 +425,13 @@ func (decisionRows) insertDecision(ctx context.Context, tx *sql.Tx, d *decision)
 	_, err := tx.ExecContext(ctx,
 		`INSERT INTO decisions (reference, order_number, kind, amount, whole, state, job_id, decided_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		d.Reference, d.Number, d.Kind, d.Amount.Value, bit(d.Whole), stateWaiting, d.JobID, micro(time.Now()))
+		d.Reference, d.Number, d.Kind, d.Amount.Value, boolAsInt(d.Whole), stateWaiting, d.JobID, toMicro(time.Now()))
 	return err
 }
 
 func (decisionRows) saveDecision(ctx context.Context, tx *sql.Tx, d *decision) error {
 	_, err := tx.ExecContext(ctx, `UPDATE decisions SET state = $2, reason = $3, ended_at = $4 WHERE reference = $1`,
-		d.Reference, d.State, d.Reason, micro(d.EndedAt))
+		d.Reference, d.State, d.Reason, toMicro(d.EndedAt))
 	return err
 }
 
@@ -461,7 +462,7 @@ func (historyRows) savePayment(ctx context.Context, tx *sql.Tx, number string, p
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT (order_number, id) DO UPDATE SET status = excluded.status, amount = excluded.amount,
 			captured = excluded.captured, reason = excluded.reason`,
-		number, p.ID, string(p.Method), string(p.Status), p.Amount.Value, p.Captured.Value, p.Reason, micro(p.PaidAt))
+		number, p.ID, string(p.Method), string(p.Status), p.Amount.Value, p.Captured.Value, p.Reason, toMicro(p.PaidAt))
 	return err
 }
 
@@ -488,7 +489,7 @@ func (historyRows) history(ctx context.Context, q querier, number string) ([]ent
 // addNote replaces these bytes.
 func (historyRows) addNote(ctx context.Context, q querier, number, what string) error {
 	_, err := q.ExecContext(ctx, `INSERT INTO history (order_number, happened_at, what) VALUES ($1, $2, $3)`,
-		number, micro(time.Now()), strings.ReplaceAll(what, "\x00", "\uFFFD"))
+		number, toMicro(time.Now()), strings.ReplaceAll(what, "\x00", "\uFFFD"))
 	return err
 }
 
@@ -497,7 +498,7 @@ func (historyRows) addNote(ctx context.Context, q querier, number, what string) 
 func (historyRows) addNoteOnce(ctx context.Context, tx *sql.Tx, number, what string) (isNew bool, err error) {
 	return hasChangedRows(tx.ExecContext(ctx, `INSERT INTO history (order_number, happened_at, what)
 		SELECT CAST($1 AS text), CAST($2 AS bigint), CAST($3 AS text)
-		WHERE NOT EXISTS (SELECT 1 FROM history WHERE order_number = $1 AND what = $3)`, number, micro(time.Now()), what))
+		WHERE NOT EXISTS (SELECT 1 FROM history WHERE order_number = $1 AND what = $3)`, number, toMicro(time.Now()), what))
 }
 
 // arrivalRows has the SQL statements about money that has reached the bank.
@@ -561,17 +562,17 @@ func hasChangedRows(result sql.Result, err error) (bool, error) {
 	return n > 0, err
 }
 
-// bit turns a boolean into a number that both databases can store.
-func bit(b bool) int {
+// boolAsInt turns a boolean into a number that both databases can store.
+func boolAsInt(b bool) int {
 	if b {
 		return 1
 	}
 	return 0
 }
 
-// micro returns a time in microseconds. It returns 0 for the zero time, and for
-// times before 1970.
-func micro(t time.Time) int64 { return max(t.UnixMicro(), 0) }
+// toMicro returns a time in microseconds. It returns 0 for the zero time, and
+// for times before 1970.
+func toMicro(t time.Time) int64 { return max(t.UnixMicro(), 0) }
 
 // fromMicro turns microseconds into a time. It returns the zero time for 0.
 func fromMicro(n int64) time.Time {

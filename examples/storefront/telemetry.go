@@ -21,8 +21,8 @@ import (
 	pluralotel "github.com/plural-go/plural/contrib/otel"
 )
 
-// telemetry serves metrics at /metrics, and sends traces to a collector if
-// OTEL_EXPORTER_OTLP_ENDPOINT names one.
+// The type telemetry serves metrics at /metrics. If OTEL_EXPORTER_OTLP_ENDPOINT
+// names a collector, telemetry sends traces to that collector.
 type telemetry struct {
 	meters  *sdkmetric.MeterProvider
 	tracers *sdktrace.TracerProvider

@@ -23,9 +23,10 @@ type shopTill struct {
 	unknown unknownIDs // ids that the shop does not know
 }
 
-// wayToPay returns the link to the order's page at Plural. It makes the order
-// at Plural unless it exists. It returns "" if the books show that nothing is
-// left to pay.
+// wayToPay returns the link to the order's page at Plural. If the order does
+// not exist at Plural yet, wayToPay makes it there. If the shop has no link, and
+// Plural's books show that somebody has already paid the order or tried to pay
+// it, wayToPay returns "".
 func (s *shopTill) wayToPay(ctx context.Context, o *order) (string, error) {
 	for waited := time.Duration(0); ; waited += createPoll {
 		link, err := s.db.linkOf(ctx, s.db, o.Number)
@@ -38,7 +39,7 @@ func (s *shopTill) wayToPay(ctx context.Context, o *order) (string, error) {
 		}
 		if ok {
 			defer done()
-			return s.create(ctx, o)
+			return s.createOrder(ctx, o)
 		}
 		if waited >= createWait {
 			return "", errBeingCreated
@@ -56,11 +57,11 @@ const (
 	createPoll = 100 * time.Millisecond
 )
 
-// create makes the order at Plural and returns the link to its page. If the
-// answer was lost, call create again: the number is the same, so Plural makes
-// no second order. The shop stores the link before it sends a payer to the
-// page.
-func (s *shopTill) create(ctx context.Context, o *order) (link string, err error) {
+// createOrder makes the order at Plural and returns the link to its page. If
+// the answer was lost, call createOrder again. The number is the same, so
+// Plural should not make a second order. If Plural makes one nevertheless, see
+// twins.go. The shop stores the link before it sends a payer to the page.
+func (s *shopTill) createOrder(ctx context.Context, o *order) (link string, err error) {
 	created, err := s.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: o.Number,
 		OrderAmount:            o.Amount,
@@ -110,15 +111,15 @@ func (s *shopTill) isNews(ctx context.Context, o *order, status plural.OrderStat
 	return s.db.isNews(ctx, s.db, o, status)
 }
 
-// confirm compares a payer's return with Plural's books, and stores what the
-// books show.
-func (s *shopTill) confirm(ctx context.Context, o *order, callback *plural.Callback) error {
+// confirmReturn compares a payer's return with Plural's books, and stores what
+// the books show.
+func (s *shopTill) confirmReturn(ctx context.Context, o *order, callback *plural.Callback) error {
 	confirmed, err := s.client.Orders.Confirm(ctx, callback, plural.Expected{
 		MerchantOrderReference: o.Reference(), OrderAmount: o.Amount,
 	})
-	// Plural's books may lag, and may not show the payment yet. So a job reads
-	// the order again in two cases: there is no usable document, or the
-	// document shows an order that may still be paid.
+	// Plural's books may not show the payment yet. So a job reads the order
+	// again in two cases: there is no usable document, or the document shows an
+	// order that may still be paid.
 	isBehind := confirmed == nil
 	if notPaid, ok := errors.AsType[*plural.NotPaidError](err); ok && !notPaid.Mismatch {
 		confirmed, isBehind = notPaid.Order, notPaid.MayStillBePaid()

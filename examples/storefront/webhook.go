@@ -17,11 +17,14 @@ import (
 // what it has read.
 //
 // The SDK's README shows Orders.ConfirmEvent, which reads the order at once.
-// Here a job reads the order, for two reasons. The transaction of the webhook
-// holds one of the shop's connections, and must end within four seconds.
-// ConfirmEvent may take longer if the books lag. And the sweep makes the same
-// kind of job. After each read of an order, the code in books.go stores what
-// Plural's books show. A shop that handles events without a transaction uses
+// Here a job reads the order, for two reasons:
+//   - The transaction of the webhook holds one of the shop's connections, and
+//     must end within four seconds. ConfirmEvent may take longer if Plural
+//     answers with an older state.
+//   - The sweep also inserts such jobs. So for a webhook and for a sweep, the
+//     same code in books.go stores what Plural's books show.
+//
+// A shop that handles events without a transaction uses
 // plural.NewWebhookHandler, and calls ConfirmEvent.
 func (s *shopTill) handleEvent(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 	s.log.InfoContext(ctx, "event", "event", e)

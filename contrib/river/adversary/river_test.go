@@ -1,7 +1,8 @@
 // Package adversary_test runs River workers against the gateway of the root
-// module's folder adversary. That gateway lags, loses answers and lies. Two
-// workers may run one job. Each call of Ended is compared with what was really
-// carried out. The gateway's files are symbolic links to files in that folder.
+// module's folder adversary. That gateway answers with an older state, loses
+// answers and gives wrong answers. Two workers may run one job. Each call of
+// Ended is compared with what was really carried out. The gateway's files are
+// symbolic links to files in that folder.
 //
 // River runs on SQLite in a bubble of testing/synctest, where days pass in
 // seconds.
@@ -64,7 +65,7 @@ func TestRiver(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "shop.db")
 		require.NoError(t, os.WriteFile(path, empty, 0o600))
 		var s *riverShop
-		synctest.Test(t, func(t *testing.T) { s = play(t, sc, path) })
+		synctest.Test(t, func(t *testing.T) { s = playScenario(t, sc, path) })
 		rescues += s.rescues
 		for _, c := range s.calls {
 			told[c.verdict()]++
@@ -125,8 +126,8 @@ type riverShop struct {
 	rescues int64
 }
 
-// play runs one scenario in a bubble of testing/synctest.
-func play(t *testing.T, sc *scenario, path string) *riverShop {
+// playScenario runs one scenario in a bubble of testing/synctest.
+func playScenario(t *testing.T, sc *scenario, path string) *riverShop {
 	t.Helper()
 	g := newGateway(sc)
 	g.setUp()
@@ -142,7 +143,7 @@ func play(t *testing.T, sc *scenario, path string) *riverShop {
 	jobs := map[int64]plan{}
 	for _, p := range slices.SortedFunc(slices.Values(sc.plans), func(a, b plan) int { return int(a.at - b.at) }) {
 		time.Sleep(time.Until(g.start.Add(p.at)))
-		if job, ok := s.insert(t, processes[0], p); ok {
+		if job, ok := s.insertJob(t, processes[0], p); ok {
 			jobs[job] = p
 		}
 	}
@@ -151,7 +152,7 @@ func play(t *testing.T, sc *scenario, path string) *riverShop {
 	for _, most := range []time.Duration{time.Second, 3 * time.Second, 10 * time.Second, 40 * time.Second} {
 		time.Sleep(between(rng, 10*time.Millisecond, most))
 		if chance(rng, 0.7) {
-			s.rescue(t)
+			s.rescueJobs(t)
 		}
 	}
 	g.wg.Wait() // until late effects have happened
@@ -246,9 +247,9 @@ func planOf(job *rivertype.JobRow) plan {
 	return p
 }
 
-// insert inserts the job of a plan. If another job with the same reference has
-// not ended, insert waits a little for that job to end.
-func (s *riverShop) insert(t *testing.T, client *river.Client[*sql.Tx], p plan) (int64, bool) {
+// insertJob inserts the job of a plan. If another job with the same reference
+// has not ended, insertJob waits a little for that job to end.
+func (s *riverShop) insertJob(t *testing.T, client *river.Client[*sql.Tx], p plan) (int64, bool) {
 	t.Helper()
 	var args pluralriver.MoneyArgs
 	switch p.op {
@@ -280,9 +281,9 @@ func (s *riverShop) insert(t *testing.T, client *river.Client[*sql.Tx], p plan) 
 	return 0, false
 }
 
-// rescue gives every running job to another worker. River's rescuer does the
-// same when clocks differ or a worker hangs.
-func (s *riverShop) rescue(t *testing.T) {
+// rescueJobs gives every running job to another worker. River's rescuer does
+// the same when clocks differ or a worker hangs.
+func (s *riverShop) rescueJobs(t *testing.T) {
 	t.Helper()
 	result, err := s.db.ExecContext(t.Context(), `UPDATE river_job SET state = 'available' WHERE state = 'running'`)
 	require.NoError(t, err)
@@ -296,8 +297,8 @@ func (s *riverShop) rescue(t *testing.T) {
 
 // standStill sometimes suspends a process just before that process ends a job.
 // The transport below also suspends processes, just before they send a request.
-// It does so only if the gateway keeps references unique. If the gateway does
-// not, the package cannot prevent a second refund after such a pause.
+// The transport does so only if the gateway keeps references unique. Otherwise
+// the package could not prevent a second refund after such a pause.
 func (s *riverShop) standStill(what string) {
 	s.mu.Lock()
 	rng := s.rng("doze "+what, s.writes)

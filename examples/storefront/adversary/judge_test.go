@@ -62,7 +62,7 @@ func (f *fleet) watch(ctx context.Context) {
 }
 
 // settleOrders presses "Try now" for each decision that waits. Then it waits
-// until two things are true for each order. It gives up after the time in
+// until two things are true for each order, but no longer than the constant
 // patience.
 //
 //   - Each decision has ended, or the shop asks a person to look at the

@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// post sends a request to any of the processes, and returns the page. It
-// returns "" if no answer came.
+// The method post sends a request to any of the processes, and returns the
+// page. It returns "" if no answer came.
 func (f *fleet) post(rng *rand.Rand, method, path string, form url.Values) string {
 	req, err := http.NewRequestWithContext(f.t.Context(), method,
 		"http://"+f.addresses[rng.IntN(fleetSize)]+path, strings.NewReader(form.Encode()))
@@ -50,8 +50,8 @@ var (
 	writtenOff   = regexp.MustCompile(`name="reference" value="([^"]+)"`)
 )
 
-// staff acts as an operator until ctx ends. It makes decisions that the order's
-// page offers.
+// The method staff acts as an operator until ctx ends. It makes decisions that
+// the order's page offers.
 func (f *fleet) staff(ctx context.Context, o *shopOrder) {
 	rng := rand.New(rand.NewPCG(o.sc.seed, 3))
 	at := "/operator/orders/" + o.number

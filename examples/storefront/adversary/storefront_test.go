@@ -1,8 +1,9 @@
 // Package adversary_test runs storefronts against the gateway in the folder
-// adversary of the root module. That gateway lags, loses answers and gives
-// wrong answers. Meanwhile the test kills the storefronts' processes. The test
-// compares what the shop says about each decision with what was really carried
-// out. The files with the gateway's code are symbolic links to that folder.
+// adversary of the root module. That gateway answers with an older state, loses
+// answers and gives wrong answers. Meanwhile the test kills the storefronts'
+// processes. The test compares what the shop says about each decision with what
+// was really carried out. The files with the gateway's code are symbolic links
+// to that folder.
 //
 // All scenarios run at the same time, in real time, and share one address. The
 // gateway's delays are shorter than in the other tests that use it.
@@ -106,8 +107,8 @@ func TestStorefront(t *testing.T) {
 	require.NotZero(t, f.kills)
 }
 
-// fleet has the storefront's processes, their database, and the gateways of all
-// scenarios.
+// A fleet has the storefront's processes, their database, and the gateways of
+// all scenarios.
 type fleet struct {
 	t      *testing.T
 	db     *sql.DB
@@ -274,7 +275,7 @@ func (f *fleet) start(i int) {
 	f.processes[i] = p
 }
 
-// havoc kills processes and starts them again, until ctx ends.
+// The method havoc kills processes and starts them again, until ctx ends.
 func (f *fleet) havoc(ctx context.Context, rng *rand.Rand) {
 	for isPast(ctx, between(rng, 0, 1500*time.Millisecond)) {
 		i := rng.IntN(fleetSize)
