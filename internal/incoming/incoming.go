@@ -133,8 +133,8 @@ func (w *Header) Rejoined(maxBytes int) (value string, ok bool) {
 
 // singleValue returns the value of a header. If the header was not sent, the
 // value is "". If the header has several different values, the second result is
-// false. The values may be equal, because CGI and FastCGI send the content type
-// twice.
+// false. Several equal values count as one value, because CGI and FastCGI send
+// the content type twice.
 func singleValue(h http.Header, name string) (value string, ok bool) {
 	w := Header{Name: name}
 	Find(h, &w)

@@ -75,7 +75,8 @@ type Source struct {
 	failures int
 	// dead has the last tokens that were refused. Each token is inside a
 	// function. Some code prints all fields of a value by reflection. Such code
-	// would print a token, but prints only the address of a function.
+	// would print the text of a token, but it prints only the address of a
+	// function.
 	dead     []func(value string) bool
 	landed   time.Time // when the last token arrived
 	refusals int       // how many tokens in a row were refused soon after they arrived
