@@ -12,8 +12,11 @@ import (
 )
 
 // Payment is a payment that the shop has captured, with the shop's figures. If
-// an order was paid with points and a card, give either two payments, each with
-// its PaymentID, or one payment without a PaymentID, for the whole order.
+// an order was paid with points and a card, give the order in one of these
+// ways:
+//
+//   - two payments, each with its PaymentID;
+//   - one payment for the whole order, without a PaymentID.
 type Payment struct {
 	// Reference is the merchant_order_reference.
 	Reference string
@@ -43,9 +46,9 @@ type Books struct {
 	payments []entry
 	owners   map[string]owner // the key is the id of a payment, of a refund or of a refund's payment
 	byOrder  map[string]int32 // the key is an order's id, the value is the order's first payment
-	byRef    map[string]int32 // the same for orders to which the shop gives no id; the key is the reference
+	byRef    map[string]int32 // as byOrder, for payments without an OrderID; the key is the reference
 	orders   []orderBook
-	lines    pile[keptLine]
+	lines    chunkedList[keptLine]
 	last     *plural.SettlementLine // the last line that was kept
 
 	unread   map[string]error // by UTR
@@ -61,8 +64,9 @@ type entry struct {
 	first, last int32 // the payment's first and last line in Books.lines
 	next        int32 // the next payment of the same order, in Books.payments
 	order       int32 // what is known about the payment's order, in Books.orders
-	// An id of the order belongs to another order as well. This field is set
-	// only in the entry of the order's first payment.
+	// In Plural's documents, this order and another order have the same id of a
+	// payment or of a refund. This field is set only in the entry of the
+	// order's first payment.
 	isContested bool
 }
 
@@ -284,9 +288,12 @@ func (b *Books) Order(o *plural.Order) error {
 
 // The shop may name one order by its id in some payments, and by its reference
 // in other payments. Then joinPayments puts all these payments together as the
-// payments of one order. Two conditions must hold. Each of the payments has a
-// PaymentID. And Plural's order lists the PaymentID of each payment that names
-// the reference.
+// payments of one order. It does this only if both of these conditions are
+// true:
+//
+//   - Each of the payments has a PaymentID.
+//   - Plural's order lists the PaymentID of each payment that names the order
+//     by its reference.
 func (b *Books) joinPayments(first, named int32, hasPayment func(id string) bool) {
 	last := named
 	for n := named; n != none; n = b.payments[n].next {

@@ -45,7 +45,7 @@ func lineA(amount plural.Rupees) *plural.SettlementLine {
 // The call seen() returns the ten days whose settlements most tests read.
 func seen() plural.Days { return plural.Days{First: nightOf(-9), Last: nightOf(0)} }
 
-// orderOf is a captured order from Plural.
+// orderOf returns a captured order from Plural, with one refund.
 func orderOf(captured, returned int64) *plural.Order {
 	return (&order{
 		id: orderA, reference: "order-1", paid: []paid{{payA, captured}},

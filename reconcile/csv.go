@@ -43,7 +43,7 @@ func (r *csvReport) Result(res Result) error {
 	return r.write(map[string]string{
 		"row": "payment", "outcome": string(res.Outcome),
 		"reference": p.Reference, "order_id": p.OrderID, "payment_id": p.PaymentID,
-		"captured": decimal(p.Captured), "refunded": decimal(p.Refunded), "settled": string(res.Settled()),
+		"captured": decimalRupees(p.Captured), "refunded": decimalRupees(p.Refunded), "settled": string(res.Settled()),
 		"utrs": strings.Join(res.UTRs(), " "), "reasons": strings.Join(res.Reasons, "; "),
 		"seen_first": day(res.Seen.First), "seen_last": day(res.Seen.Last),
 	})
@@ -74,7 +74,7 @@ func (r *csvReport) Transfer(t *Transfer) error {
 		cells["outcome"], cells["reasons"] = "not read whole", oneLine(t.Err)
 	}
 	if t.Bank.Amount.Currency != "" {
-		cells["bank_amount"] = decimal(t.Bank.Amount)
+		cells["bank_amount"] = decimalRupees(t.Bank.Amount)
 	}
 	if d := t.Detail; d != nil {
 		cells["mdr"], cells["gst"] = string(d.TotalMDRAmount), string(d.TotalGSTAmount)
@@ -96,7 +96,7 @@ func (r *csvReport) Close() error {
 func (r *csvReport) write(cells map[string]string) error {
 	row := make([]string, len(csvColumns))
 	for i, name := range csvColumns {
-		row[i] = defuse(cells[name])
+		row[i] = defuseCell(cells[name])
 	}
 	if r.err == nil {
 		r.err = r.w.Write(row)
@@ -104,11 +104,11 @@ func (r *csvReport) write(cells map[string]string) error {
 	return r.err
 }
 
-// defuse puts an apostrophe in front of a cell that begins with =, +, - or @,
-// so a spreadsheet reads the cell as text. White space may come before this
-// character, because some spreadsheets ignore white space at the beginning. A
-// cell with a number does not change.
-func defuse(cell string) string {
+// defuseCell puts an apostrophe in front of a cell that begins with =, +, - or
+// @, so a spreadsheet reads the cell as text. It does the same if white space
+// comes before this character, because some spreadsheets ignore white space at
+// the beginning. It does not change a cell with a number.
+func defuseCell(cell string) string {
 	text := strings.TrimSpace(cell)
 	if text == "" || !strings.ContainsRune("=+-@", rune(text[0])) {
 		return cell
@@ -119,8 +119,10 @@ func defuse(cell string) string {
 	return "'" + cell
 }
 
-// decimal writes an amount in decimal rupees: "1499.50".
-func decimal(a plural.Amount) string { return strings.TrimPrefix(a.String(), string(a.Currency)+" ") }
+// decimalRupees writes an amount in decimal rupees: "1499.50".
+func decimalRupees(a plural.Amount) string {
+	return strings.TrimPrefix(a.String(), string(a.Currency)+" ")
+}
 
 func day(t time.Time) string {
 	if t.IsZero() {

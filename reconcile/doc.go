@@ -19,9 +19,9 @@
 // # What is compared
 //
 // A line is matched with a payment only by the exact transaction_id. That is
-// the id of the payment, or of a refund of the payment's order. A part of the
-// transaction_id looks like the order's id. That part only suggests which order
-// to read.
+// the id of the payment, or of a refund of the payment's order. Often the first
+// part of a transaction_id looks like an order's id. [Run] uses this part only
+// to guess which order it should read.
 //
 // The transaction_amount of the lines is compared with the captured amount, in
 // exact paise. If Plural's order was read, the order is also compared with the

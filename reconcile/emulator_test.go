@@ -99,7 +99,7 @@ func (e *emulated) run(odd, faults bool) (all, unknown int) {
 }
 
 // readFaults returns the faults of a read, except huge answers, hanging
-// answers, and a replica that always lags.
+// answers, and answers that show an older state.
 func readFaults() []pluraltest.Fault {
 	return slices.DeleteFunc(pluraltest.FaultsFor(pluraltest.OpOrdersGet), func(f pluraltest.Fault) bool {
 		return f.Answer == pluraltest.AnswerHuge || f.Answer == pluraltest.AnswerHang || f.Answer == pluraltest.AnswerStale
@@ -210,7 +210,7 @@ func (e *emulated) night(odd, faults bool) (all, unknown int) {
 			require.True(e, odd || faults, "%s: %+v %q", e.name, res.Payment, res.Reasons)
 			continue
 		}
-		e.judge(&res, faults)
+		e.checkResult(&res, faults)
 	}
 	for _, l := range rep.unexplained {
 		counted[l.UTRNumber+l.TransactionID+string(l.TransactionAmount)]++
@@ -230,8 +230,8 @@ func (e *emulated) night(odd, faults bool) (all, unknown int) {
 	return len(rep.results), unknown
 }
 
-// judge compares a result with the emulator's own books.
-func (e *emulated) judge(res *reconcile.Result, faults bool) {
+// checkResult compares a result with the emulator's own books.
+func (e *emulated) checkResult(res *reconcile.Result, faults bool) {
 	o, _ := e.srv.Order(res.Payment.OrderID)
 	var ids []string
 	for _, p := range o.Payments {
@@ -311,8 +311,7 @@ func TestManyLines(t *testing.T) {
 	}
 }
 
-// This test limits the number of requests that a night with 1,000 payments
-// makes.
+// This test checks how many requests a run with 1,000 payments sends.
 func TestRequestsForAThousandPayments(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.New(pluraltest.WithSettlementDays(-1))

@@ -66,7 +66,7 @@ func (r *jsonReport) Result(res Result) error {
 	p := jsonPayment{
 		Outcome: res.Outcome, Reference: res.Payment.Reference, OrderID: res.Payment.OrderID,
 		PaymentID: res.Payment.PaymentID,
-		Captured:  decimal(res.Payment.Captured), Refunded: decimal(res.Payment.Refunded),
+		Captured:  decimalRupees(res.Payment.Captured), Refunded: decimalRupees(res.Payment.Refunded),
 		Reasons: res.Reasons, SeenFirst: day(res.Seen.First), SeenLast: day(res.Seen.Last),
 	}
 	for i := range res.Lines {
@@ -89,7 +89,7 @@ func (r *jsonReport) Transfer(t *Transfer) error {
 		s.Error = oneLine(t.Err)
 	}
 	if t.Bank.Amount.Currency != "" {
-		s.BankAmount = decimal(t.Bank.Amount)
+		s.BankAmount = decimalRupees(t.Bank.Amount)
 	}
 	if t.Detail != nil {
 		detail := *t.Detail

@@ -6,15 +6,15 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// pile is a list that grows without copying.
-type pile[T any] struct {
+// chunkedList is a list that grows without copying its items.
+type chunkedList[T any] struct {
 	chunks [][]T
 	n      int32
 }
 
 const chunk = 1024
 
-func (p *pile[T]) add(item T) int32 {
+func (p *chunkedList[T]) add(item T) int32 {
 	if p.n%chunk == 0 {
 		p.chunks = append(p.chunks, make([]T, 0, chunk))
 	}
@@ -24,7 +24,7 @@ func (p *pile[T]) add(item T) int32 {
 	return p.n - 1
 }
 
-func (p *pile[T]) at(n int32) *T { return &p.chunks[n/chunk][n%chunk] }
+func (p *chunkedList[T]) at(n int32) *T { return &p.chunks[n/chunk][n%chunk] }
 
 // copyTexts copies the texts of a line, so the line does not keep its page in
 // memory. The parameter l is the line, and before is the line before it. To

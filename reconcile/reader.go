@@ -23,7 +23,8 @@ type Reader interface {
 	// calls the function give once for each line of the settlement. Then it
 	// returns the document without the lines. If give returns an error, the
 	// method stops, and returns that error. After any error, Run assumes that
-	// lines are missing. With an error, the document may be nil.
+	// lines are missing. If the method returns an error, the document may be
+	// nil.
 	Lines(
 		ctx context.Context, of *plural.Settlement, give func(*plural.SettlementLine) error,
 	) (*plural.SettlementDetail, error)
@@ -41,7 +42,7 @@ func (r fromClient) List(ctx context.Context, d plural.Days) iter.Seq2[*plural.S
 	return r.c.Settlements.List(ctx, d)
 }
 
-// mostLines is how many lines Settlements.Get keeps.
+// mostLines is the largest number of lines that Settlements.Get keeps.
 const mostLines = 10_000
 
 func (r fromClient) Lines(

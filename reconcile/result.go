@@ -21,8 +21,9 @@ const (
 	// captured amount. There may be several lines.
 	Settled Outcome = "settled"
 	// Differs: all lines were read, and their sum is not the captured amount.
-	// Or Plural's order was read twice, and differed from the shop's figures
-	// both times. The Reasons say what differs, with the figures.
+	// Or Plural's order has another reference or other amounts than the shop.
+	// [Run] reads such an order a second time, and uses only the second answer.
+	// The Reasons say what differs, with the figures.
 	Differs Outcome = "differs"
 	// NotSeen: the settlements of the days in [Result.Seen] have no line of the
 	// payment. That does not mean that the payment is not settled, because

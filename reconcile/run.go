@@ -83,8 +83,8 @@ const maxStrangers = 1000
 // new line that is unexplained (see [Report]), and the result of each payment.
 //
 // The days d should not end after today, because Run would then record a future
-// day as listed. An error may stop the list, so some days are missing. Only the
-// results that depend on the missing days show this error. To learn of the
+// day as listed. If an error stops the list, some days are missing. Then only
+// the results that depend on the missing days show the error. To learn of the
 // error in any case, pass a Reader that remembers each error that its method
 // List returns. The program in examples/reconcile does this. The field Seen of
 // the new state has only days that this run or an earlier run has listed.
@@ -230,7 +230,7 @@ func nameOf(p *entry) orderName {
 
 // readOrder reads an order of the list.
 func (r *nightRun) readOrder(ctx context.Context, name orderName) error {
-	o, err := r.ask(ctx, name)
+	o, err := r.requestOrder(ctx, name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err == nil {
@@ -246,8 +246,8 @@ func (r *nightRun) readOrder(ctx context.Context, name orderName) error {
 	return ctx.Err()
 }
 
-// ask reads an order. An answer about another order is an error.
-func (r *nightRun) ask(ctx context.Context, name orderName) (*plural.Order, error) {
+// requestOrder reads an order. An answer about another order is an error.
+func (r *nightRun) requestOrder(ctx context.Context, name orderName) (*plural.Order, error) {
 	o, err := r.from.Order(ctx, name.id, name.reference)
 	switch {
 	case err != nil:
@@ -391,9 +391,10 @@ func copyOfUTR(u UTR) UTR {
 }
 
 // readHints guesses orders from the ids of unexplained lines, and reads each of
-// these orders once. If the lines of a settlement were read on an earlier night
-// and not tonight, the orders for these lines were read on that night. Then
-// readHints reads only two kinds of orders for these lines:
+// these orders once. The lines of a settlement may have been read on an earlier
+// night, and not again tonight. Then the run of that night has also read the
+// orders for these lines, but at most maxStrangers orders that are not on the
+// list. For such lines, readHints reads only two kinds of orders:
 //
 //   - an order that has explained a line on an earlier night;
 //   - an order that is on the shop's list.
@@ -500,8 +501,8 @@ func (r *nightRun) addSettlement(one *settlementData) error {
 	return nil
 }
 
-// maxIDLength limits the length of a line's id. From a longer id, no order's id
-// is guessed. Plural's ids have at most 50 characters.
+// If a line's id is longer than maxIDLength, guessOrder does not guess an
+// order's id from it. Plural's ids have at most 50 characters.
 const maxIDLength = 100
 
 // guessOrder guesses an order's id from a line's id. If the line's id begins
@@ -534,11 +535,11 @@ func (r *nightRun) readHint(ctx context.Context, id string) error {
 	if isRead {
 		return nil
 	}
-	o, err := r.ask(ctx, orderName{id: id})
+	o, err := r.requestOrder(ctx, orderName{id: id})
 	r.mu.Lock()
 	_, isRefused := errors.AsType[*plural.ValidationError](err)
 	answered, ok := errors.AsType[*plural.Error](err)
-	isGone := errors.Is(err, plural.ErrNotFound) && (!ok || answered.Code != "") // a page with a 404 has no code
+	isGone := errors.Is(err, plural.ErrNotFound) && (!ok || answered.Code != "") // a web page has no code
 	r.orders[id] = err != nil && !isRefused && !isGone
 	parent := ""
 	switch {

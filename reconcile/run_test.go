@@ -26,7 +26,8 @@ func makeBooks(t *testing.T) *reconcile.Books {
 	return b
 }
 
-// settledWorld has one payment, which is settled on the first night.
+// settledWorld returns a world with one payment, which is settled on the first
+// night.
 func settledWorld() *world {
 	s := &settlement{utr: "633300000101", day: nightOf(0)}
 	l := &line{SettlementLine: *lineA("100")}
@@ -103,8 +104,8 @@ func TestLineOfARefundAsksForItsOrder(t *testing.T) {
 
 // A run reads at most 1,000 orders that are not on the list. There is one
 // exception: if an order explained a line on an earlier night, the run always
-// reads this order. After the exception, the limit still holds for the other
-// orders.
+// reads this order. The limit still holds for the other orders that come after
+// such an order.
 func TestStrangersAreLimited(t *testing.T) {
 	t.Parallel()
 	w := settledWorld()

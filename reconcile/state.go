@@ -10,9 +10,9 @@ import (
 )
 
 // overlapDays is a number of days. The list of a run begins at least
-// overlapDays days before the last day that earlier runs have listed. So Run
-// lists these days again, because late lines may be added to settlements that
-// were listed before.
+// overlapDays days before the last day that earlier runs have listed. Run lists
+// these days again, because late lines may be added to settlements that were
+// listed before.
 const overlapDays = 9
 
 // State is the data that a run returns for the run on the next night. It can be
@@ -37,8 +37,11 @@ type UTR struct {
 	// and times. If the row has the same digest on the next night, the
 	// settlement is not read again. So if a line changes and the row does not,
 	// the change is not noticed. Digest is "" if the settlement has to be read
-	// again. That is the case if something could not be read, if the number of
-	// lines is not the number in the row, or if a line is not paid out yet.
+	// again, for one of these reasons:
+	//
+	//   - Something could not be read.
+	//   - The number of lines is not the number in the row.
+	//   - A line is not paid out yet.
 	Digest string `json:"digest,omitzero"`
 	// IsPart reports whether lines may be missing.
 	IsPart bool `json:"is_part,omitzero"`
@@ -91,7 +94,7 @@ func (s State) newSeen(d plural.Days) plural.Days {
 // newLine makes the Line that the State keeps for a line of a settlement. The
 // parameter l is the line, and before is the line before it. The texts are
 // copied, but the address and the acquirer are left out. If l has no UTR, the
-// Line has the parameter utr.
+// UTR of the Line is the parameter utr.
 func newLine(l, before *plural.SettlementLine, utr string) Line {
 	c := *l
 	c.StoreAddress, c.AcquirerName = "", ""

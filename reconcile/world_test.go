@@ -35,7 +35,7 @@ type refunded struct {
 	amount         int64
 }
 
-// order is an order at Plural.
+// The type order is an order at Plural.
 type order struct {
 	id, reference string
 	day           time.Time // the day of the capture
@@ -59,8 +59,8 @@ func (o *order) returned() (sum int64) {
 	return sum
 }
 
-// row is a payment that is on the shop's list for some nights. The fields
-// startNight and endNight are the first and the last of these nights.
+// The type row is a payment that is on the shop's list for some nights. The
+// fields startNight and endNight are the first and the last of these nights.
 type row struct {
 	reconcile.Payment
 
@@ -68,8 +68,8 @@ type row struct {
 	startNight, endNight int
 }
 
-// line is a line of a settlement. The field startNight is the first night on
-// which the line exists.
+// The type line is a line of a settlement. The field startNight is the first
+// night on which the line exists.
 type line struct {
 	plural.SettlementLine
 

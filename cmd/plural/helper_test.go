@@ -107,14 +107,14 @@ func (r *terminalRun) Write(p []byte) (int, error) {
 	return r.output.Write(p)
 }
 
-// shown returns what the terminal has shown so far.
+// The method shown returns the text that the terminal has shown so far.
 func (r *terminalRun) shown() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return strings.ReplaceAll(r.output.String(), "\r\n", "\n")
 }
 
-// wait waits until the program has ended.
+// The method wait waits until the program has ended.
 func (r *terminalRun) wait() (exitCode int, shown string) {
 	_ = r.cmd.Wait()
 	<-r.done

@@ -129,8 +129,8 @@ func TestKeptHold(t *testing.T) {
 	}
 }
 
-// keptIn makes a run that leaves payment D on hold.
-func keptIn(t *testing.T, dir string, srv *pluraltest.Server) {
+// leaveHold makes a run that leaves payment D on hold.
+func leaveHold(t *testing.T, dir string, srv *pluraltest.Server) {
 	t.Helper()
 	_, run := runProbeIn(t, dir, srv, variablesOf(srv), "-keep-hold", "-only", "order.not-found", "-pace", "50ms")
 	require.Contains(t, run.shown(), "Payment D stays held")
@@ -149,7 +149,7 @@ func TestKeptHoldIsNotForgotten(t *testing.T) {
 			t.Parallel()
 			srv := pluraltest.NewServer(t, emulation{}.serverOptions()...)
 			dir := t.TempDir()
-			keptIn(t, dir, srv)
+			leaveHold(t, dir, srv)
 			srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), fault)
 			report, _ := runProbeIn(t, dir, srv, variablesOf(srv), "-only", "hold.lifetime", "-pace", "50ms")
 			require.Contains(t, report.answersByID()["hold.lifetime"], "failed: ")
@@ -310,7 +310,7 @@ func TestCleanKeepsTheHold(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, emulation{}.serverOptions()...)
 	dir := t.TempDir()
-	keptIn(t, dir, srv)
+	leaveHold(t, dir, srv)
 	exitCode, shown := startIn(t, dir, variablesOf(srv), "probe", "-clean", "-keep-hold").wait()
 	require.Zero(t, exitCode, shown)
 	require.Contains(t, shown, "All holds except a kept one are cancelled")

@@ -32,7 +32,7 @@ func (t emulation) serverOptions() []pluraltest.Option {
 	return append(opts, t.opts...)
 }
 
-// reported is the decoded JSON report.
+// The type reported is the decoded JSON report.
 type reported struct {
 	Questions []struct {
 		ID     string      `json:"id"`

@@ -98,7 +98,8 @@ func emulationOf(answers map[string]string) emulation {
 	return sum
 }
 
-// endpoint is the address of an emulator, with its account's credentials.
+// The type endpoint is the address of an emulator, with its account's
+// credentials.
 type endpoint struct{ URL, ClientID, ClientSecret string }
 
 // The function emulate does the work of the second process. It runs an emulator

@@ -1,10 +1,10 @@
 // Package foreign wraps errors that do not come from this module.
 //
 // Such an error can come from a transport, from a middleware, or from reading a
-// body. The cause with which a context has ended is also such an error. Such an
-// error may even be one that package plural returned for another order. So the
-// SDK never concludes anything about an order from such an error, and never
-// shows its text unchecked.
+// body. The cause with which a context has ended is also such an error. A
+// transport or a middleware may itself call package plural for another order,
+// and return the error of that call. So the SDK never concludes anything about
+// an order from such an error, and never shows its text unchecked.
 package foreign
 
 import (
@@ -242,8 +242,8 @@ var quoted = regexp.MustCompile(`(?s)"(?:[^"\\]|\\.)*"?`)
 
 // The texts of some errors of the standard library have sensitive parts that
 // are not in quotes. For such an error, cleanText returns a text without these
-// parts. For any other error it returns false. It looks at one error of a
-// chain.
+// parts. For any other error it returns false. It examines only err itself, and
+// not the errors that err wraps.
 func cleanText(err error) (string, bool) {
 	switch err := err.(type) { //nolint:errorlint // one link
 	case *url.Error:

@@ -11,8 +11,8 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// leastSecret is the length of the shortest secret. Shorter texts are not
-// secrets, and occur in ordinary words.
+// leastSecret is the length of the shortest secret. A shorter text is not
+// treated as a secret, because it may occur in ordinary words.
 const leastSecret = 6
 
 // maxUnescaped is the size of the largest body in which Repeats decodes escapes,

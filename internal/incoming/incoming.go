@@ -63,10 +63,10 @@ func ReadAll(r io.Reader, announced, firstSize, maxBytes int64) ([]byte, error) 
 	}
 }
 
-// IsForm reports whether the headers have only one content type, the type of an
-// HTML form.
+// IsForm reports whether the content type is that of an HTML form. If the
+// headers have several different content types, the result is false.
 func IsForm(h http.Header) bool {
-	contentType, isOne := only(h, "Content-Type")
+	contentType, isOne := singleValue(h, "Content-Type")
 	mediaType, _, err := mime.ParseMediaType(contentType)
 	return isOne && (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) &&
 		mediaType == "application/x-www-form-urlencoded"
@@ -77,7 +77,7 @@ func IsForm(h http.Header) bool {
 // so the body must not be changed before the check of the signature. And a
 // small compressed body may become so large that it exhausts the memory.
 func IsUncompressed(h http.Header) bool {
-	encoding, isOne := only(h, "Content-Encoding")
+	encoding, isOne := singleValue(h, "Content-Encoding")
 	return isOne && (encoding == "" || strings.EqualFold(encoding, "identity"))
 }
 
@@ -131,10 +131,11 @@ func (w *Header) Rejoined(maxBytes int) (value string, ok bool) {
 	return strings.Join(w.Values, ","), !w.isMixed
 }
 
-// only returns the value of a header. Several values count as one if they are
-// equal, because CGI and FastCGI send the content type twice. It returns "" if
-// the header was not sent.
-func only(h http.Header, name string) (value string, ok bool) {
+// singleValue returns the value of a header. If the header was not sent, the
+// value is "". If the header has several different values, the second result is
+// false. Several equal values count as one value, because CGI and FastCGI send
+// the content type twice.
+func singleValue(h http.Header, name string) (value string, ok bool) {
 	w := Header{Name: name}
 	Find(h, &w)
 	if len(w.Values) > 0 {

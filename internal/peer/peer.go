@@ -59,10 +59,11 @@ func (p *Peer) RoundTrip(req *http.Request) (*http.Response, error) {
 // that.
 const idleDelay = 10 * time.Millisecond
 
-// Distrust is for a connection that gave no answer. After a call of
-// Distrust, the next request uses none of the connections that are idle. They
-// may be dead as well, for example after a failover, or because a NAT router no
-// longer knows them. Then each dead connection would use up a whole try.
+// Distrust is for a connection that gave no answer. After a call of Distrust,
+// the next request uses none of the connections that are idle. The idle
+// connections may be dead as well, for example after a failover, or because a
+// NAT router no longer knows them. Then each dead connection would use up a
+// whole try.
 //
 // An HTTP/2 connection is not idle until net/http has released the request. So
 // for an HTTP/2 connection, the next request first waits for idleDelay, and

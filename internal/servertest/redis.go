@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Redis is a redis-server that writes every change to disk before it answers,
+// Redis is a redis-server that writes every change to a file before it answers,
 // so its data survives a kill of the process.
 type Redis struct {
 	server

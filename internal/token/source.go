@@ -40,8 +40,8 @@ const (
 // maxDead is how many refused tokens are remembered.
 const maxDead = 8
 
-// refusedSoon is a limit for the time between the arrival of a token and its
-// refusal. If this time is shorter, the token was probably never valid.
+// If the server refuses a token within refusedSoon after the token's arrival,
+// the token was probably never valid.
 const refusedSoon = time.Minute
 
 // FetchError is the error of a failed fetch. All callers that waited for the
@@ -73,9 +73,10 @@ type Source struct {
 	flight   *flight
 	failed   *FetchError
 	failures int
-	// the last tokens that were refused. They are in functions, because code
-	// that prints by reflection follows a pointer, but prints only the address
-	// of a function
+	// dead has the last tokens that were refused. Each token is inside a
+	// function. Some code prints all fields of a value by reflection. Such code
+	// would print the text of a token, but it prints only the address of a
+	// function.
 	dead     []func(value string) bool
 	landed   time.Time // when the last token arrived
 	refusals int       // how many tokens in a row were refused soon after they arrived

@@ -16,8 +16,8 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// issuer counts fetches. It answers the fetches with the tokens t1, t2 and so
-// on, or with its error.
+// The type issuer counts fetches. It answers the fetches with the tokens t1, t2
+// and so on, or with its error.
 type issuer struct {
 	fetches  atomic.Int64
 	took     time.Duration

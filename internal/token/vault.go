@@ -16,8 +16,8 @@ import (
 
 // StoreTimeout limits how long the store may delay the request for a token. All
 // calls of the store before the request share this limit. After that time, the
-// token is fetched without the store. Afterwards, saving the token may take up
-// to StoreTimeout more, and unlocking may take up to StoreTimeout more.
+// token is fetched without the store. When a token was fetched, saving the
+// token may take up to StoreTimeout, and so may unlocking.
 const StoreTimeout = 2 * time.Second
 
 // fetchTime is the part of FetchTimeout that is left for the request.
@@ -105,9 +105,9 @@ func (v *Vault) Fetch(
 
 func isFresh(t *Token) bool { return t != nil && time.Now().Before(t.Refresh) }
 
-// loadOrLock looks for a token in the store. If there is no fresh token,
-// loadOrLock takes the lock and looks again. All of this takes no longer than
-// StoreTimeout.
+// loadOrLock loads the token from the store. If there is no fresh token,
+// loadOrLock takes the lock and loads the token again. All of this takes no
+// longer than StoreTimeout.
 func (v *Vault) loadOrLock(ctx context.Context, refused func(*Token) bool) (t *Token, unlock func()) {
 	unlock = func() {}
 	if v.stuck.Load() > 0 {
@@ -129,11 +129,12 @@ const searchInterval = 100 * time.Millisecond
 // errNotNeeded ends the wait for a lock.
 var errNotNeeded = errors.New("there is a token in the store")
 
-// lockAndLoad waits for the lock, and then looks for a token. If it does not
-// get the lock, or finds no valid token, it returns the token t. While it waits
-// for the lock, it looks for a token as well. So when one process has stored a
-// token, all other processes find the token soon, and need not take the lock
-// one after the other.
+// lockAndLoad waits for the lock, and then loads the token from the store. If
+// it does not get the lock, or the store has no valid token, it returns the
+// token t. While it waits for the lock, it also searches the store for a fresh
+// token. If it finds one, it returns this token at once. So when one process
+// has stored a token, all other processes find the token soon, and need not
+// take the lock one after the other.
 func (v *Vault) lockAndLoad(ctx context.Context, t *Token, refused func(*Token) bool) (*Token, func()) {
 	type taken struct {
 		unlock func()

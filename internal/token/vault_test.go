@@ -107,7 +107,7 @@ func (r *stepRecorder) all() []string {
 	return slices.Clone(r.steps)
 }
 
-// vaultSecret has the length that FIPS 140 asks for.
+// vaultSecret is long enough for FIPS 140.
 const (
 	vaultSecret   = "secret of the client"
 	vaultIdentity = "https://example.com\x00client"
@@ -332,8 +332,9 @@ func TestVaultDoesNotTrustItsStore(t *testing.T) {
 				test.spoil(t, s)
 				began := time.Now()
 				got, err := newVault(t, s, r).Fetch(t.Context(), none, func(ctx context.Context) (*token.Token, error) {
-					// The request takes time. The vault may have stopped
-					// waiting for a call of the store. This call can end now.
+					// The vault may have stopped waiting for a call of the
+					// store. While the request takes its time, this call can
+					// end.
 					pass(time.Millisecond)
 					return hourToken(ctx)
 				})

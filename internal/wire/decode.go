@@ -20,8 +20,7 @@ import (
 )
 
 // MaxDepth is how deep a document may nest. The deepest published document has
-// eight levels. An order inside another order keeps its own JSON, so MaxDepth
-// also limits the memory for these copies.
+// eight levels.
 const MaxDepth = 32
 
 // MaxItems limits the elements of a list and the members of an object.
@@ -112,17 +111,24 @@ var keepers, decoders sync.Map
 
 // Unmarshal decodes a JSON object into dst, a pointer to a struct. The struct's
 // fields have json tags. They may also have alias tags: `alias:"a,b"` lists
-// more names for the field. They are used if the document has no value under
-// the field's own name. Keys may be in snake_case or camelCase.
+// more names for the field. A value under one of these names is used if the
+// document has no value under the field's own name. Keys may be in snake_case
+// or camelCase.
 //
-// A scalar of another kind is converted if nothing is lost. Otherwise it is
-// left out. In a field tagged `wire:"exact"` it is an error instead. If the Go
-// field is a struct and the document has a scalar, that is also an error. If
-// the Go field is a pointer to a struct, the scalar is left out. If there is an
-// error inside a field tagged `wire:"optional"`, the field is left out. Unknown
-// fields are skipped. Nulls are skipped, too, except in exact fields. A type
-// that is registered with [FromText] is decoded by the registered function. A
-// value that implements [json.Unmarshaler] decodes itself.
+// The document may have a value that does not fit the Go field:
+//
+//   - A scalar of another kind is converted if nothing is lost. Otherwise it is
+//     left out.
+//   - In a whole number tagged `wire:"exact"`, a value that cannot be converted
+//     is an error, and so is null. In any other field, null is skipped.
+//   - If the Go field is a struct, a scalar other than "" is an error. If the
+//     Go field is a pointer to a struct, the scalar is left out.
+//   - If there is an error inside a field tagged `wire:"optional"`, the field
+//     is left out.
+//
+// Unknown fields are skipped. A type that is registered with [FromText] is
+// decoded by the registered function. A value that implements
+// [json.Unmarshaler] decodes itself.
 //
 // Unmarshal reads and checks the document in one pass. Strings and [Raw] JSON
 // share the memory of the document, and are not copies.
@@ -154,8 +160,8 @@ const byteOrderMark = "\ufeff"
 // Document returns text without the byte-order mark.
 func Document(text string) string { return strings.TrimPrefix(text, byteOrderMark) }
 
-// Check reports whether text is exactly one valid JSON document that does not
-// nest too deep.
+// Check returns nil if text is exactly one valid JSON document that does not
+// nest too deep. Otherwise it returns an error.
 func Check(text string) error { return check(Document(text), false) }
 
 // CheckLimits checks the limits for a document that another decoder will read.
@@ -186,9 +192,9 @@ func check(text string, isCounted bool) error {
 
 var errNotJSON = &DecodeError{Rule: "is not valid JSON"}
 
-// decode reads one value. If s.hasFailed is set afterwards, the document is not
-// JSON, and the result means nothing.
-func decode(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
+// decodeValue reads one value. If s.hasFailed is set afterwards, the document
+// is not JSON, and the result means nothing.
+func decodeValue(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	if s.peek() == 'n' {
 		s.skip()
 		if t.exact {
@@ -265,7 +271,7 @@ func decodePart(s *scanner, v reflect.Value, t *typePlan) {
 	value := reflect.New(v.Field(1).Type().Elem())
 	var err *DecodeError
 	if s.peek() == '{' {
-		err = decode(s, value.Elem(), t.elem)
+		err = decodeValue(s, value.Elem(), t.elem)
 	} else {
 		err = &DecodeError{Rule: ruleObject}
 	}
@@ -299,7 +305,7 @@ func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 		}
 		v.Set(reflect.New(v.Type().Elem()))
 	}
-	return decode(s, v.Elem(), t.elem)
+	return decodeValue(s, v.Elem(), t.elem)
 }
 
 func decodeStructOrNothing(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
@@ -334,7 +340,7 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 			continue
 		}
 		at := s.saveState()
-		if err := decode(s, v.Field(f.index), &f.plan); err != nil {
+		if err := decodeValue(s, v.Field(f.index), &f.plan); err != nil {
 			if !f.loose || err.Limit {
 				return err.inField(f.name)
 			}
@@ -365,7 +371,7 @@ func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 			return nil
 		}
 		one := reflect.MakeSlice(v.Type(), 1, 1)
-		if err := decode(s, one.Index(0), t.elem); err != nil {
+		if err := decodeValue(s, one.Index(0), t.elem); err != nil {
 			return err
 		}
 		v.Set(one)
@@ -384,7 +390,7 @@ func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 		}
 		out.Grow(1)
 		out.SetLen(n + 1)
-		if err := decode(s, out.Index(n), t.elem); err != nil {
+		if err := decodeValue(s, out.Index(n), t.elem); err != nil {
 			return err.inField(fmt.Sprintf("[%d]", n))
 		}
 	}

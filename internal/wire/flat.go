@@ -1,11 +1,11 @@
 package wire
 
 // Flat reads an object whose values are strings and nulls. It calls the
-// function visitMember for every member, until that function returns false.
-// Names and values without escapes share the memory of the document. For any
-// other document, Flat returns an error. Before the error, Flat may already
-// have called visitMember for some members. The caller must ignore these
-// members.
+// function visitMember for every member. If that function returns false, Flat
+// returns nil at once, and does not check the rest of the document. Names and
+// values without escapes share the memory of the document. For any other
+// document, Flat returns an error. Before the error, Flat may already have
+// called visitMember for some members. The caller must ignore these members.
 func Flat(document string, visitMember func(name, value string, isNull bool) bool) error {
 	s := scanner{text: document}
 	if s.peek() != '{' {

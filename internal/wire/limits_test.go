@@ -68,7 +68,7 @@ func TestByteOrderMarkIsPassedOver(t *testing.T) {
 	require.Error(t, wire.Check("\ufeff\ufeff{}"))
 }
 
-// heavy is a type whose empty values take much memory, as orders do.
+// An empty value of the type heavy takes much memory, as an order does.
 type heavy struct {
 	Filler [2048]byte        `json:"-"`
 	Inner  []heavy           `json:"inner"`

@@ -96,7 +96,7 @@ func (p *structPlan) lookupField(quoted string, plain bool) *fieldPlan {
 		return f
 	}
 	var buf [64]byte
-	if folded, ok := snake(buf[:0], key); ok {
+	if folded, ok := appendSnakeCase(buf[:0], key); ok {
 		return p.byName[string(folded)]
 	}
 	return nil
@@ -190,9 +190,9 @@ func wrap(k kind, elem reflect.Type, building map[reflect.Type]*structPlan) *typ
 	return &typePlan{kind: k, elem: e}
 }
 
-// snake appends key in snake_case to dst: "orderId" and "OrderID" become
-// "order_id". It reports whether key was changed.
-func snake(dst []byte, key string) ([]byte, bool) {
+// appendSnakeCase appends key in snake_case to dst: "orderId" and "OrderID"
+// become "order_id". It reports whether key was changed.
+func appendSnakeCase(dst []byte, key string) ([]byte, bool) {
 	changed := false
 	for i, c := range []byte(key) {
 		if !isUpper(c) {

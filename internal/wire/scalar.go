@@ -63,7 +63,7 @@ func parseInt(text string) (int64, bool) {
 const maxExponent = 64
 
 // parseIntText reads a number that came as a text. It refuses a fraction, even
-// ".00": "100.00" could be paise or rupees.
+// ".00", because a text such as "100.00" may be in paise or in rupees.
 func parseIntText(text string) (int64, bool) {
 	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 	return n, err == nil

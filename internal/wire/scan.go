@@ -21,7 +21,7 @@ type scanner struct {
 	room      int               // how many more bytes of memory the values may take
 	plain     bool              // the last string has no escapes, and is ASCII only
 	hasFailed bool
-	limit     *DecodeError // the exceeded limit that ended the walk, or nil
+	limit     *DecodeError // the limit that the document exceeds, or nil
 
 	uncounted bool // lists may be of any length
 }
@@ -151,8 +151,9 @@ func (s *scanner) countElement() {
 	}
 }
 
-// nextElement goes to the next element of the current list, or the next member.
-// At the end it skips the bracket and returns false.
+// nextElement goes to the next element of the current list, or to the next
+// member of the current object. At the end of the list or object, it goes past
+// the closing bracket and returns false.
 func (s *scanner) nextElement(isFirst bool, closing byte) bool {
 	switch c := s.peek(); {
 	case s.hasFailed:

@@ -59,7 +59,7 @@ func findNotUTF8(v reflect.Value) (path string, found bool) {
 	return "", false
 }
 
-// marshaled returns the JSON of a value that encodes itself.
+// marshaled returns the JSON or the text of a value that encodes itself.
 func marshaled(v reflect.Value) (text []byte, ok bool) {
 	if !v.CanInterface() {
 		return nil, false

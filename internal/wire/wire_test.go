@@ -264,8 +264,8 @@ func TestUnmarshalIntoNoStruct(t *testing.T) {
 	}
 }
 
-// Check accepts exactly the documents that encoding/json accepts, and Unmarshal
-// accepts only JSON objects.
+// Check accepts exactly the documents that encoding/json accepts, except those
+// that nest too deep. Unmarshal accepts only JSON objects.
 func FuzzUnmarshal(f *testing.F) {
 	for _, text := range []string{
 		`{"text":"a","list":[{"value":1},{"value":"2"}],"again":{"map":{"a":1}},"raw":[{}]}`, `{"label":"a","text":"b"}`,

@@ -79,12 +79,12 @@ func tlsFault(err error) Finding {
 	case errors.As(err, &invalid):
 		return fault("the certificate is not valid now", "Check this machine's clock.")
 	default:
-		return fault("no TLS connection: "+reason(err), "Allow this machine to connect to port 443.")
+		return fault("no TLS connection: "+reasonText(err), "Allow this machine to connect to port 443.")
 	}
 }
 
-// reason returns the text of an error without the addresses in it.
-func reason(err error) string {
+// reasonText returns the text of an error without the addresses in it.
+func reasonText(err error) string {
 	var operation *net.OpError
 	var request *url.Error
 	var name *net.DNSError
@@ -116,7 +116,7 @@ func lookAtNetwork(ctx context.Context, v *sharedValues) Finding {
 	before := time.Now()
 	resp, err := client.Do(req)
 	if err != nil {
-		return fault("no answer: "+reason(err), "Allow this machine to connect to "+v.base.Host+".")
+		return fault("no answer: "+reasonText(err), "Allow this machine to connect to "+v.base.Host+".")
 	}
 	defer resp.Body.Close()
 	v.answer = resp
@@ -155,7 +155,7 @@ func lookAtToken(ctx context.Context, v *sharedValues) Finding {
 		return fault("Plural does not take this client id and secret",
 			"UAT and production each have their own credentials: use the right ones.")
 	default:
-		return fault("no token: "+refusal(err), "Run the doctor again. If that does not help, ask Plural's support.")
+		return fault("no token: "+refusalText(err), "Run the doctor again. If that does not help, ask Plural's support.")
 	}
 }
 
@@ -164,26 +164,27 @@ func lookAtRead(ctx context.Context, v *sharedValues) Finding {
 	_, err := v.client.Orders.GetByReference(ctx, plural.Reference("plural-doctor", "no-such-order"))
 	answered, _ := errors.AsType[*plural.Error](err)
 	switch {
-	case err == nil, errors.Is(err, plural.ErrNotFound) && answered.Code != "": // a page with a 404 has no code
+	case err == nil, errors.Is(err, plural.ErrNotFound) && answered.Code != "": // a web page has no code
 		return well("orders can be read")
 	case isUnauthorized(err):
 		return fault("the token is refused", "Ask Plural's support whether the order API is enabled for this merchant.")
 	default:
-		return fault("orders cannot be read: "+refusal(err),
+		return fault("orders cannot be read: "+refusalText(err),
 			"Run the doctor again. If that does not help, ask Plural's support.")
 	}
 }
 
 // isUnauthorized reports whether Plural has refused the credentials or the
-// token. A page with a 401 is from something else, such as a proxy.
+// token. If the answer is a web page with the status 401, it does not come from
+// Plural, but for example from a proxy.
 func isUnauthorized(err error) bool {
 	answered, ok := errors.AsType[*plural.Error](err)
 	return ok && answered.Is(plural.ErrUnauthorized) && json.Valid(answered.Body)
 }
 
-// refusal returns the status and the code of an answer as text, or says that
-// there was no answer.
-func refusal(err error) string {
+// refusalText returns the status and the code of an answer as text. If there
+// was no answer, it returns "no answer".
+func refusalText(err error) string {
 	var answered *plural.Error
 	if errors.As(err, &answered) && answered.StatusCode != 0 {
 		return fact.Answered("", answered.StatusCode, string(answered.Code)).Text()

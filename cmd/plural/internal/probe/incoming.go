@@ -55,9 +55,9 @@ func askCallbackFields(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// deliveries waits until Plural has delivered the first event n times, and
-// returns these deliveries.
-func (p *Probe) deliveries(ctx context.Context, n int) ([]delivery, error) {
+// waitForDeliveries waits until Plural has delivered the first event n times,
+// and returns these deliveries.
+func (p *Probe) waitForDeliveries(ctx context.Context, n int) ([]delivery, error) {
 	var list []delivery
 	_, _, err := p.waitUntil(ctx, func() (bool, error) {
 		p.memory.withLock(func() {
@@ -78,7 +78,7 @@ func (p *Probe) deliveries(ctx context.Context, n int) ([]delivery, error) {
 }
 
 func askWebhookKey(ctx context.Context, p *Probe) (Found, error) {
-	list, err := p.deliveries(ctx, 1)
+	list, err := p.waitForDeliveries(ctx, 1)
 	if err != nil {
 		return Found{}, err
 	}
@@ -93,7 +93,7 @@ func askWebhookKey(ctx context.Context, p *Probe) (Found, error) {
 
 // askWebhookAgain looks at an event that was answered with 500 and came again.
 func askWebhookAgain(ctx context.Context, p *Probe) (Found, error) {
-	list, err := p.deliveries(ctx, 2)
+	list, err := p.waitForDeliveries(ctx, 2)
 	if len(list) == 1 && errors.Is(err, errNotSeen) {
 		return Found{Answer: "it does not come again"}, nil
 	}

@@ -10,8 +10,8 @@ import (
 
 const linksPath = "/api/pay/v1/paymentlink"
 
-// linkAnswer reads the ids of a link and of its order from an answer. An id
-// that the answer does not have is "".
+// linkAnswer reads the ids of a link and of its order from an answer. If the
+// answer does not have one of the ids, that result is "".
 func linkAnswer(r *reply) (linkID, orderID string) {
 	type answer struct {
 		LinkID  string `json:"payment_link_id"`

@@ -289,7 +289,8 @@ func (p *Probe) sendRefund(ctx context.Context, orderID, reference string, paise
 }
 
 // giveBack cancels the holds and refunds the taken money. It uses the SDK,
-// which settles unclear outcomes.
+// because the SDK finds out what happened if an answer is unclear. It returns a
+// text for each payment whose money could not be given back.
 func (p *Probe) giveBack(ctx context.Context) (left []string) {
 	for _, name := range []string{partTaken, twoTaken, heldPayment, keptPayment} {
 		made := p.memory.Payments[name]
@@ -320,8 +321,9 @@ func (p *Probe) giveBack(ctx context.Context) (left []string) {
 // back.
 const errUnclear askError = "the order does not show what is left"
 
-// giveBackOne gives the money of one payment back. It returns nil only if the
-// order shows that nothing is left.
+// giveBackOne gives the money of one payment back. It returns nil if the cancel
+// or the refund has succeeded, or if the order shows that nothing is left to
+// give back.
 func (p *Probe) giveBackOne(ctx context.Context, made *payment) error {
 	order, err := p.client.Orders.Get(ctx, made.OrderID)
 	if err != nil {

@@ -23,7 +23,8 @@ type Options struct {
 	// Patience is how long the probe waits for a change that it expects, such
 	// as a webhook or a refund in the list.
 	Patience time.Duration
-	// Pace is how long the probe waits until it looks again.
+	// Pace is how long the probe waits between two checks of the same
+	// condition.
 	Pace      time.Duration
 	PayWithin time.Duration
 }

@@ -53,7 +53,7 @@ type payment struct {
 	Said      *captureAnswer `json:"said,omitempty"`
 }
 
-// step is the progress of a payment.
+// The type step is the progress of a payment.
 type step string
 
 const (
@@ -78,7 +78,7 @@ type returnedForm struct {
 	Method      string   `json:"method"`
 }
 
-// delivery describes one webhook that came.
+// The type delivery describes one webhook that came.
 type delivery struct {
 	OrderID string    `json:"order_id"`
 	Type    string    `json:"type"`

@@ -198,12 +198,12 @@ func ofPayments() []Question {
 		{
 			ID: "refund.of-hold", Asks: "How is a refund refused if nothing was captured yet?",
 			Needs: NeedHeld, Assumed: "422 OPERATION_NOT_ALLOWED", Requests: 1, Ask: askRefundOfHold,
-			Answers: refusals("422 OPERATION_NOT_ALLOWED", "400 INVALID_REQUEST"),
+			Answers: possibleRefusals("422 OPERATION_NOT_ALLOWED", "400 INVALID_REQUEST"),
 		},
 		{
 			ID: "capture.above-hold", Asks: "How is a capture refused if it is above the hold?",
 			Needs: NeedHeld, Assumed: "422 AMOUNT_LIMIT_EXCEEDED", Requests: 1, Ask: askAboveHold,
-			Answers: refusals("422 AMOUNT_LIMIT_EXCEEDED", "422 OPERATION_NOT_ALLOWED", "400 INVALID_REQUEST"),
+			Answers: possibleRefusals("422 AMOUNT_LIMIT_EXCEEDED", "422 OPERATION_NOT_ALLOWED", "400 INVALID_REQUEST"),
 		},
 		{
 			ID: "cancel.twice", Asks: "What happens to a second cancel of the same order?",
@@ -217,7 +217,7 @@ func ofPayments() []Question {
 		{
 			ID: "capture.after-cancel", Asks: "How is a capture refused after the order was cancelled?",
 			Needs: NeedHeld, Assumed: "422 ORDER_CANCELLED", Requests: 1, Ask: askAfterCancel,
-			Answers: refusals("422 ORDER_CANCELLED", "422 OPERATION_NOT_ALLOWED"),
+			Answers: possibleRefusals("422 ORDER_CANCELLED", "422 OPERATION_NOT_ALLOWED"),
 		},
 		{
 			ID: "capture.document", Asks: "What does an order show after a partial capture?",
@@ -295,7 +295,7 @@ func ofPayments() []Question {
 		{
 			ID: "refund.above-rest", Asks: "How is a refund refused if it is above the captured sum?",
 			Needs: NeedPartTaken, Assumed: "422 AMOUNT_LIMIT_EXCEEDED", Requests: 1, Ask: askRefundAbove,
-			Answers: refusals("422 AMOUNT_LIMIT_EXCEEDED", "422 OPERATION_NOT_ALLOWED", "400 INVALID_REQUEST"),
+			Answers: possibleRefusals("422 AMOUNT_LIMIT_EXCEEDED", "422 OPERATION_NOT_ALLOWED", "400 INVALID_REQUEST"),
 		},
 		{
 			ID: "webhook.again", Asks: "How does a webhook come again after it was answered with 500?",
@@ -348,10 +348,10 @@ func ofSettlements() []Question {
 	}
 }
 
-// refusals returns the possible answers to a question that asks how Plural
-// refuses a request. After each refusal that the package does not expect, it
-// reads the order.
-func refusals(assumed string, others ...string) []Answer {
+// possibleRefusals returns the possible answers to a question that asks how
+// Plural refuses a request. After an answer other than the assumed one, there
+// is nothing to set, because the package reads the order.
+func possibleRefusals(assumed string, others ...string) []Answer {
 	answers := append(make([]Answer, 0, 1+len(others)), Answer{assumed, nothing})
 	for _, other := range others {
 		answers = append(answers, Answer{other, readBack})

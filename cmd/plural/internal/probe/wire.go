@@ -65,7 +65,7 @@ func newWire(a *account.Account) (*wire, error) {
 	}, nil
 }
 
-// reply is an answer from Plural.
+// The type reply is an answer from Plural.
 type reply struct {
 	status int
 	code   string
@@ -160,7 +160,7 @@ const (
 // Plural refuses the token, the method sends the request again with a new
 // token.
 func (w *wire) send(ctx context.Context, method, path string, in any) (*reply, error) {
-	token, err := w.bearer(ctx, "")
+	token, err := w.bearerToken(ctx, "")
 	if err != nil {
 		return nil, err
 	}
@@ -168,15 +168,15 @@ func (w *wire) send(ctx context.Context, method, path string, in any) (*reply, e
 	if err != nil || r.status != http.StatusUnauthorized {
 		return r, err
 	}
-	if token, err = w.bearer(ctx, token); err != nil {
+	if token, err = w.bearerToken(ctx, token); err != nil {
 		return nil, err
 	}
 	return w.sendWith(ctx, token, method, path, in)
 }
 
-// bearer returns the access token. It fetches a new token if the given token
-// was refused.
-func (w *wire) bearer(ctx context.Context, refused string) (string, error) {
+// bearerToken returns the access token. It fetches a new token if the given
+// token was refused.
+func (w *wire) bearerToken(ctx context.Context, refused string) (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.token != refused {
