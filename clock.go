@@ -63,7 +63,7 @@ func (c *serverClock) isOlder(t time.Time) bool {
 
 // isNewer reports whether t is certainly later than the sending of the write.
 func (c *serverClock) isNewer(t time.Time) bool {
-	return !t.IsZero() && !c.latest.IsZero() && !c.isContradictory() && t.After(c.latest)
+	return !t.IsZero() && !c.latest.IsZero() && !c.isContradictory() && t.After(c.latest.Add(clockSlack))
 }
 
 // mayBeNewer reports whether t may be later than the sending of the write.

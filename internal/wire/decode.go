@@ -330,14 +330,23 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 	}
 	s.openBracket()
 	last := &fields.beforeFirst
+	var fromAlias map[int]bool // the fields whose value stood under an alias
 	for first := true; s.nextElement(first, '}'); first = false {
 		f := fields.findField(s, last)
 		if f != nil {
 			last = f
 		}
-		if f == nil || f.alias && !isEmpty(v.Field(f.index)) {
+		// If a document has both names of a field, its own name counts,
+		// unless the value under that name is empty.
+		if f == nil || !isEmpty(v.Field(f.index)) && (f.alias || fromAlias[f.index] && s.isEmptyValue()) {
 			s.skip()
 			continue
+		}
+		if f.alias && fromAlias == nil {
+			fromAlias = map[int]bool{}
+		}
+		if f.alias {
+			fromAlias[f.index] = true
 		}
 		at := s.saveState()
 		if err := decodeValue(s, v.Field(f.index), &f.plan); err != nil {

@@ -132,6 +132,10 @@ func TestUnmarshal(t *testing.T) {
 			`{"text":"","label":"a","pointer":{},"other_pointer":{"value":3},"list":[],"lists":[{"value":4}]}`,
 			document{Text: "a", Pointer: &inner{Value: 3}, List: []inner{{Value: 4}}},
 		},
+		"alias after empty, in the other order": {
+			`{"label":"a","text":"","other_pointer":{"value":3},"pointer":{},"lists":[{"value":4}],"list":[]}`,
+			document{Text: "a", Pointer: &inner{Value: 3}, List: []inner{{Value: 4}}},
+		},
 		"alias for a list": {
 			`{"list":[{"value":1}],"lists":[{"value":2},{"value":3}]}`,
 			document{List: []inner{{Value: 1}}},
