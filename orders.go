@@ -378,7 +378,7 @@ func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected
 	}
 	if isBehind(o) {
 		return nil, &OutcomeUnknownError{
-			Op: opConfirm.name, OrderID: id, Last: o,
+			Op: opConfirm.name, OrderID: o.OrderID, Last: o,
 			Err: errors.New("the books do not show the payment of the event yet"),
 		}
 	}

@@ -548,6 +548,38 @@ func testRefundWithOldDate(t *testing.T, isOwnOld bool) {
 	require.NotErrorIs(t, err, plural.ErrNotApplied)
 }
 
+// The clock of Plural's documents may be two seconds ahead of the clock of the
+// Date headers. So a failed refund whose time is only a little later than the
+// request may be older than the request.
+func TestRefundByAClockThatIsAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const ahead = 2 * time.Second
+		time.Sleep(24 * time.Hour)
+		made := time.Now().UTC().Add(ahead - 500*time.Millisecond) // half a second before the call
+		failed := fmt.Sprintf(`{"data":{"order_id":"v1-r","type":"REFUND","status":"FAILED","parent_order_id":"v1-o",`+
+			`"merchant_order_reference":"own-refund-1","order_amount":{"value":1000,"currency":"INR"},"created_at":%q}}`,
+			made.Format(time.RFC3339Nano))
+		const parent = `{"data":{"order_id":"v1-o","type":"CHARGE","status":"PROCESSED",` +
+			`"order_amount":{"value":1000,"currency":"INR"}}}`
+		client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+			a := answer(http.StatusOK, parent)
+			switch {
+			case r.Method == http.MethodPost:
+				a = answer(http.StatusBadGateway, "")
+			case strings.Contains(r.URL.Path, "/reference/"):
+				a = answer(http.StatusOK, failed)
+			}
+			a.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+			return a, nil
+		})
+		_, err := client.Refunds.Create(t.Context(), "v1-o",
+			&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(1000)})
+		requireUnknown(t, err)
+		require.NotErrorIs(t, err, plural.ErrNotApplied)
+	})
+}
+
 // If the deadline leaves no time for another read of the books, the error says
 // that the deadline ended the call.
 func TestFindEndsWithItsDeadline(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -128,7 +129,7 @@ func TestOutcomesOfErrors(t *testing.T) {
 		return &plural.Error{Op: "captures.create", StatusCode: status, Code: code}
 	}
 	cut := &plural.Error{Op: "captures.create", Err: fmt.Errorf("try: %w", context.DeadlineExceeded)}
-	for want, err := range map[string]error{
+	for name, err := range map[string]error{
 		"ok":                        nil,
 		"double_refund _OTHER":      &plural.DoubleRefundError{},
 		"needs_review 504":          &plural.OutcomeUnknownError{NeedsReview: true, Err: answer(504, "")},
@@ -157,6 +158,10 @@ func TestOutcomesOfErrors(t *testing.T) {
 		"unavailable API_RATE_LIMIT":          answer(429, plural.CodeAPIRateLimit),
 		"unavailable bad_answer":              &plural.Error{StatusCode: 200, Err: errors.New("no JSON")},
 		"unknown bad_answer":                  &plural.Error{Op: "POST /x", StatusCode: 200, Err: errors.New("no JSON")},
+		"unknown bad_answer (a message)": &plural.Error{
+			Op: "payment_links.notify", StatusCode: 200,
+			Err: errors.New("no JSON"),
+		},
 		"rejected DUPLICATE_REQUEST":          &plural.DuplicateOrderError{},
 		"rejected PAYMENT_METHOD_NOT_ENABLED": answer(422, plural.CodePaymentMethodNotEnabled),
 		"rejected 401":                        &plural.Error{Err: fmt.Errorf("no access token: %w", answer(401, "ASHA"))},
@@ -164,8 +169,9 @@ func TestOutcomesOfErrors(t *testing.T) {
 		"not_found 404":                       answer(404, ""),
 		"unavailable _OTHER":                  errors.New("a secret of the text"),
 	} {
-		t.Run(want, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			want, _, _ := strings.Cut(name, " (")
 			s := &shop{t: t, metrics: sdkmetric.NewManualReader()}
 			meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(s.metrics))
 			require.NoError(t, pluralotel.Observe(t.Context(), meters, plural.Observation{

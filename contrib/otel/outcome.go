@@ -61,15 +61,16 @@ func outcomeOf(err error) string {
 	return OutcomeUnavailable
 }
 
-// isUnread reports whether a request of [plural.Client.Do] was accepted, but
-// its answer could not be read. The request may then have had its effect.
+// isUnread reports whether a request of [plural.Client.Do] or
+// [plural.PaymentLinkService.Notify] was accepted, but its answer could not be
+// read. The request may then have had its effect.
 func isUnread(err error) bool {
 	answer, ok := errors.AsType[*plural.Error](err)
 	if !ok || answer.StatusCode/100 != 2 || answer.Err == nil || answer.Code.IsKnown() {
 		return false
 	}
 	method, _, isDo := strings.Cut(answer.Op, " ")
-	return isDo && method != http.MethodGet
+	return isDo && method != http.MethodGet || answer.Op == "payment_links.notify"
 }
 
 func isRejection(err error) bool {
