@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -64,7 +65,7 @@ func (c *benchCase) sample() (sample, error) {
 			return sample{}, fmt.Errorf("%s: %w", c.Name, err)
 		}
 	}
-	var failed error
+	var failed atomic.Pointer[error]
 	extra := 0.0
 	r := testing.Benchmark(func(b *testing.B) { //nolint:thelper // this function is the benchmark, and not a helper
 		b.ReportAllocs()
@@ -75,7 +76,7 @@ func (c *benchCase) sample() (sample, error) {
 		if c.Goroutines == 0 {
 			for range b.N {
 				if err := work(); err != nil {
-					failed = err
+					failed.Store(&err)
 					return
 				}
 			}
@@ -84,7 +85,7 @@ func (c *benchCase) sample() (sample, error) {
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
 					if err := work(); err != nil {
-						failed = err
+						failed.Store(&err)
 						return
 					}
 				}
@@ -95,8 +96,8 @@ func (c *benchCase) sample() (sample, error) {
 			extra = c.Extra(b.N)
 		}
 	})
-	if failed != nil {
-		return sample{}, fmt.Errorf("%s: %w", c.Name, failed)
+	if err := failed.Load(); err != nil {
+		return sample{}, fmt.Errorf("%s: %w", c.Name, *err)
 	}
 	return sample{
 		Ns: float64(r.T.Nanoseconds()) / float64(r.N), Bytes: float64(r.AllocedBytesPerOp()),

@@ -80,8 +80,13 @@ func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer 
 //   - The server has the option WithCheckLag, and the first capture is so
 //     recent that the check does not see it.
 func (s *Server) mayCaptureMore(o *order, amount Amount) bool {
-	if len(o.captures) == 0 || amount.Currency != o.amount.Currency ||
-		amount.Value > o.amount.Value-o.capturedAmount() {
+	left := int64(0)
+	for _, p := range o.livePayments() {
+		if p.captured != nil { // the first capture has released the hold of any other payment
+			left += p.amount.Value - p.capturedAmount()
+		}
+	}
+	if len(o.captures) == 0 || amount.Currency != o.amount.Currency || amount.Value > left {
 		return false
 	}
 	return s.cfg.moreCaptures || s.cfg.checkLag > 0 && s.now().Sub(o.captures[0].At) < s.cfg.checkLag

@@ -129,10 +129,10 @@ func (s *Server) deliverEvent(d *queuedDelivery) {
 		var copies sync.WaitGroup
 		if attempt == 0 {
 			for range s.cfg.webhook.duplicates {
-				copies.Go(func() { _, _ = s.sendEvent(d) })
+				copies.Go(func() { _, _ = s.sendEvent(d, true) })
 			}
 		}
-		status, err := s.sendEvent(d)
+		status, err := s.sendEvent(d, attempt == 0)
 		from = time.Now()
 		copies.Wait()
 		again := s.finishAttempt(d, status, err, attempt == len(schedule)-1)
@@ -185,8 +185,9 @@ func (s *Server) finishAttempt(d *queuedDelivery, status int, err error, last bo
 
 var errNoTarget = errors.New("nowhere to send webhooks to")
 
-// sendEvent posts an event to the merchant, and records the attempt.
-func (s *Server) sendEvent(d *queuedDelivery) (status int, err error) {
+// sendEvent posts an event to the merchant, and records the attempt. The first
+// attempt and its copies always have the event's own id.
+func (s *Server) sendEvent(d *queuedDelivery, isFirst bool) (status int, err error) {
 	s.mu.Lock()
 	if !s.hasTarget() {
 		s.mu.Unlock()
@@ -202,7 +203,7 @@ func (s *Server) sendEvent(d *queuedDelivery) (status int, err error) {
 		stamp = d.stamp
 	}
 	id := d.ID
-	if s.cfg.webhook.newIDs && len(d.Attempts) > 0 {
+	if s.cfg.webhook.newIDs && !isFirst {
 		id = s.newMessageID("redelivery", d.ID, itoa(len(d.Attempts)))
 	}
 	client, target := s.webhookClient()

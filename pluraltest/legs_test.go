@@ -131,6 +131,29 @@ func TestReadLag(t *testing.T) {
 	})
 }
 
+// A replica that lags shows the older of two orders with one reference, while
+// it does not know the newer order.
+func TestReadLagWithTwoOrders(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := pluraltest.New(
+			pluraltest.WithReadLag(3*time.Second), pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
+		defer srv.Close()
+		a := newAPI(t, srv)
+		first := authorized(t, srv, "order", 5000)
+		passTime(4 * time.Second)
+		second := authorized(t, srv, "order", 5000)
+		shown := func() any {
+			r, err := a.try(t.Context(), "GET", "/api/pay/v1/orders/reference/order", "")
+			require.NoError(t, err)
+			return r.data(t)["order_id"]
+		}
+		require.Equal(t, first, shown())
+		passTime(4 * time.Second)
+		require.Equal(t, second, shown())
+	})
+}
+
 // The server checks a request for a refund, but makes the refund later. Before
 // that, the client repeats the request. Then both requests make a refund.
 func TestInsertAfterTheCheck(t *testing.T) {

@@ -251,9 +251,11 @@ func (s *Server) readStale(c *call, lag time.Duration) answer {
 	o := s.orders[c.OrderID]
 	missing := s.notFound
 	if c.Op == OpOrdersGetByReference {
-		missing = s.noRecords
-		if found := s.byRef[c.Reference]; len(found) > 0 {
-			o = found[len(found)-1]
+		missing, o = s.noRecords, nil
+		for _, one := range s.byRef[c.Reference] {
+			if !one.created.After(s.now().Add(-lag)) {
+				o = one
+			}
 		}
 	}
 	switch {

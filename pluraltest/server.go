@@ -189,7 +189,8 @@ func NewServer(t TB, opts ...Option) *Server {
 }
 
 // Handle adds a page of your own to the server. Call Handle before the first
-// request. Faults do not affect such pages.
+// request. The page's path must not begin with /api/, because such paths belong
+// to Plural's API. Faults do not affect such pages.
 func (s *Server) Handle(pattern string, handler http.Handler) { s.pages.Handle(pattern, handler) }
 
 // context returns the parent of the requests' contexts. These contexts end when

@@ -1,6 +1,7 @@
 package pluraltest_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -92,6 +93,38 @@ func TestMoreCaptures(t *testing.T) {
 	require.NoError(t, err)
 	order, _ := srv.Order(id)
 	require.EqualValues(t, 1000, order.Refunded)
+}
+
+// The first capture releases the hold of a payment that it did not need. A
+// second capture cannot take the money of that payment.
+func TestMoreCapturesOfTwoPayments(t *testing.T) {
+	t.Parallel()
+	srv, a := apiWith(t, pluraltest.WithMoreCaptures())
+	id, err := srv.AddOrder(pluraltest.OrderSpec{Reference: "two", Amount: inr(1000), PreAuth: true})
+	require.NoError(t, err)
+	_, err = srv.Pay(id, pluraltest.ApproveWithPoints(300))
+	require.NoError(t, err)
+	require.Equal(t, 200, a.capture(id, capturing("c-1", 200)).status)
+	taken := 200
+	for i, amount := range []int{800, 500, 300, 100} {
+		if a.capture(id, capturing(fmt.Sprintf("more-%d", i), amount)).status == 200 {
+			taken += amount
+		}
+	}
+	sum := 0
+	payments, _ := a.get(id).data(t)["payments"].([]any)
+	for _, p := range payments {
+		one, _ := p.(map[string]any)
+		entries, _ := one["capture_data"].([]any)
+		for _, e := range entries {
+			entry, _ := e.(map[string]any)
+			amount, _ := entry["capture_amount"].(map[string]any)
+			value, _ := amount["value"].(float64)
+			sum += int(value)
+		}
+	}
+	require.Equal(t, taken, sum, "each captured rupee belongs to a payment")
+	require.Greater(t, taken, 200)
 }
 
 func TestCancelSwitches(t *testing.T) {
@@ -217,6 +250,25 @@ func TestWebhookNewIDs(t *testing.T) {
 	require.Len(t, ids, 3)
 	require.NotEqual(t, ids[0], ids[1])
 	require.NotEqual(t, ids[1], ids[2])
+}
+
+// The copies of the first attempt have the event's own id, also if the server
+// makes a new id for each redelivery.
+func TestWebhookCopiesKeepTheID(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	ids := map[string]int{}
+	shop := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		ids[r.Header.Get("webhook-id")]++
+	}))
+	t.Cleanup(shop.Close)
+	srv, _ := apiWith(t, pluraltest.WithWebhookNewIDs(), pluraltest.WithWebhookDuplicates(200),
+		pluraltest.WithWebhookURL(shop.URL))
+	authorized(t, srv, "hold", 1000)
+	require.NoError(t, srv.WaitWebhooks(t.Context()))
+	require.Len(t, ids, 1)
 }
 
 func TestTokenErrorInTheShapeOfTheAPI(t *testing.T) {

@@ -178,8 +178,9 @@ func (s *Server) Redeliver(webhookID string) (int, error) {
 		return 0, fmt.Errorf("pluraltest: redeliver: no event %q", webhookID)
 	}
 	d := s.webhooks.all[i]
+	isFirst := len(d.Attempts) == 0
 	s.mu.Unlock()
-	status, err := s.sendEvent(d)
+	status, err := s.sendEvent(d, isFirst)
 	if err != nil {
 		return status, fmt.Errorf("pluraltest: redeliver: %w", err)
 	}

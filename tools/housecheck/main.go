@@ -47,8 +47,11 @@ func run(drawing, pattern string) error {
 	if err != nil {
 		return err
 	}
-	if len(loaded) != 1 || len(loaded[0].Errors) > 0 {
-		return fmt.Errorf("%s does not load as one package: %v", pattern, loaded[0].Errors)
+	if len(loaded) != 1 {
+		return fmt.Errorf("%s matches %d packages, and not one", pattern, len(loaded))
+	}
+	if len(loaded[0].Errors) > 0 {
+		return fmt.Errorf("%s does not load: %v", pattern, loaded[0].Errors)
 	}
 	p := loaded[0]
 	var found []error

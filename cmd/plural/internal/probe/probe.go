@@ -98,7 +98,7 @@ func (p *Probe) Run(ctx context.Context) ([]Result, error) {
 
 	hasCollected := false
 	for i, q := range questions {
-		if old, ok := p.memory.Results[q.ID]; ok && old.State != Failed && old.State != NotAsked {
+		if p.isAnswered(q) {
 			continue // the question was asked before the run was stopped
 		}
 		if names := p.paymentsFor(questions[i:]); !hasCollected && q.Needs&needsPayer != 0 {
@@ -131,10 +131,24 @@ func (p *Probe) Run(ctx context.Context) ([]Result, error) {
 // With the flag -keep-hold, the method keepHold asks the person to make one
 // more payment. The money of that payment stays on hold after the run.
 func (p *Probe) keepHold(ctx context.Context) error {
-	if !p.options.KeepHold || p.options.NoPayer || p.memory.Kept != nil && !p.memory.Kept.IsOver {
+	if !p.keepsNewHold() {
 		return nil
 	}
 	return p.collect(ctx, []string{keptPayment})
+}
+
+// keepsNewHold reports whether the run asks for a payment whose money stays on
+// hold. It does not, if such a hold is still there from an earlier run.
+func (p *Probe) keepsNewHold() bool {
+	kept := p.memory.Kept
+	return p.options.KeepHold && !p.options.NoPayer && (kept == nil || kept.IsOver)
+}
+
+// isAnswered reports whether an earlier part of the run has asked the question
+// and got an answer.
+func (p *Probe) isAnswered(q *Question) bool {
+	old, isAsked := p.memory.Results[q.ID]
+	return isAsked && old.State != Failed && old.State != NotAsked
 }
 
 // The method Clean cancels the holds and refunds the captured money. If that
@@ -212,11 +226,12 @@ func (p *Probe) unmet(q *Question) string {
 // takesWebhooks reports whether webhooks can reach this machine.
 func (p *Probe) takesWebhooks() bool { return p.options.PublicURL != "" || p.account.IsEmulator() }
 
-// paymentsFor lists the payments that the questions need and that can be made.
+// paymentsFor lists the payments that can be made, for the questions that need
+// them and are not answered yet.
 func (p *Probe) paymentsFor(questions []*Question) []string {
 	var names []string
 	for _, q := range questions {
-		if p.unmet(q) != "" {
+		if p.isAnswered(q) || p.unmet(q) != "" {
 			continue
 		}
 		for _, one := range []struct {
@@ -315,14 +330,14 @@ func (p Plan) Rupees() int { return len(p.Payments) * paidSum / 100 }
 func (p *Probe) plan(questions []*Question) Plan {
 	plan := Plan{StateFile: p.options.StateFile, IsTakenUp: len(p.memory.Results) > 0}
 	for _, q := range questions {
-		if _, isKnown := p.memory.Results[q.ID]; !isKnown && p.unmet(q) == "" {
+		if !p.isAnswered(q) && p.unmet(q) == "" {
 			plan.Questions++
 			plan.Requests += q.Requests
 			plan.Orders += q.Orders
 		}
 	}
 	plan.Payments = p.paymentsFor(questions)
-	plan.KeepsHold = p.options.KeepHold && !p.options.NoPayer && p.memory.Kept == nil
+	plan.KeepsHold = p.keepsNewHold()
 	if plan.KeepsHold {
 		plan.Payments = append(plan.Payments, keptPayment)
 	}
