@@ -10,6 +10,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -62,6 +65,33 @@ func TestProbeIsTakenUpAgain(t *testing.T) {
 	}
 	require.Equal(t, 1, wrong, "a wrong secret is never tried twice")
 	requireGivenBack(t, srv, 0)
+}
+
+// A run asks again each question that the stopped run has not got an answer to,
+// and announces these questions.
+func TestProbeAnnouncesWhatItAsksAgain(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t, emulation{}.serverOptions()...)
+	srv.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+		if r.Op == pluraltest.OpOrdersGet {
+			return pluraltest.UnavailableBeforeApply
+		}
+		return pluraltest.NoFault
+	})
+	dir := t.TempDir()
+	first := startIn(t, dir, variablesOf(srv), "probe", "--pace", "10ms", "--patience", "1s")
+	first.waitFor(t, "The program continues by itself.")
+	require.NoError(t, first.cmd.Process.Signal(syscall.SIGINT))
+	_, shown := first.wait()
+	require.Contains(t, shown, " failed ")
+	srv.SetFaultPlan(nil)
+
+	_, second := runProbeIn(t, dir, srv, variablesOf(srv), "--pace", "10ms")
+	announced := regexp.MustCompile(`Questions to ask: (\d+)`).FindStringSubmatch(second.shown())
+	require.NotNil(t, announced)
+	asked := regexp.MustCompile(`(?m)^ *\d+/\d+ +(\S+)`).FindAllStringSubmatch(second.shown(), -1)
+	asked = slices.DeleteFunc(asked, func(line []string) bool { return line[1] == "hold.lifetime" })
+	require.Equal(t, announced[1], strconv.Itoa(len(asked)), second.shown())
 }
 
 // A run is stopped before it has given the money back. Then a run with -clean
