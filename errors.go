@@ -40,8 +40,8 @@ var (
 	// already, or is not paid.
 	ErrOperationNotAllowed = foreign.Sentinel("plural: the order's state does not allow it")
 	// ErrReferenceReused is an [ErrConflict]: the reference was already used
-	// before this call, for a different order, capture or refund, or with a
-	// different amount.
+	// before this call, for a different order, capture, refund or payment link,
+	// or with a different amount.
 	ErrReferenceReused = foreign.Sentinel("plural: the reference belongs to something else")
 	// ErrInvalidRequest: correct the request. A [ValidationError] names the
 	// fields to correct.
