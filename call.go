@@ -40,10 +40,9 @@ type call struct {
 	ambiguous      bool // a try of the call may have been carried out
 	cut            bool // the caller's deadline cut a try short, or left no time for another try
 
-	// what the answers show about the server's clock. The field is set for the
-	// main call of a settlement, and for the calls that read the books for this
-	// settlement. All of these calls share one clock. For all other calls, the
-	// field is nil
+	// what the answers show about the server's clock. A trackedWrite shares
+	// one clock with the calls that read the books for it. For all other
+	// calls, the field is nil
 	clock *serverClock
 }
 

@@ -44,7 +44,7 @@ func (s *CancelService) Create(ctx context.Context, orderID string, opts ...Call
 	if err != nil {
 		return nil, err
 	}
-	settle := settlement{
+	settle := trackedWrite{
 		write: write, orderID: orderID, resendable: true,
 		own: ownOrder(decodeOrderOf(otherOrder(orderID)), judgeCancel), readOnce: lookAtOrder(orderID, judgeCancel),
 	}

@@ -39,7 +39,7 @@ func (s *CaptureService) Find(
 		// Find accepts any amount that the books show.
 		return judgeCapture(o, merchantCaptureReference, capturesUnder(o, merchantCaptureReference).total.Amount)
 	}
-	settle := settlement{
+	settle := trackedWrite{
 		write: ask, isReadOnly: true, orderID: orderID, reference: merchantCaptureReference,
 		readOnce: lookAtOrder(orderID, judge),
 	}
@@ -121,7 +121,7 @@ func (s *CaptureService) Create(
 	}
 	reference, amount := strings.Clone(req.MerchantCaptureReference), req.CaptureAmount.clone()
 	judge := func(o *Order) finding { return judgeCapture(o, reference, amount) }
-	settle := settlement{
+	settle := trackedWrite{
 		write: write, orderID: orderID, reference: reference, resendable: true,
 		own: ownOrder(decodeOrderOf(otherOrder(orderID)), judge), readOnce: lookAtOrder(orderID, judge),
 	}

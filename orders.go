@@ -431,8 +431,8 @@ func (s *OrderService) Wait(
 }
 
 // Plural may not find a new order at once, because replicas answer with an
-// older state. missingSpan is how long such an order is read again, and
-// missingWait is the wait between two reads.
+// older state. So the package reads such an order again, for the time
+// missingSpan in all. missingWait is the wait between two reads.
 const (
 	missingSpan = 2 * time.Second
 	missingWait = missingSpan / minLooks

@@ -123,7 +123,7 @@ func (s *PaymentLinkService) Create(
 	}
 	amount, preAuth := req.Amount.clone(), req.PreAuth
 	judge := func(l *PaymentLink) finding { return judgeLink(l, amount, preAuth) }
-	settle := settlement{
+	settle := trackedWrite{
 		write: write, reference: reference, isOfLink: true, makes: true, slowly: true,
 		resendable: !s.p.cfg.singleRefundSend,
 		own:        ownLink(decodeLinkWith(reference), judge),
@@ -199,7 +199,7 @@ func (s *PaymentLinkService) Cancel(
 		return nil, err
 	}
 	judge := func(l *PaymentLink) finding { return judgeLinkCancel(l, nil) }
-	settle := settlement{
+	settle := trackedWrite{
 		write: write, orderID: paymentLinkID, isOfLink: true, resendable: true,
 		own: ownLink(decodeLinkOf(paymentLinkID), judge), readOnce: lookAtLink(paymentLinkID),
 		finalCheck: lookForPayer,
@@ -346,7 +346,7 @@ func judgeLinkCancel(l *PaymentLink, o *Order) finding {
 
 // runLink calls runWrite for a write about a payment link, and returns the
 // link.
-func (s *settlement) runLink(ctx context.Context) (*PaymentLink, error) {
+func (s *trackedWrite) runLink(ctx context.Context) (*PaymentLink, error) {
 	if _, err := s.runWrite(ctx); err != nil {
 		return nil, err
 	}
@@ -388,8 +388,8 @@ func lookAtLinkReference(reference string, judge func(*PaymentLink) finding) boo
 // the reference were seen. If the request was tried more than once, the
 // function first looks up the reference again. If Plural keeps several links
 // under one reference, this look-up shows the newest link.
-func lookForDoubleLink(reference string) func(context.Context, *settlement, *booksResult) error {
-	return func(ctx context.Context, s *settlement, b *booksResult) error {
+func lookForDoubleLink(reference string) func(context.Context, *trackedWrite, *booksResult) error {
+	return func(ctx context.Context, s *trackedWrite, b *booksResult) error {
 		if s.write.attempts > 1 {
 			ask := s.write.settlingCopy()
 			ask.cfg.tries = 1
@@ -414,7 +414,7 @@ func lookForDoubleLink(reference string) func(context.Context, *settlement, *boo
 // lookForPayer reads the order of a link after the cancel's own answer has
 // shown the link as CANCELLED. The payer may still have paid before the cancel,
 // for example a part of the amount.
-func lookForPayer(ctx context.Context, s *settlement, b *booksResult) (err error) {
+func lookForPayer(ctx context.Context, s *trackedWrite, b *booksResult) (err error) {
 	if b.order != nil {
 		return nil
 	}

@@ -86,7 +86,7 @@ func (s *RefundService) Create(
 	}
 	reference, amount := strings.Clone(req.MerchantOrderReference), req.OrderAmount.clone()
 	judge := func(r *Order) finding { return judgeRefund(r, orderID, reference, amount) }
-	settle := settlement{
+	settle := trackedWrite{
 		write:      write,
 		orderID:    orderID,
 		reference:  reference,
@@ -135,7 +135,7 @@ func (s *RefundService) Find(
 		// Any amount in the books is accepted.
 		return judgeRefund(r, orderID, merchantOrderReference, r.OrderAmount)
 	}
-	settle := settlement{
+	settle := trackedWrite{
 		write: ask, isReadOnly: true, makes: true, orderID: orderID, reference: merchantOrderReference,
 		readOnce:   lookAtRefund(orderID, merchantOrderReference, Amount{}, judge),
 		finalCheck: lookForDouble(orderID, merchantOrderReference),
@@ -279,8 +279,8 @@ func chooseEntry(refunds []*Order, judge func(*Order) finding) (found *Order, f 
 // reference have reached the payer or are on their way. The function reads the
 // parent order once, to find further refunds. If the parent order cannot be
 // read, only the refunds that were seen before count.
-func lookForDouble(parentID, reference string) func(context.Context, *settlement, *booksResult) error {
-	return func(ctx context.Context, s *settlement, b *booksResult) error {
+func lookForDouble(parentID, reference string) func(context.Context, *trackedWrite, *booksResult) error {
+	return func(ctx context.Context, s *trackedWrite, b *booksResult) error {
 		alive, ask := noteRefund(slices.Clone(s.alive), b.order), s.write.settlingCopy()
 		ask.cfg.tries = 1
 		parent, err := ask.askOrder(ctx, parentID)

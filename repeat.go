@@ -54,7 +54,7 @@ func repeatUnsent(class answerClass, failure *Error) bool {
 }
 
 // repeatNotTaken is the policy for writes. A write that may have been carried
-// out is sent again only after the books were read, see [settlement].
+// out is sent again only after the books were read, see [trackedWrite].
 func repeatNotTaken(class answerClass, failure *Error) bool {
 	return (class == classNotSent || class == classThrottled) && failure.Retryable()
 }

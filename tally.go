@@ -200,9 +200,8 @@ func (o *Order) CapturedAmount() (Amount, bool) {
 	}
 }
 
-// tookNothing reports whether the payments of an order confirm that no money
-// was taken. The parameter s is the order's status, which says that no money
-// was taken.
+// tookNothing is for an order whose status s means that no money was taken. It
+// reports whether the order's payments confirm this.
 func (t *tally) tookNothing(s OrderStatus) bool {
 	mayBeHeld := s == OrderStatusAuthorized || s == OrderStatusCancelled
 	return t.settled+t.pending+t.strange+t.liveEntries == 0 && (mayBeHeld || t.authorized == 0)
@@ -380,8 +379,8 @@ func amountIfKnown(s sum) (Amount, bool) {
 //
 // To refund the rest, choose a reference and store it before you read the
 // order. Then call [RefundService.Create] with that reference until the answer
-// is final. A repeated call finds the refund that was made, although less money
-// is left to refund by then.
+// is final. If the first call made the refund, a repeated call finds this
+// refund. It does not refund the money a second time.
 func (o *Order) RefundableAmount() (Amount, bool) {
 	captured, isKnown := o.CapturedAmount()
 	refunded, isSaid := o.RefundedAmount()

@@ -178,7 +178,9 @@ func (c *captureSummary) add(p *Payment, reference string) (own sum, count int) 
 		if entry.MerchantCaptureReference != reference {
 			isNameless := entry.MerchantCaptureReference == ""
 			c.nameless = c.nameless || isNameless
-			if isNameless || !p.Status.hasEnded() { // otherwise the entry is from an earlier attempt to pay
+			// An entry of a payment that has ended is from an earlier
+			// attempt to pay. It does not count if it has a reference.
+			if isNameless || !p.Status.hasEnded() {
 				c.others++
 			}
 			continue

@@ -76,8 +76,8 @@ func newServer(body []byte, http2 bool) *server {
 }
 
 // newTransport makes a transport with room for every connection. In the suites
-// of callSuites, every client that uses the network gets such a transport, so
-// connection pools make no difference there.
+// that callSuites returns, every client that uses the network gets such a
+// transport. So connection pools make no difference in these suites.
 func (s *server) newTransport() *http.Transport {
 	t := &http.Transport{
 		MaxIdleConns: 256, MaxIdleConnsPerHost: 128, IdleConnTimeout: time.Minute, DisableCompression: true,

@@ -139,7 +139,7 @@ type nightRun struct {
 	from       Reader
 	b          *Books
 	last, next State
-	isEarlier  bool // d ends before the last day that an earlier run has listed
+	isEarlier  bool // an earlier run has already listed a later day than the last day of this run
 	to         Report
 
 	mu       sync.Mutex
@@ -539,7 +539,7 @@ func (r *nightRun) readHint(ctx context.Context, id string) error {
 	r.mu.Lock()
 	_, isRefused := errors.AsType[*plural.ValidationError](err)
 	answered, ok := errors.AsType[*plural.Error](err)
-	isGone := errors.Is(err, plural.ErrNotFound) && (!ok || answered.Code != "") // a web page has no code
+	isGone := errors.Is(err, plural.ErrNotFound) && (!ok || answered.Code != "") // a web page has no code of Plural
 	r.orders[id] = err != nil && !isRefused && !isGone
 	parent := ""
 	switch {

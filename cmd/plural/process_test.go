@@ -87,8 +87,8 @@ func emulationOf(answers map[string]string) emulation {
 		for _, fault := range faults {
 			// There may be two faults for one request. One of them refuses the
 			// request, and the other removes a part of the answer's document.
-			// Then the fault that refuses the request is used, because the
-			// answer to a refused request has no such document.
+			// Then the test uses the fault that refuses the request, because
+			// the answer to a refused request has no document.
 			if f := fault(r); f != pluraltest.NoFault && met.Status == 0 {
 				met = f
 			}

@@ -336,8 +336,8 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 		if f != nil {
 			last = f
 		}
-		// If a document has both names of a field, its own name counts,
-		// unless the value under that name is empty.
+		// If a document has a field under its usual name and under an alias,
+		// the usual name counts, unless the value under it is empty.
 		if f == nil || !isEmpty(v.Field(f.index)) && (f.alias || fromAlias[f.index] && s.isEmptyValue()) {
 			s.skip()
 			continue

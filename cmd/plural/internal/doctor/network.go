@@ -164,7 +164,7 @@ func lookAtRead(ctx context.Context, v *sharedValues) Finding {
 	_, err := v.client.Orders.GetByReference(ctx, plural.Reference("plural-doctor", "no-such-order"))
 	answered, _ := errors.AsType[*plural.Error](err)
 	switch {
-	case err == nil, errors.Is(err, plural.ErrNotFound) && answered.Code != "": // a web page has no code
+	case err == nil, errors.Is(err, plural.ErrNotFound) && answered.Code != "": // a 404 without a code may be any web page
 		return well("orders can be read")
 	case isUnauthorized(err):
 		return fault("the token is refused", "Ask Plural's support whether the order API is enabled for this merchant.")

@@ -10,13 +10,12 @@ import (
 	"time"
 )
 
-// The type settlement carries out a write. It has nothing to do with the
-// exported type [Settlement], which is a payout. The method runWrite sends the
-// request. If the answer leaves anything open, the method reads the books until
-// they show what happened to the write, or until the attempts or the time run
-// out. The error is nil only if the answer or the books show the write as
-// carried out.
-type settlement struct {
+// trackedWrite carries out a write, and finds out what happened to it. The
+// method runWrite sends the request. If the answer leaves anything open, the
+// method reads the books until they show what happened to the write, or until
+// the attempts or the time run out. The error is nil only if the answer or the
+// books show the write as carried out.
+type trackedWrite struct {
 	write      *call
 	orderID    string
 	reference  string
@@ -31,7 +30,7 @@ type settlement struct {
 	// a function that is called before the call returns nil. The function may
 	// find a second effect, or a payment that came before a link was cancelled.
 	// The field may be nil
-	finalCheck func(context.Context, *settlement, *booksResult) error
+	finalCheck func(context.Context, *trackedWrite, *booksResult) error
 
 	rejected bool      // the last answer to the write was a refusal
 	undone   bool      // the last answer was a success, but its document shows that the write was not carried out
@@ -81,7 +80,7 @@ func (b booksResult) isStuck() bool {
 
 // runWrite sends the write, and finds out what happened to the write. If the
 // field isReadOnly is true, runWrite sends no write, and only reads the books.
-func (s *settlement) runWrite(ctx context.Context) (o *Order, err error) {
+func (s *trackedWrite) runWrite(ctx context.Context) (o *Order, err error) {
 	began := time.Now()
 	s.write.clock = &serverClock{began: began}
 	s.write.reference = s.reference
@@ -120,7 +119,7 @@ func (s *settlement) runWrite(ctx context.Context) (o *Order, err error) {
 
 // judgeAnswer judges the document in the write's own answer. The error explains
 // why that document does not show what happened.
-func (s *settlement) judgeAnswer(a *answer) (booksResult, error) {
+func (s *trackedWrite) judgeAnswer(a *answer) (booksResult, error) {
 	o, f, err := s.own(a)
 	s.remember(o, f)
 	if err != nil {
@@ -141,7 +140,7 @@ func (s *settlement) judgeAnswer(a *answer) (booksResult, error) {
 // must not pass the document of the order itself. If the status of a refund is
 // unknown, the refund may have reached the payer. If a document does not say
 // its type or its reference, it may be about our refund.
-func (s *settlement) maybeRefund(o *Order) bool {
+func (s *trackedWrite) maybeRefund(o *Order) bool {
 	isOurs := o.MerchantOrderReference == s.reference || o.MerchantOrderReference == "" && o.OrderID != ""
 	return o.Type != OrderTypeCharge && isOurs && !hasRefundFailed(o.Status)
 }
@@ -167,7 +166,7 @@ func needsNoRead(class answerClass, failure *Error) bool {
 // The method conclude turns what the books have shown into the result of the
 // call. The parameter answerErr is the error from the write's own answer. It is
 // nil if that answer was not an error.
-func (s *settlement) conclude(ctx context.Context, b booksResult, answerErr *Error) (*Order, error) {
+func (s *trackedWrite) conclude(ctx context.Context, b booksResult, answerErr *Error) (*Order, error) {
 	switch b.verdict {
 	case verdictApplied:
 		return s.runFinalCheck(ctx, b)
@@ -191,7 +190,7 @@ func (s *settlement) conclude(ctx context.Context, b booksResult, answerErr *Err
 // settleAgain reads the books again after a call has ended with an unknown
 // outcome. It does not send the write again. It shares no changing data with
 // the call that ended.
-func (s *settlement) settleAgain(ctx context.Context) (*Order, error) {
+func (s *trackedWrite) settleAgain(ctx context.Context) (*Order, error) {
 	again := *s
 	again.write, again.alive, again.shownIDs = s.write.settlingCopy(), slices.Clone(s.alive), slices.Clone(s.shownIDs)
 	again.write.ambiguous = true
@@ -201,7 +200,7 @@ func (s *settlement) settleAgain(ctx context.Context) (*Order, error) {
 // runFinalCheck calls the function finalCheck, if there is one, and returns the
 // document that shows the write as carried out. If finalCheck finds something
 // else, such as a second refund, runFinalCheck returns an error.
-func (s *settlement) runFinalCheck(ctx context.Context, b booksResult) (*Order, error) {
+func (s *trackedWrite) runFinalCheck(ctx context.Context, b booksResult) (*Order, error) {
 	if s.finalCheck != nil {
 		if err := s.finalCheck(ctx, s, &b); err != nil {
 			return nil, err
@@ -212,7 +211,7 @@ func (s *settlement) runFinalCheck(ctx context.Context, b booksResult) (*Order, 
 }
 
 // This method stores the refunds and payment links that a document has shown.
-func (s *settlement) remember(o *Order, f finding) {
+func (s *trackedWrite) remember(o *Order, f finding) {
 	for _, r := range f.seen {
 		s.noteRefund(r)
 	}
@@ -239,7 +238,7 @@ func (s *settlement) remember(o *Order, f finding) {
 
 // noteRefund stores a refund that has our reference. If the refund has failed,
 // noteRefund removes what was stored about the refund.
-func (s *settlement) noteRefund(r *Order) {
+func (s *trackedWrite) noteRefund(r *Order) {
 	s.alive = noteRefund(s.alive, r)
 	if r.OrderID != "" && hasRefundFailed(r.Status) {
 		s.shownIDs = slices.DeleteFunc(s.shownIDs, func(id string) bool { return id == r.OrderID })
@@ -249,7 +248,7 @@ func (s *settlement) noteRefund(r *Order) {
 // noteShown adds an id to the list shownIDs, unless the list already has this
 // id. It stores a copy, because the id itself would keep the whole document in
 // memory.
-func (s *settlement) noteShown(id string) {
+func (s *trackedWrite) noteShown(id string) {
 	if !slices.Contains(s.shownIDs, id) {
 		s.shownIDs = append(s.shownIDs, strings.Clone(id))
 	}
@@ -257,7 +256,7 @@ func (s *settlement) noteShown(id string) {
 
 // hasShownOther reports whether a refund other than o was seen. Refunds that
 // are known to have failed do not count.
-func (s *settlement) hasShownOther(o *Order) bool {
+func (s *trackedWrite) hasShownOther(o *Order) bool {
 	return slices.ContainsFunc(s.shownIDs, func(id string) bool { return id != o.OrderID }) ||
 		slices.ContainsFunc(s.alive, func(r *Order) bool { return r.OrderID != o.OrderID })
 }
@@ -270,7 +269,7 @@ func (s *settlement) hasShownOther(o *Order) bool {
 //   - The refund was in the write's own answer, and may have been made after
 //     the write was sent. Also, the Date headers of the answers do not
 //     contradict each other.
-func (s *settlement) isNew(o *Order, madeAt time.Time) bool {
+func (s *trackedWrite) isNew(o *Order, madeAt time.Time) bool {
 	clock := s.write.clock
 	return clock.isNewer(madeAt) || o.OrderID == s.failedID && !clock.isContradictory()
 }
@@ -291,7 +290,7 @@ func (s *settlement) isNew(o *Order, madeAt time.Time) bool {
 //     So the books are not complete.
 //   - Money was taken, and the order has no capture entries. But the write may
 //     have been carried out. Then this write itself may have taken the money.
-func (s *settlement) weighFinding(o *Order, f finding) finding {
+func (s *trackedWrite) weighFinding(o *Order, f finding) finding {
 	switch {
 	case f.row == rowRefundFailed && s.hasShownOther(o):
 		return unclear(f.reason + ", but another one was seen that has not failed")
@@ -339,7 +338,7 @@ func (f finding) restsOnAbsence() bool {
 // under way, the method keeps reading until the call's time is over. If the
 // books are unclear for another reason, or an answer cannot be used, the method
 // keeps reading until lookSpan is over.
-func (s *settlement) readBooks(ctx context.Context) booksResult {
+func (s *trackedWrite) readBooks(ctx context.Context) booksResult {
 	s.write.askedBooks = true
 	window := ctx
 	_, isBounded := ctx.Deadline()
@@ -402,7 +401,7 @@ func (s *settlement) readBooks(ctx context.Context) booksResult {
 // resendsAtOnce reports whether the write may be sent again after the books
 // were read only once. The caller checks that the books show the write as not
 // carried out.
-func (s *settlement) resendsAtOnce() bool {
+func (s *trackedWrite) resendsAtOnce() bool {
 	return s.write.ambiguous && s.resendable && !s.slowly && s.write.attempts < s.write.maxAttempts()
 }
 
@@ -413,7 +412,7 @@ const stallLimit = 5 * time.Minute
 // hasStalled reports whether an order has not changed for longer than
 // stallLimit. It is also true if the order's times or the server's clock are
 // not known.
-func (s *settlement) hasStalled(o *Order) bool {
+func (s *trackedWrite) hasStalled(o *Order) bool {
 	changed := o.UpdatedAt.Time
 	if changed.IsZero() {
 		changed = o.CreatedAt.Time
@@ -422,7 +421,7 @@ func (s *settlement) hasStalled(o *Order) bool {
 	return !isKnown || changed.IsZero() || now.Sub(changed) > stallLimit
 }
 
-func (s *settlement) ruledOut(b booksResult, rejection *Error) error {
+func (s *trackedWrite) ruledOut(b booksResult, rejection *Error) error {
 	if b.link != nil && b.row.isConflict() {
 		return &PaymentLinkError{Op: s.write.op.op(), Link: b.link, Order: b.order, Reason: b.reason}
 	}
@@ -445,7 +444,7 @@ func (s *settlement) ruledOut(b booksResult, rejection *Error) error {
 	return state
 }
 
-func (s *settlement) unknown(ctx context.Context, b booksResult, answerErr *Error) error {
+func (s *trackedWrite) unknown(ctx context.Context, b booksResult, answerErr *Error) error {
 	var causes []error
 	if answerErr != nil {
 		causes = append(causes, s.write.orEnded(ctx, answerErr))
