@@ -338,7 +338,7 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 		}
 		// If a document has a field under its usual name and under an alias,
 		// the usual name counts, unless the value under it is empty.
-		if f == nil || !isEmpty(v.Field(f.index)) && (f.alias || fromAlias[f.index] && s.isEmptyValue()) {
+		if f == nil || (f.alias || fromAlias[f.index] && s.isEmptyValue()) && !isEmpty(v.Field(f.index)) {
 			s.skip()
 			continue
 		}
