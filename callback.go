@@ -400,7 +400,7 @@ func (c Callback) String() string {
 	return fmt.Sprintf("plural.Callback{OrderID: %q, Status: %q, ErrorCode: %q}", c.OrderID, c.Status, c.ErrorCode)
 }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (c Callback) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, c.String()) }
 
 // LogValue returns the fields that have no personal data.

@@ -85,7 +85,7 @@
 // books have to show for each final answer.
 //
 //   - [ErrNotApplied]: the books show that the write was not carried out and
-//     will not be. This is true for this call, and for every other call that
+//     will not be. This is true for this call, and for each other call that
 //     asks for the same write.
 //   - [ErrConflict]: the books show something other than what was asked for.
 //   - [NeedsReview] is a function. It returns true for some errors that are not

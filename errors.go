@@ -353,7 +353,7 @@ func (e *OutcomeUnknownError) Unwrap() error {
 // Calling again is still safe, but do it once a day and not once a minute. The
 // call returns a final answer as soon as the books show one.
 //
-// NeedsReview is false for nil, for every final answer, and for errors that are
+// NeedsReview is false for nil, for each final answer, and for errors that are
 // not from this package. It is also false if the books could not be read for
 // one of these reasons: the context ended first, the server did not answer, or
 // the credentials are refused ([ErrUnauthorized]). Refused credentials affect
@@ -570,7 +570,7 @@ func (e *NotPaidError) Is(target error) bool { return target == ErrNotPaid }
 // Format, LogValue and MarshalJSON leave out the body and the header, which may
 // hold personal data.
 
-// Format writes the error's text, for every formatting verb.
+// Format writes the error's text, for each formatting verb.
 func (e Error) Format(f fmt.State, verb rune) {
 	if verb == 'v' && f.Flag('#') {
 		_, _ = io.WriteString(f, e.GoString())

@@ -11,7 +11,7 @@ type Observation struct {
 	Operation string // one of a small set of names, such as "captures.create", "token" or "do"
 	OrderID   string // the id of the order or payment link; "" if the call was made without an id
 	Reference string // the merchant's reference of the order, capture, refund or link; "" if the call had none
-	RequestID string // the Request-ID, which is the same for every request of the call
+	RequestID string // the Request-ID, which is the same for each request of the call
 	Attempts  int    // the number of tries; a try that is sent again with a new token counts once
 	Settled   bool   // the call read the books to find out what happened; the outcome may still be unknown
 	Duration  time.Duration

@@ -147,7 +147,10 @@ func policyOf(p RetryPolicy) retry.Policy {
 // with this option, a call sends the refund again if no byte of the refund was
 // sent before, or if Plural refused the access token.
 func WithSingleRefundSend() Option {
-	return optionIf(true, "", func(c *config) { c.singleRefundSend = true })
+	return func(c *config) error {
+		c.singleRefundSend = true
+		return nil
+	}
 }
 
 // WithAttemptTimeout limits the time of one try. The default is 10 s. A try

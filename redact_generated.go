@@ -12,98 +12,98 @@ import (
 // data and no secret.
 func (v *Client) String() string { return summary("plural.Client", v) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v *Client) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a text with the fields of LogValue. The text has no personal
 // data and no secret.
 func (v CheckoutOrder) String() string { return summary("plural.CheckoutOrder", v) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v CheckoutOrder) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a text with the fields of LogValue. The text has no personal
 // data and no secret.
 func (v CreateOrderRequest) String() string { return summary("plural.CreateOrderRequest", v) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v CreateOrderRequest) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a text with the fields of LogValue. The text has no personal
 // data and no secret.
 func (v ErrorDetail) String() string { return summary("plural.ErrorDetail", v) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v ErrorDetail) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a text with the fields of LogValue. The text has no personal
 // data and no secret.
 func (v ErrorDetails) String() string { return summary("plural.ErrorDetails", v) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v ErrorDetails) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a text with the fields of LogValue. The text has no personal
 // data and no secret.
 func (v Order) String() string { return summary("plural.Order", v) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v Order) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a text with the fields of LogValue. The text has no personal
 // data and no secret.
 func (v Payment) String() string { return summary("plural.Payment", v) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v Payment) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a text with the fields of LogValue. The text has no personal
 // data and no secret.
 func (v PaymentLink) String() string { return summary("plural.PaymentLink", v) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v PaymentLink) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a text with the fields of LogValue. The text has no personal
 // data and no secret.
 func (v PaymentLinkRequest) String() string { return summary("plural.PaymentLinkRequest", v) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v PaymentLinkRequest) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a text with the fields of LogValue. The text has no personal
 // data and no secret.
 func (v RefundRequest) String() string { return summary("plural.RefundRequest", v) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v RefundRequest) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a text with the fields of LogValue. The text has no personal
 // data and no secret.
 func (v Response) String() string { return summary("plural.Response", v) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v Response) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a text with the fields of LogValue. The text has no personal
 // data and no secret.
 func (v Settlement) String() string { return summary("plural.Settlement", v) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v Settlement) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a text with the fields of LogValue. The text has no personal
 // data and no secret.
 func (v SettlementDetail) String() string { return summary("plural.SettlementDetail", v) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v SettlementDetail) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a text with the fields of LogValue. The text has no personal
 // data and no secret.
 func (v SettlementLine) String() string { return summary("plural.SettlementLine", v) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v SettlementLine) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a placeholder, because the value is personal data or a secret.
@@ -113,7 +113,7 @@ func (AccountDetails) String() string { return "plural.AccountDetails{" + redact
 // secret.
 func (AccountDetails) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v AccountDetails) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a placeholder, because the value is personal data or a secret.
@@ -123,7 +123,7 @@ func (Address) String() string { return "plural.Address{" + redacted + "}" }
 // secret.
 func (Address) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v Address) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a placeholder, because the value is personal data or a secret.
@@ -133,7 +133,7 @@ func (BankDetails) String() string { return "plural.BankDetails{" + redacted + "
 // secret.
 func (BankDetails) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v BankDetails) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a placeholder, because the value is personal data or a secret.
@@ -143,7 +143,7 @@ func (CardData) String() string { return "plural.CardData{" + redacted + "}" }
 // secret.
 func (CardData) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v CardData) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a placeholder, because the value is personal data or a secret.
@@ -153,7 +153,7 @@ func (CartDetails) String() string { return "plural.CartDetails{" + redacted + "
 // secret.
 func (CartDetails) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v CartDetails) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a placeholder, because the value is personal data or a secret.
@@ -163,7 +163,7 @@ func (CartItem) String() string { return "plural.CartItem{" + redacted + "}" }
 // secret.
 func (CartItem) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v CartItem) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a placeholder, because the value is personal data or a secret.
@@ -173,7 +173,7 @@ func (Credentials) String() string { return "plural.Credentials{" + redacted + "
 // secret.
 func (Credentials) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v Credentials) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a placeholder, because the value is personal data or a secret.
@@ -183,7 +183,7 @@ func (Customer) String() string { return "plural.Customer{" + redacted + "}" }
 // secret.
 func (Customer) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v Customer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a placeholder, because the value is personal data or a secret.
@@ -193,7 +193,7 @@ func (LinkProduct) String() string { return "plural.LinkProduct{" + redacted + "
 // secret.
 func (LinkProduct) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v LinkProduct) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a placeholder, because the value is personal data or a secret.
@@ -203,7 +203,7 @@ func (NetbankingData) String() string { return "plural.NetbankingData{" + redact
 // secret.
 func (NetbankingData) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v NetbankingData) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a placeholder, because the value is personal data or a secret.
@@ -213,7 +213,7 @@ func (PaymentOption) String() string { return "plural.PaymentOption{" + redacted
 // secret.
 func (PaymentOption) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v PaymentOption) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a placeholder, because the value is personal data or a secret.
@@ -223,7 +223,7 @@ func (Product) String() string { return "plural.Product{" + redacted + "}" }
 // secret.
 func (Product) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v Product) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a placeholder, because the value is personal data or a secret.
@@ -233,7 +233,7 @@ func (PurchaseDetails) String() string { return "plural.PurchaseDetails{" + reda
 // secret.
 func (PurchaseDetails) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v PurchaseDetails) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a placeholder, because the value is personal data or a secret.
@@ -243,7 +243,7 @@ func (UPIData) String() string { return "plural.UPIData{" + redacted + "}" }
 // secret.
 func (UPIData) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v UPIData) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a placeholder, because the value is personal data or a secret.
@@ -253,7 +253,7 @@ func (UPIPayee) String() string { return "plural.UPIPayee{" + redacted + "}" }
 // secret.
 func (UPIPayee) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v UPIPayee) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String returns a placeholder, because the value is personal data or a secret.
@@ -263,5 +263,5 @@ func (UPIPayer) String() string { return "plural.UPIPayer{" + redacted + "}" }
 // secret.
 func (UPIPayer) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v UPIPayer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }

@@ -321,7 +321,7 @@ func (k Key) String() string {
 // GoString returns the text of String, so %#v shows no secret.
 func (k Key) GoString() string { return k.String() }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (k Key) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, k.String()) }
 
 // LogValue returns the text of String.
@@ -345,7 +345,7 @@ func (v Verifier) String() string {
 // GoString returns the text of String, so %#v shows no secret.
 func (v Verifier) GoString() string { return v.String() }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v Verifier) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
 
 // LogValue returns the text of String.

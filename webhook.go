@@ -358,7 +358,7 @@ func (e Event) String() string {
 		e.ID, e.Timestamp.Format(time.RFC3339), clip(string(e.Type)))
 }
 
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (e Event) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.String()) }
 
 // LogValue returns the id, the time and the type. If the type is long,

@@ -75,7 +75,7 @@ func newServer(body []byte, http2 bool) *server {
 	return s
 }
 
-// newTransport makes a transport with room for every connection. In the suites
+// newTransport makes a transport with room for each connection. In the suites
 // that callSuites returns, every client that uses the network gets such a
 // transport. So connection pools make no difference in these suites.
 func (s *server) newTransport() *http.Transport {

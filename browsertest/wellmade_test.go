@@ -10,7 +10,7 @@ import (
 //go:embed wellmade.js
 var wellMade string
 
-// wellMade checks the rules that hold for every page. Nothing is wider than the
+// wellMade checks the rules that hold for each page. Nothing is wider than the
 // screen. Each control has a label and is large enough to touch. There is one
 // main landmark and one h1. Text differs enough from its background.
 func (b *tab) wellMade(name string) {

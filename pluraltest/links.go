@@ -375,7 +375,7 @@ type Notification struct {
 	Email  string // where the message goes; Email or Mobile may be empty
 	Mobile string // the number with its country code
 	Text   string // the text that the customer gets
-	Resent bool   // false for the message that is sent when the link is created, true for every other message
+	Resent bool   // false for the message that is sent when the link is created, true for each other message
 	At     time.Time
 }
 

@@ -260,7 +260,7 @@ func WithDuplicateCaptures(mode DuplicateMode) Option {
 // WithDuplicateCancels selects the answer to a cancel of a CANCELLED order. The
 // default answer is 422 ORDER_CANCELLED. With DuplicateReturnsExisting the
 // answer is the order in its present state. With DuplicateAccepted the answer
-// is 422 OPERATION_NOT_ALLOWED, as for every other order without a hold.
+// is 422 OPERATION_NOT_ALLOWED, as for each other order without a hold.
 func WithDuplicateCancels(mode DuplicateMode) Option {
 	return func(c *config) { c.cancelDup = mode }
 }

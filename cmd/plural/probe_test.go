@@ -294,7 +294,7 @@ func TestErrorInOKIsNoSuccess(t *testing.T) {
 	}
 }
 
-// For every answer that the table lists, there is a test in which the probe
+// For each answer that the table lists, there is a test in which the probe
 // finds that answer.
 func TestEveryAnswerHasATest(t *testing.T) {
 	t.Parallel()

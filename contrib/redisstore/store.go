@@ -206,8 +206,8 @@ func (s *Store) run(ctx context.Context, script, key string, args ...any) *redis
 }
 
 const (
-	// lapsedGrace is how long Redis keeps a claim after its lease has run out.
-	lapsedGrace = time.Hour
+	// commitGrace is how long Redis keeps a claim after its lease has run out.
+	commitGrace = time.Hour
 	// releasedGrace is how long Redis keeps the record of a release, because
 	// go-redis may repeat the command.
 	releasedGrace = time.Minute
@@ -220,7 +220,7 @@ func (s *Store) Claim(ctx context.Context, id string, lease time.Duration) (plur
 		return plural.Claim{}, errors.New("redisstore: claim webhook: an id and a positive lease are needed")
 	}
 	mark := uuid.NewString()
-	state, err := s.run(ctx, claimScript, s.event(id), mark, lease.Milliseconds(), lapsedGrace.Milliseconds()).Int()
+	state, err := s.run(ctx, claimScript, s.event(id), mark, lease.Milliseconds(), commitGrace.Milliseconds()).Int()
 	switch {
 	case err != nil:
 		return plural.Claim{}, err

@@ -330,23 +330,18 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 	}
 	s.openBracket()
 	last := &fields.beforeFirst
-	var fromAlias map[int]bool // the fields whose value stood under an alias
 	for first := true; s.nextElement(first, '}'); first = false {
 		f := fields.findField(s, last)
 		if f != nil {
 			last = f
 		}
-		// If a document has a field under its usual name and under an alias,
-		// the usual name counts, unless the value under it is empty.
-		if f == nil || (f.alias || fromAlias[f.index] && s.isEmptyValue()) && !isEmpty(v.Field(f.index)) {
+		// A field may stand in the document twice: under its name and an
+		// alias, or under two spellings. The name counts before an alias, and
+		// a later value before an earlier one. An empty string never replaces
+		// a value.
+		if f == nil || (f.alias || s.isEmptyString()) && !isEmpty(v.Field(f.index)) {
 			s.skip()
 			continue
-		}
-		if f.alias && fromAlias == nil {
-			fromAlias = map[int]bool{}
-		}
-		if f.alias {
-			fromAlias[f.index] = true
 		}
 		at := s.saveState()
 		if err := decodeValue(s, v.Field(f.index), &f.plan); err != nil {

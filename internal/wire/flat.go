@@ -1,7 +1,7 @@
 package wire
 
 // Flat reads an object whose values are strings and nulls. It calls the
-// function visitMember for every member. If that function returns false, Flat
+// function visitMember for each member. If that function returns false, Flat
 // returns nil at once, and does not check the rest of the document. Names and
 // values without escapes share the memory of the document. For any other
 // document, Flat returns an error. Before the error, Flat may already have

@@ -373,13 +373,11 @@ func (s *scanner) readInt() (int64, bool) {
 // isEmptyValue reports whether the next value is an empty string or an empty
 // array. Plural sends these in place of an absent object.
 func (s *scanner) isEmptyValue() bool {
-	switch s.peek() {
-	case '"':
-		return strings.HasPrefix(s.text[s.pos:], `""`)
-	case '[':
-		return s.closesAt(']')
-	}
-	return false
+	return s.isEmptyString() || s.peek() == '[' && s.closesAt(']')
+}
+
+func (s *scanner) isEmptyString() bool {
+	return s.peek() == '"' && strings.HasPrefix(s.text[s.pos:], `""`)
 }
 
 func (s *scanner) emptyObject() bool {

@@ -116,7 +116,9 @@ func TestUnmarshal(t *testing.T) {
 			`{"mixedUrl":"u","last4Digit":"1","Text":"t"}`,
 			document{MixedURL: "u", Last4: "1", Text: "t"},
 		},
-		"acronyms": {`{"mixedURL":"u","LAST4_DIGIT":"1"}`, document{MixedURL: "u", Last4: "1"}},
+		"two spellings":     {`{"mixed_url":"u","mixedUrl":"v"}`, document{MixedURL: "v"}},
+		"an empty spelling": {`{"mixedUrl":"u","mixed_url":""}`, document{MixedURL: "u"}},
+		"acronyms":          {`{"mixedURL":"u","LAST4_DIGIT":"1"}`, document{MixedURL: "u", Last4: "1"}},
 		"no such key": {
 			`{"text_":"t","_text":"t","te_xt":"t","T_ext":"t","mixed__url":"u","mixedurl":"u"}`,
 			document{},

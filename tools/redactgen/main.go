@@ -42,7 +42,7 @@ func (v TYPE) String() string { return summary("plural.NAME", v) }
 `
 
 const formatting = `
-// Format writes the text that String returns, for every formatting verb.
+// Format writes the text that String returns, for each formatting verb.
 func (v TYPE) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 `
 
