@@ -7,9 +7,19 @@ import (
 // The methods in this file and in redact_generated.go control how secrets, and
 // documents with personal data, are printed. fmt and slog call String, Format
 // or LogValue. Encoders, such as encoding/json and encoding/xml, get personal
-// data but never a secret. `make generate` makes redact_generated.go from the
-// lists in this command:
-//go:generate sh -c "cd tools && GOTOOLCHAIN=auto go run ./redactgen -hide Credentials,PurchaseDetails,Customer,LinkProduct,Address,AccountDetails,BankDetails,PaymentOption,CardData,UPIData,UPIPayer,UPIPayee,NetbankingData,CartDetails,CartItem,Product -summarise *Client,Settlement,SettlementDetail,SettlementLine,Order,Payment,CreateOrderRequest,RefundRequest,CheckoutOrder,PaymentLinkRequest,PaymentLink,Response,ErrorDetails,ErrorDetail ../redact_generated.go"
+// data but never a secret. `make generate` makes redact_generated.go from these
+// lists. The types after "hide" print a placeholder, and the types after
+// "summarise" print their LogValue.
+//
+//redact:hide Credentials PurchaseDetails Customer LinkProduct Address
+//redact:hide AccountDetails BankDetails PaymentOption CardData UPIData UPIPayer
+//redact:hide UPIPayee NetbankingData CartDetails CartItem Product
+//redact:summarise *Client Settlement SettlementDetail SettlementLine Order
+//redact:summarise Payment CreateOrderRequest RefundRequest CheckoutOrder
+//redact:summarise PaymentLinkRequest PaymentLink Response ErrorDetails
+//redact:summarise ErrorDetail
+//
+//go:generate sh -c "cd tools && GOTOOLCHAIN=auto go run ./redactgen ../redact.go ../redact_generated.go"
 
 // MarshalText returns a placeholder, for encoding/json and encoding/xml.
 func (Credentials) MarshalText() ([]byte, error) { return []byte(redacted), nil }

@@ -73,11 +73,10 @@ func fill(r *rand.Rand, v reflect.Value, depth int) {
 	}
 	switch v.Kind() {
 	case reflect.String:
-		v.SetString(
-			pick(
-				r, "", "12", "0", "-7", "true", "own text", "<&> \"quoted\" \\ /", "हिन्दी", "\u2028\x01", strconv.Itoa(r.Int()),
-			),
-		)
+		v.SetString(pick(r,
+			"", "12", "0", "-7", "true", "own text", "<&> \"quoted\" \\ /", "हिन्दी", "\u2028\x01",
+			strconv.Itoa(r.Int()),
+		))
 	case reflect.Bool:
 		v.SetBool(r.IntN(2) == 0)
 	case reflect.Int, reflect.Int64:
@@ -98,11 +97,9 @@ func fill(r *rand.Rand, v reflect.Value, depth int) {
 		}
 	case reflect.Map:
 		if r.IntN(2) == 0 {
-			v.Set(
-				reflect.ValueOf(
-					map[string]string{"camelCase": "12", "snake_case": "true", "": "x", "a b": pick(r, "", "null", "हि")},
-				),
-			)
+			v.Set(reflect.ValueOf(map[string]string{
+				"camelCase": "12", "snake_case": "true", "": "x", "a b": pick(r, "", "null", "हि"),
+			}))
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {

@@ -602,7 +602,9 @@ func TestExtraCollidesWithEveryField(t *testing.T) {
 		_, err := client.Refunds.Create(
 			t.Context(),
 			"v1-1-aa-b",
-			&plural.RefundRequest{MerchantOrderReference: "r", OrderAmount: plural.INR(100), Extra: map[string]any{name: nil}},
+			&plural.RefundRequest{
+				MerchantOrderReference: "r", OrderAmount: plural.INR(100), Extra: map[string]any{name: nil},
+			},
 		)
 		requireChecked(t, err, "extra."+name)
 	}
@@ -625,8 +627,11 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 		in    any
 		field string // "": the request is valid
 	}{
-		"notes":    {create(func(r *request) { r.Notes = bad }), "notes"},
-		"a method": {create(func(r *request) { r.AllowedPaymentMethods = []plural.PaymentMethod{"UPI", bad} }), "allowed_payment_methods[1]"},
+		"notes": {create(func(r *request) { r.Notes = bad }), "notes"},
+		"a method": {
+			create(func(r *request) { r.AllowedPaymentMethods = []plural.PaymentMethod{"UPI", bad} }),
+			"allowed_payment_methods[1]",
+		},
 		"nested": {
 			create(func(r *request) { r.PurchaseDetails.Customer.FirstName = bad }),
 			"purchase_details.customer.first_name",
@@ -644,7 +649,9 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 			"new[1].x",
 		},
 		"a name in extra": {create(func(r *request) { r.Extra = map[string]any{bad: 1} }), "request"},
-		"a raw part":      {create(func(r *request) { r.Extra = map[string]any{"raw": json.RawMessage(`"` + bad + `"`)} }), "raw"},
+		"a raw part": {
+			create(func(r *request) { r.Extra = map[string]any{"raw": json.RawMessage(`"` + bad + `"`)} }), "raw",
+		},
 		"refund": {&plural.RefundRequest{
 			MerchantOrderReference: "r", OrderAmount: plural.INR(100), MerchantMetadata: map[string]string{"k": bad},
 		}, "merchant_metadata.k"},
@@ -708,7 +715,10 @@ func TestValidateIsWhatTheCallChecks(t *testing.T) {
 			{},
 			{MerchantOrderReference: long, OrderAmount: plural.INR(99)},
 			{MerchantOrderReference: "r-1", OrderAmount: plural.INR(100), Extra: map[string]any{"products": 1}},
-			{MerchantOrderReference: "r-1", OrderAmount: plural.INR(100), MerchantMetadata: map[string]string{"k": "a\xffb"}},
+			{
+				MerchantOrderReference: "r-1", OrderAmount: plural.INR(100),
+				MerchantMetadata: map[string]string{"k": "a\xffb"},
+			},
 		}
 		for _, req := range refunds {
 			_, err := client.Refunds.Create(t.Context(), orderID, req)

@@ -461,17 +461,28 @@ func TestJudgeRefund(t *testing.T) {
 // left for the refund.
 func TestJudgeAbsence(t *testing.T) {
 	t.Parallel()
-	refund := func(id string, status OrderStatus, paise int64) Order {
-		return Order{OrderID: id, MerchantOrderReference: "refund-of-" + id, Status: status, OrderAmount: INR(paise)}
+	refund := func(status OrderStatus, paise int64) []Order {
+		return []Order{{
+			OrderID: "v1-a", MerchantOrderReference: "refund-of-v1-a", Status: status, OrderAmount: INR(paise),
+		}}
 	}
-	nameless := func(r Order) []Order {
-		r.MerchantOrderReference = ""
-		return []Order{r}
+	nameless := func(status OrderStatus, paise int64) []Order {
+		listed := refund(status, paise)
+		listed[0].MerchantOrderReference = ""
+		return listed
 	}
-	paid := []Payment{{
-		Status: PaymentStatusProcessed, PaymentAmount: INR(2000),
+	paidBy := func(p Payment) []Payment {
+		p.PaymentAmount = INR(2000)
+		return []Payment{p}
+	}
+	paid := paidBy(Payment{
+		Status:      PaymentStatusProcessed,
 		CaptureData: []CaptureData{{MerchantCaptureReference: "capture-1", CaptureAmount: INR(2000)}},
-	}}
+	})
+	const partly, fully = OrderStatusPartiallyRefunded, OrderStatusFullyRefunded
+	stillOpen, isUnclear := ruling{verdict: verdictOpen}, ruling{verdict: verdictUnclear}
+	notNow := ruling{verdict: verdictNotYet}
+	tooMuch, ofNothing := ruling{verdictFinal, rowRefundTooMuch}, ruling{verdictFinal, rowRefundOfNothing}
 	tests := map[string]struct {
 		status   OrderStatus
 		payments []Payment
@@ -479,28 +490,32 @@ func TestJudgeAbsence(t *testing.T) {
 		asked    int64
 		want     ruling
 	}{
-		"paid":                           {"PROCESSED", paid, nil, 2000, ruling{verdict: verdictOpen}},
-		"more than was captured":         {"PROCESSED", paid, nil, 2001, ruling{verdictFinal, rowRefundTooMuch}},
-		"less is left than asked":        {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 1500)}, 501, ruling{verdictFinal, rowRefundTooMuch}},
-		"as much is left as asked":       {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 1500)}, 500, ruling{verdict: verdictOpen}},
-		"a PENDING refund may fail":      {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PENDING", 1500)}, 501, ruling{verdict: verdictOpen}},
-		"listed twice, counted once":     {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 1000), refund("v1-a", "PROCESSED", 1000)}, 1000, ruling{verdict: verdictOpen}},
-		"the list leaves refunds out":    {"PARTIALLY_REFUNDED", paid, nil, 100, ruling{verdict: verdictUnclear}},
-		"all refunded":                   {"FULLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 2000)}, 100, ruling{verdictFinal, rowRefundTooMuch}},
-		"all refunded, a part is listed": {"FULLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 500)}, 2000, ruling{verdict: verdictUnclear}},
-		"all refunded, list absent":      {"FULLY_REFUNDED", paid, nil, 2000, ruling{verdict: verdictUnclear}},
-		"an unknown refund status":       {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "REVERSED", 2000)}, 100, ruling{verdict: verdictUnclear}},
-		"one without a reference":        {"PARTIALLY_REFUNDED", paid, nameless(refund("v1-a", "PROCESSED", 1500)), 501, ruling{verdict: verdictUnclear}},
-		"without a reference, PENDING":   {"PARTIALLY_REFUNDED", paid, nameless(refund("v1-a", "PENDING", 500)), 500, ruling{verdict: verdictUnclear}},
-		"without a reference, FAILED":    {"PROCESSED", paid, nameless(refund("v1-a", "FAILED", 500)), 500, ruling{verdict: verdictOpen}},
-		"captures are absent":            {"PROCESSED", []Payment{{Status: "PROCESSED", PaymentAmount: INR(2000), PaymentMethod: "CARD"}}, nil, 9000, ruling{verdict: verdictOpen}},
-		"not paid":                       {"CREATED", nil, nil, 100, ruling{verdict: verdictNotYet}},
-		"on hold":                        {"AUTHORIZED", []Payment{{Status: "AUTHORIZED", PaymentAmount: INR(2000)}}, nil, 100, ruling{verdict: verdictNotYet}},
-		"cancelled":                      {"CANCELLED", []Payment{{Status: "CANCELLED", PaymentAmount: INR(2000)}}, nil, 100, ruling{verdictFinal, rowRefundOfNothing}},
-		"cancelled, and paid":            {"CANCELLED", paid, nil, 100, ruling{verdict: verdictUnclear}},
-		"failed":                         {"FAILED", []Payment{{Status: "FAILED", PaymentAmount: INR(2000)}}, nil, 100, ruling{verdictFinal, rowRefundOfNothing}},
-		"under way":                      {"PENDING", nil, nil, 100, ruling{verdict: verdictUnclear}},
-		"an unknown order status":        {"ON_HOLD", paid, nil, 100, ruling{verdict: verdictUnclear}},
+		"paid":                      {"PROCESSED", paid, nil, 2000, stillOpen},
+		"more than was captured":    {"PROCESSED", paid, nil, 2001, tooMuch},
+		"less is left than asked":   {partly, paid, refund("PROCESSED", 1500), 501, tooMuch},
+		"as much is left as asked":  {partly, paid, refund("PROCESSED", 1500), 500, stillOpen},
+		"a PENDING refund may fail": {partly, paid, refund("PENDING", 1500), 501, stillOpen},
+		"listed twice, counted once": {
+			partly, paid, append(refund("PROCESSED", 1000), refund("PROCESSED", 1000)...), 1000, stillOpen,
+		},
+		"the list leaves refunds out":    {partly, paid, nil, 100, isUnclear},
+		"all refunded":                   {fully, paid, refund("PROCESSED", 2000), 100, tooMuch},
+		"all refunded, a part is listed": {fully, paid, refund("PROCESSED", 500), 2000, isUnclear},
+		"all refunded, list absent":      {fully, paid, nil, 2000, isUnclear},
+		"an unknown refund status":       {partly, paid, refund("REVERSED", 2000), 100, isUnclear},
+		"one without a reference":        {partly, paid, nameless("PROCESSED", 1500), 501, isUnclear},
+		"without a reference, PENDING":   {partly, paid, nameless("PENDING", 500), 500, isUnclear},
+		"without a reference, FAILED":    {"PROCESSED", paid, nameless("FAILED", 500), 500, stillOpen},
+		"captures are absent": {
+			"PROCESSED", paidBy(Payment{Status: "PROCESSED", PaymentMethod: "CARD"}), nil, 9000, stillOpen,
+		},
+		"not paid":                {"CREATED", nil, nil, 100, notNow},
+		"on hold":                 {"AUTHORIZED", paidBy(Payment{Status: "AUTHORIZED"}), nil, 100, notNow},
+		"cancelled":               {"CANCELLED", paidBy(Payment{Status: "CANCELLED"}), nil, 100, ofNothing},
+		"cancelled, and paid":     {"CANCELLED", paid, nil, 100, isUnclear},
+		"failed":                  {"FAILED", paidBy(Payment{Status: "FAILED"}), nil, 100, ofNothing},
+		"under way":               {"PENDING", nil, nil, 100, isUnclear},
+		"an unknown order status": {"ON_HOLD", paid, nil, 100, isUnclear},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -553,9 +568,7 @@ func TestChoose(t *testing.T) {
 		for i, status := range order {
 			refunds = append(refunds, refund(fmt.Sprint("v1-", i), "refund-1", status))
 		}
-		require.Equal(
-			t, OrderStatusProcessed, find(refunds...).Status, "a refund that has not failed takes precedence over one that has",
-		)
+		require.Equal(t, OrderStatusProcessed, find(refunds...).Status, "a failed refund comes after the others")
 	}
 	require.Equal(t, OrderStatusFailed, find(refund("v1-r", "refund-1", "FAILED")).Status)
 
@@ -570,25 +583,11 @@ func TestJudgeOrder(t *testing.T) {
 		for _, reference := range []string{"order-1", "order-2", ""} {
 			for _, amount := range []Amount{INR(1000), INR(999), {1000, "USD"}, {}} {
 				for _, held := range []bool{true, false} {
-					for _, wanted := range []bool{true, false} {
-						for _, status := range allOrderStatuses() {
-							o := &Order{Type: typ, MerchantOrderReference: reference, OrderAmount: amount, PreAuth: held, Status: status}
-							f := judgeOrder(
-								o,
-								&CreateOrderRequest{MerchantOrderReference: "order-1", OrderAmount: INR(1000), PreAuth: wanted},
-							)
-							want := ruling{verdictFinal, rowOrderDiffers}
-							isUnpaid := status == "CREATED" || status == "ATTEMPTED" || status == "PENDING"
-							switch {
-							case typ == "REFUND":
-							case typ == "OTHER", reference != "order-1", amount == Amount{}:
-								want = ruling{verdict: verdictUnclear}
-							case amount == INR(1000) && (held == wanted || !isUnpaid):
-								want = ruling{verdict: verdictApplied}
-							}
-							require.Equal(t, want, rulingOf(f), "%+v", o)
-							require.Equal(t, f.verdict == verdictApplied, f.reason == "")
-						}
+					for _, status := range allOrderStatuses() {
+						testJudgeOrder(t, &Order{
+							Type: typ, MerchantOrderReference: reference, OrderAmount: amount,
+							PreAuth: held, Status: status,
+						})
 					}
 				}
 			}
@@ -596,20 +595,40 @@ func TestJudgeOrder(t *testing.T) {
 	}
 }
 
+func testJudgeOrder(t *testing.T, o *Order) {
+	t.Helper()
+	for _, wanted := range []bool{true, false} {
+		req := &CreateOrderRequest{MerchantOrderReference: "order-1", OrderAmount: INR(1000), PreAuth: wanted}
+		f := judgeOrder(o, req)
+		want := ruling{verdictFinal, rowOrderDiffers}
+		isUnpaid := o.Status == "CREATED" || o.Status == "ATTEMPTED" || o.Status == "PENDING"
+		switch {
+		case o.Type == "REFUND":
+		case o.Type == "OTHER", o.MerchantOrderReference != "order-1", o.OrderAmount == Amount{}:
+			want = ruling{verdict: verdictUnclear}
+		case o.OrderAmount == INR(1000) && (o.PreAuth == wanted || !isUnpaid):
+			want = ruling{verdict: verdictApplied}
+		}
+		require.Equal(t, want, rulingOf(f), "%+v", o)
+		require.Equal(t, f.verdict == verdictApplied, f.reason == "")
+	}
+}
+
 // If a document has no pre_auth field, the order may still be a hold.
 func TestAbsentPreAuthIsNotNo(t *testing.T) {
 	t.Parallel()
 	req := &CreateOrderRequest{MerchantOrderReference: "order-1", OrderAmount: INR(1000), PreAuth: true}
-	for document, want := range map[string]ruling{
-		`{"merchant_order_reference":"order-1","status":"CREATED","order_amount":{"value":1000,"currency":"INR"}}`:                   {verdict: verdictApplied},
-		`{"merchant_order_reference":"order-1","status":"CREATED","order_amount":{"value":1000,"currency":"INR"},"pre_auth":null}`:   {verdict: verdictApplied},
-		`{"merchant_order_reference":"order-1","status":"CREATED","order_amount":{"value":1000,"currency":"INR"},"preAuth":"false"}`: {verdictFinal, rowOrderDiffers},
-		`{"merchant_order_reference":"order-1","status":"CREATED","order_amount":{"value":1000,"currency":"INR"},"pre_auth":"true"}`: {verdict: verdictApplied},
-		`{"merchant_order_reference":"order-1","status":"CREATED","order_amount":{"value":1000,"currency":"INR"},"pre_auth":false}`:  {verdictFinal, rowOrderDiffers},
+	for field, want := range map[string]ruling{
+		``:                   {verdict: verdictApplied},
+		`,"pre_auth":null`:   {verdict: verdictApplied},
+		`,"preAuth":"false"`: {verdictFinal, rowOrderDiffers},
+		`,"pre_auth":"true"`: {verdict: verdictApplied},
+		`,"pre_auth":false`:  {verdictFinal, rowOrderDiffers},
 	} {
-		o, err := parseOrder(document)
+		o, err := parseOrder(`{"merchant_order_reference":"order-1","status":"CREATED",` +
+			`"order_amount":{"value":1000,"currency":"INR"}` + field + `}`)
 		require.NoError(t, err)
-		require.Equal(t, want, rulingOf(judgeOrder(o, req)), document)
+		require.Equal(t, want, rulingOf(judgeOrder(o, req)), field)
 	}
 }
 

@@ -9,8 +9,9 @@
 // [Run] does the work of one night. It reads the orders and settlements that
 // are needed, and writes a [Report].
 //
+//	from := reconcile.FromClient(client)
 //	books, err := reconcile.New(payments) // every payment of the last ten days
-//	state, err := reconcile.Run(ctx, reconcile.FromClient(client), books, days, state, report)
+//	state, err := reconcile.Run(ctx, from, books, days, state, report)
 //
 // [Books] is the core of the package. It uses no network and no clock. Your own
 // code can also read the orders and lines, and pass them to [Books.Order] and

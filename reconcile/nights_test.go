@@ -66,7 +66,7 @@ func TestNights(t *testing.T) {
 		}
 	}
 	t.Logf("unknown without faults: %d of %d, with every oddity: %d of %d", unknown[0], tried[0], unknown[1], tried[1])
-	require.LessOrEqual(t, unknown[0]*100, tried[0]*3, "without oddities and faults, at most 3 %% of the results are unknown")
+	require.LessOrEqual(t, unknown[0]*100, tried[0]*3, "without oddities and faults, at most 3 %% are unknown")
 }
 
 // lineKey identifies a line of a settlement in the world. The field utr names
@@ -182,7 +182,8 @@ func (o *oracle) judge(night int, rd *reader, rep *recorder) (unknown int) {
 		utr := l.UTRNumber
 		key := lineKey{utr, l.TID}
 		_, isThere := visible[key]
-		require.True(o, isThere && !counted[key], "%s, night %d: an unexplained line does not exist, or is counted twice: %+v", o.name, night, l)
+		require.True(o, isThere && !counted[key],
+			"%s, night %d: an unexplained line does not exist, or is counted twice: %+v", o.name, night, l)
 		require.False(o, o.explained[key], "%s, night %d: the line was explained before: %+v", o.name, night, l)
 		counted[key] = true
 		require.False(o, o.unexplained[key], "%s, night %d: the line was reported before: %+v", o.name, night, l)

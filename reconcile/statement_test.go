@@ -36,7 +36,9 @@ func TestStatement(t *testing.T) {
 	}{
 		{"6333", "978.02", reconcile.BankSide{Arrival: reconcile.Arrived, Amount: plural.INR(97802), Day: "28/11/2026"}},
 		{"6333", "978.020", reconcile.BankSide{Arrival: reconcile.Arrived, Amount: plural.INR(97802), Day: "28/11/2026"}},
-		{"6333", "978.021", reconcile.BankSide{Arrival: reconcile.ArrivedOtherwise, Amount: plural.INR(97802), Day: "28/11/2026"}},
+		{"6333", "978.021", reconcile.BankSide{
+			Arrival: reconcile.ArrivedOtherwise, Amount: plural.INR(97802), Day: "28/11/2026",
+		}},
 		{"6333", "", reconcile.BankSide{Arrival: reconcile.ArrivedOtherwise, Amount: plural.INR(97802), Day: "28/11/2026"}},
 		{"6334", "0.03", reconcile.BankSide{Arrival: reconcile.Arrived, Amount: plural.INR(3), Day: "28/11/2026"}},
 		{"6335", "0.03", reconcile.BankSide{Arrival: reconcile.NotThereYet}},

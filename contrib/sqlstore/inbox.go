@@ -15,7 +15,7 @@
 //			if err != nil {
 //				return err
 //			}
-//			return writeJob(ctx, tx, id) // the shop's own function: a job reads the order later
+//			return writeJob(ctx, tx, id) // a job reads the order later
 //		}))
 //
 // The function stores in the transaction what has to be done, and calls no

@@ -93,7 +93,8 @@ func TestSeason(t *testing.T) {
 	gateway.AssertExactlyOnce(t)
 	events := strconv.Itoa(len(gateway.Deliveries()))
 	require.Equal(t, events, c.queryText(`SELECT count(*) FROM plural_inbox`), "each once")
-	require.Equal(t, "15", c.queryText(`SELECT count(*) FROM river_job WHERE kind = 'letter' AND args->>'text' LIKE 'Your room%'`))
+	require.Equal(t, "15",
+		c.queryText(`SELECT count(*) FROM river_job WHERE kind = 'letter' AND args->>'text' LIKE 'Your room%'`))
 	require.NotEqual(t, "0", c.queryText(`SELECT count(*) FROM river_job WHERE kind = 'plural_capture' AND attempt > 1`))
 	require.LessOrEqual(t, gateway.TokensIssued(), 5, "processes share a token")
 }
@@ -150,7 +151,8 @@ func TestAnOutageKeepsNoLetterWaiting(t *testing.T) {
 		require.Equal(t, http.StatusSeeOther, c.pressButton(number, kindNoShow, "").status)
 	}
 	c.waitForValue(strconv.Itoa(guests), `SELECT count(*) FROM letters WHERE text LIKE 'We have noted%'`)
-	require.Equal(t, "0", c.queryText(`SELECT count(*) FROM river_job WHERE kind = 'plural_capture' AND errors IS NOT NULL`),
+	require.Equal(t, "0",
+		c.queryText(`SELECT count(*) FROM river_job WHERE kind = 'plural_capture' AND errors IS NOT NULL`),
 		"no call has ended yet")
 	require.Equal(t, strconv.Itoa(guests), c.queryText(`SELECT count(*) FROM decisions WHERE state = 'under way'`))
 }
@@ -218,7 +220,8 @@ func TestLapsedHolds(t *testing.T) {
 	require.Eventually(t, func() bool {
 		mu.Lock()
 		defer mu.Unlock()
-		return bytes.Contains(spans.Bytes(), []byte("captures.create")) && bytes.Contains(spans.Bytes(), []byte("river.work"))
+		text := spans.String()
+		return strings.Contains(text, "captures.create") && strings.Contains(text, "river.work")
 	}, time.Minute, 50*time.Millisecond)
 }
 

@@ -352,7 +352,8 @@ func TestPartOfADocument(t *testing.T) {
 			}
 		})
 	}
-	require.Error(t, wire.Unmarshal(`{"data":{"id":"a",},"code":"c"}`, new(outer)), "no part is decoded of a document that is not JSON")
+	require.Error(t, wire.Unmarshal(`{"data":{"id":"a",},"code":"c"}`, new(outer)),
+		"no part is decoded of a document that is not JSON")
 }
 
 // Unmarshal decodes a string to the same text as encoding/json does.

@@ -1,13 +1,13 @@
 // Command redactgen writes the methods that keep personal data out of printed
 // values. A type with a LogValue of its own prints that value. Other types
-// print a placeholder.
+// print a placeholder. The types stand in the lines "//redact:summarise" and
+// "//redact:hide" of the first file.
 //
-//	redactgen -hide Customer,Address -summarise Order,*Client redact_generated.go
+//	redactgen redact.go redact_generated.go
 package main
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"go/format"
 	"os"
@@ -47,26 +47,37 @@ func (v TYPE) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String())
 `
 
 func main() {
-	hide := flag.String("hide", "", "the `types` that print a placeholder")
-	summarise := flag.String("summarise", "", "the `types` that print the fields of their LogValue")
-	flag.Parse()
-	var b bytes.Buffer
-	b.WriteString(head)
-	write := func(list, template string) {
-		types := strings.Split(list, ",")
-		slices.Sort(types)
-		for _, t := range types {
-			b.WriteString(strings.NewReplacer("TYPE", t, "NAME", strings.TrimPrefix(t, "*")).Replace(template + formatting))
-		}
-	}
-	write(*summarise, summarising)
-	write(*hide, hiding)
-	source, err := format.Source(b.Bytes())
-	if err == nil {
-		err = os.WriteFile(flag.Arg(0), source, 0o644)
-	}
-	if err != nil {
+	if err := run(os.Args[1], os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+func run(from, to string) error {
+	lists, err := os.ReadFile(from) //nolint:gosec // the go:generate line gives the path
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	b.WriteString(head)
+	for _, part := range []struct{ directive, template string }{
+		{"//redact:summarise ", summarising}, {"//redact:hide ", hiding},
+	} {
+		var types []string
+		for line := range strings.Lines(string(lists)) {
+			if names, isList := strings.CutPrefix(line, part.directive); isList {
+				types = append(types, strings.Fields(names)...)
+			}
+		}
+		slices.Sort(types)
+		for _, t := range types {
+			methods := strings.NewReplacer("TYPE", t, "NAME", strings.TrimPrefix(t, "*"))
+			b.WriteString(methods.Replace(part.template + formatting))
+		}
+	}
+	source, err := format.Source(b.Bytes())
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, source, 0o644) //nolint:gosec // the go:generate line gives the path
 }
